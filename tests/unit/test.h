@@ -4,8 +4,7 @@
  *
  *     #include "tests/unit/test.h"
  *
- *     TEST("F07 success is what runs")
- *     {
+ *     TEST("F07 success is what runs") {
  *         struct thing *thing = NULL;
  *         require(thing_new(&thing) == 0);        // ends this test when it does not hold
  *         check_eq_str(thing->name, "n3");        // notes the failure and goes on
@@ -41,77 +40,76 @@ void test_fail(const char *file, int line, const char *format, ...) __attribute_
 #define TEST_PASTE_(a, b) a##b
 #define TEST_PASTE(a, b) TEST_PASTE_(a, b)
 #define TEST(title) TEST_DEFINE(title, __LINE__)
-#define TEST_DEFINE(title, id)                                                                      \
-    static void TEST_PASTE(test_run_, id)(void);                                                    \
-    static struct test_case TEST_PASTE(test_case_, id) = {(title), TEST_PASTE(test_run_, id), NULL}; \
-    __attribute__((constructor)) static void TEST_PASTE(test_add_, id)(void)                        \
-    {                                                                                               \
-        test_register(&TEST_PASTE(test_case_, id));                                                 \
-    }                                                                                               \
+#define TEST_DEFINE(title, id)                                                                               \
+    static void TEST_PASTE(test_run_, id)(void);                                                             \
+    static struct test_case TEST_PASTE(test_case_, id) = {(title), TEST_PASTE(test_run_, id), NULL};         \
+    __attribute__((constructor)) static void TEST_PASTE(test_add_, id)(void) {                               \
+        test_register(&TEST_PASTE(test_case_, id));                                                          \
+    }                                                                                                        \
     static void TEST_PASTE(test_run_, id)(void)
 
 /* Each is true when it holds; otherwise it notes the failure, and the test goes on. */
 #define check(cond) test_check(__FILE__, __LINE__, (cond), #cond)
-#define check_eq_int(got, want) \
+#define check_eq_int(got, want)                                                                              \
     test_check_eq_int(__FILE__, __LINE__, (long long)(got), (long long)(want), #got)
 #define check_eq_str(got, want) test_check_eq_str(__FILE__, __LINE__, (got), (want), #got)
 #define check_eq_mem(got, want, len) test_check_eq_mem(__FILE__, __LINE__, (got), (want), (len), #got)
 #define check_contains(text, part) test_check_contains(__FILE__, __LINE__, (text), (part), #text)
 
 /* As above, but leaves the function (of type void) when it does not hold: for what the rest stands on. */
-#define require(cond)      \
-    do {                   \
-        if (!check(cond))  \
-            return;        \
+#define require(cond)                                                                                        \
+    do {                                                                                                     \
+        if (!check(cond))                                                                                    \
+            return;                                                                                          \
     } while (0)
 
-/* Leaves the test; it counts as skipped and the reason is printed. For what this machine lacks, never for what is broken. */
-#define skip(reason)                 \
-    do {                             \
-        test_skip_reason = (reason); \
-        return;                      \
+/* Leaves the test; it counts as skipped and the reason is printed. For what this machine lacks, never for what
+ * is broken. */
+#define skip(reason)                                                                                         \
+    do {                                                                                                     \
+        test_skip_reason = (reason);                                                                         \
+        return;                                                                                              \
     } while (0)
 
-static inline bool test_check(const char *file, int line, bool holds, const char *expression)
-{
+static inline bool test_check(const char *file, int line, bool holds, const char *expression) {
     if (!holds)
         test_fail(file, line, "not true: %s", expression);
     return holds;
 }
 
-static inline bool test_check_eq_int(const char *file, int line, long long got, long long want, const char *expression)
-{
+static inline bool test_check_eq_int(const char *file, int line, long long got, long long want,
+                                     const char *expression) {
     if (got != want)
         test_fail(file, line, "%s is %lld, expected %lld", expression, got, want);
     return got == want;
 }
 
-static inline bool test_check_eq_str(const char *file, int line, const char *got, const char *want, const char *expression)
-{
+static inline bool test_check_eq_str(const char *file, int line, const char *got, const char *want,
+                                     const char *expression) {
     bool same = got == want || (got && want && strcmp(got, want) == 0);
 
     if (!same)
-        test_fail(file, line, "%s is \"%s\", expected \"%s\"", expression, got ? got : "(null)", want ? want : "(null)");
+        test_fail(file, line, "%s is \"%s\", expected \"%s\"", expression, got ? got : "(null)",
+                  want ? want : "(null)");
     return same;
 }
 
 /* Compares len bytes and names the first that differs. */
-static inline bool test_check_eq_mem(const char *file, int line, const void *got, const void *want, size_t len,
-                                     const char *expression)
-{
+static inline bool test_check_eq_mem(const char *file, int line, const void *got, const void *want,
+                                     size_t len, const char *expression) {
     const unsigned char *g = got, *w = want;
 
     for (size_t i = 0; i < len; i++)
         if (g[i] != w[i]) {
-            test_fail(file, line, "%s: byte %zu of %zu is 0x%02x, expected 0x%02x", expression, i, len, g[i], w[i]);
+            test_fail(file, line, "%s: byte %zu of %zu is 0x%02x, expected 0x%02x", expression, i, len, g[i],
+                      w[i]);
             return false;
         }
     return true;
 }
 
 static inline bool test_check_contains(const char *file, int line, const char *text, const char *part,
-                                       const char *expression)
-{
+                                       const char *expression) {
     bool found = text && part && strstr(text, part);
 
     if (!found)
@@ -128,8 +126,7 @@ struct test_case *test_first, *test_last;
 unsigned test_n_failures;
 const char *test_skip_reason;
 
-void test_register(struct test_case *case_)
-{
+void test_register(struct test_case *case_) {
     if (test_last)
         test_last->next = case_;
     else
@@ -137,8 +134,7 @@ void test_register(struct test_case *case_)
     test_last = case_;
 }
 
-void test_fail(const char *file, int line, const char *format, ...)
-{
+void test_fail(const char *file, int line, const char *format, ...) {
     char text[4096];
     va_list args;
 
@@ -158,8 +154,7 @@ void test_fail(const char *file, int line, const char *format, ...)
 }
 
 /* Runs one test and prints its TAP line; true when it passed or was skipped. */
-static bool test_run_one(const struct test_case *case_, unsigned number)
-{
+static bool test_run_one(const struct test_case *case_, unsigned number) {
     test_n_failures = 0;
     test_skip_reason = NULL;
     case_->run();
@@ -173,8 +168,7 @@ static bool test_run_one(const struct test_case *case_, unsigned number)
     return passed;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     const char *only = argc > 1 ? argv[1] : "";
     unsigned n_tests = 0, number = 0;
     bool all_passed = true;

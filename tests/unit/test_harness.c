@@ -6,13 +6,11 @@
 
 static unsigned n_run;
 
-static void skip_at_once(void)
-{
+static void skip_at_once(void) {
     skip("for the test");
 }
 
-TEST("checks that hold are true and note nothing")
-{
+TEST("checks that hold are true and note nothing") {
     const unsigned char bytes[] = {1, 2, 3};
 
     n_run++;
@@ -26,13 +24,11 @@ TEST("checks that hold are true and note nothing")
     check_eq_int(test_n_failures, 0);
 }
 
-TEST("tests run in the order of the file")
-{
+TEST("tests run in the order of the file") {
     check_eq_int(n_run, 1);
 }
 
-TEST("a skip leaves the function and keeps its reason")
-{
+TEST("a skip leaves the function and keeps its reason") {
     skip_at_once();
     check_eq_str(test_skip_reason, "for the test");
     test_skip_reason = NULL;

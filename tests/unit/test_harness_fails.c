@@ -5,15 +5,13 @@
  */
 #include "tests/unit/test.h"
 
-static void leave_early(bool *reached_end)
-{
+static void leave_early(bool *reached_end) {
     *reached_end = false;
     require(false);
     *reached_end = true;
 }
 
-TEST("each check that does not hold is noted")
-{
+TEST("each check that does not hold is noted") {
     bool reached_end = true;
     unsigned n_missed = 0;
 
