@@ -1,0 +1,170 @@
+/* Why the rules live here and not beside the probes: prober, executor and simulator must judge the same items alike, and
+ * a rule that cannot do I/O can be tested to the last corner. */
+#include "common/plan/gate.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool contains(const char *const *texts, size_t n, const char *text) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(texts[i], text) == 0)
+            return true;
+    return false;
+}
+
+static bool is_self(const struct check *check, const char *self, const char *item) {
+    return check->exclude_self && *self && strcmp(item, self) == 0;
+}
+
+/* A text that is built up to a limit; what does not fit is cut and shown as such. */
+struct line {
+    char *text;
+    size_t size, used;
+};
+
+static void line_add(struct line *line, const char *text) {
+    size_t len = strlen(text);
+    if (line->used + len + 1 > line->size) {
+        if (line->size > 4)
+            memcpy(line->text + line->size - 4, "...", 4);
+        line->used = line->size;
+        return;
+    }
+    memcpy(line->text + line->used, text, len + 1);
+    line->used += len;
+}
+
+/* The items that the sentence speaks of: those that block, by the rule. */
+struct blocking {
+    char names[320];
+    size_t n;
+};
+
+static void blocking_add(struct blocking *blocking, const char *item) {
+    enum { NAMED = 5 };
+    struct line line = {blocking->names, sizeof(blocking->names), strlen(blocking->names)};
+    if (blocking->n > 0 && blocking->n < NAMED)
+        line_add(&line, ", ");
+    if (blocking->n < NAMED)
+        line_add(&line, item);
+    else if (blocking->n == NAMED)
+        line_add(&line, " and more");
+    blocking->n++;
+}
+
+static void say(struct verdict *verdict, const char *says, const struct blocking *blocking, size_t count) {
+    char number[24];
+    snprintf(number, sizeof(number), "%zu", count);
+    struct line line = {verdict->reason, sizeof(verdict->reason), 0};
+    verdict->reason[0] = 0;
+    while (*says) {
+        const char *brace = strchr(says, '{');
+        char piece[512];
+        size_t len = brace ? (size_t)(brace - says) : strlen(says);
+        if (len >= sizeof(piece))
+            len = sizeof(piece) - 1;
+        memcpy(piece, says, len);
+        piece[len] = 0;
+        line_add(&line, piece);
+        says += len;
+        if (strncmp(says, "{items}", 7) == 0) {
+            line_add(&line, blocking->names);
+            says += 7;
+        } else if (strncmp(says, "{count}", 7) == 0) {
+            line_add(&line, number);
+            says += 7;
+        } else if (*says == '{') {
+            line_add(&line, "{");
+            says++;
+        }
+    }
+}
+
+static bool rule_all_in(const struct check *check, const char *const *items, size_t n, const char *self,
+                        struct blocking *blocking) {
+    for (size_t i = 0; i < check->n_values; i++)
+        if (!is_self(check, self, check->values[i]) && !contains(items, n, check->values[i]))
+            blocking_add(blocking, check->values[i]);
+    return blocking->n == 0;
+}
+
+static bool rule_none_new(const struct check *check, const char *const *items, size_t n, const char *self,
+                          struct blocking *blocking) {
+    for (size_t i = 0; i < n; i++)
+        if (!is_self(check, self, items[i]) && !contains(check->values, check->n_values, items[i]))
+            blocking_add(blocking, items[i]);
+    return blocking->n == 0;
+}
+
+static size_t count_others(const struct check *check, const char *const *items, size_t n, const char *self) {
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += !is_self(check, self, items[i]);
+    return count;
+}
+
+static bool rule_equals(const struct check *check, const char *const *items, size_t n, struct blocking *blocking) {
+    for (size_t i = 0; i < n; i++)
+        if (!contains(check->values, check->n_values, items[i]))
+            blocking_add(blocking, items[i]);
+    bool all = true;
+    for (size_t i = 0; i < check->n_values; i++)
+        all = all && contains(items, n, check->values[i]);
+    if (n == 0 && check->n_values > 0)
+        blocking_add(blocking, "nothing");
+    return all && n == check->n_values && blocking->n == 0;
+}
+
+static bool rule_holds(const struct check *check, const char *const *items, size_t n, const char *self,
+                       struct blocking *blocking) {
+    switch (check->rule) {
+    case RULE_PRESENT:
+        return count_others(check, items, n, self) > 0;
+    case RULE_ABSENT:
+        for (size_t i = 0; i < n; i++)
+            if (!is_self(check, self, items[i]))
+                blocking_add(blocking, items[i]);
+        return blocking->n == 0;
+    case RULE_AT_LEAST:
+        for (size_t i = 0; i < n; i++)
+            if (!is_self(check, self, items[i]))
+                blocking_add(blocking, items[i]);
+        return count_others(check, items, n, self) >= check->count;
+    case RULE_NONE_NEW:
+        return rule_none_new(check, items, n, self, blocking);
+    case RULE_EQUALS:
+        return rule_equals(check, items, n, blocking);
+    case RULE_ALL_IN:
+        return rule_all_in(check, items, n, self, blocking);
+    }
+    return false;
+}
+
+struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items, const char *self) {
+    struct verdict verdict = {.answer = ANSWER_YES};
+    struct blocking blocking = {0};
+    if (rule_holds(check, items, n_items, self, &blocking))
+        return verdict;
+    /* A document may not turn a broken rule into a yes. */
+    verdict.answer = check->otherwise == ANSWER_NO ? ANSWER_NO : ANSWER_UNKNOWN;
+    size_t count = check->rule == RULE_AT_LEAST ? count_others(check, items, n_items, self) : blocking.n;
+    say(&verdict, check->says, &blocking, count);
+    return verdict;
+}
+
+static int weight(enum answer answer) {
+    return answer == ANSWER_NO ? 2 : answer == ANSWER_UNKNOWN ? 1 : 0;
+}
+
+void verdict_join(struct verdict *all, const struct verdict *one) {
+    if (weight(one->answer) > weight(all->answer)) {
+        *all = *one;
+        return;
+    }
+    if (one->answer != all->answer || !one->reason[0])
+        return;
+    struct line line = {all->reason, sizeof(all->reason), strlen(all->reason)};
+    if (line.used > 0)
+        line_add(&line, "; ");
+    line_add(&line, one->reason);
+}

@@ -1,0 +1,92 @@
+/* Gates: questions with three answers (yes, no with all reasons, unknown), as data. A gate is a list of checks; each
+ * check is a probe, which yields text items, and a rule over them. The rule is evaluated here, purely; the probe is
+ * asked by the prober (or, for commands, by the executor).
+ *
+ * All pointers point into the arena of the document that the gate was decoded from. */
+#ifndef KEDGE_PLAN_GATE_H
+#define KEDGE_PLAN_GATE_H
+
+#include "common/base/bytes.h"
+#include "common/base/words.h"
+
+/* One word of a command line: either text, or argument number `found` of generation 0, which may be a secret and
+ * therefore never leaves its node. */
+struct argument {
+    const char *text; /* NULL when `found` is used */
+    uint32_t found;
+    bool has_found;
+};
+
+/* A command: resolved words, no shell; runs in the member's found working directory with its found environment
+ * plus `environment` (NAME=value). `user` NULL: the member's user. */
+struct command {
+    const struct argument *arguments;
+    size_t n_arguments;
+    const char *const *environment;
+    size_t n_environment;
+    const char *user;
+    uint32_t deadline_ms;
+};
+
+struct probe {
+    enum probe_kind kind;
+    const char *target; /* URL, host:port, servers, path: by kind; NULL for commands */
+    const char *path;   /* ZooKeeper path */
+    struct bytes send;
+    const char *match; /* POSIX extended regular expression; item = first group, else the whole match; NULL: lines */
+    const struct command *command;
+    uint32_t timeout_ms;
+};
+
+struct check {
+    struct probe probe;
+    enum check_rule rule;
+    uint64_t count;
+    const char *const *values;
+    size_t n_values;
+    bool exclude_self;
+    enum answer otherwise; /* no or unknown, when the rule does not hold */
+    const char *says;      /* the reason for people; "{items}" becomes the blocking items, "{count}" their number */
+};
+
+/* A proof of life: objects read through the member before its stop and again after it.
+ * The source yields paths; those whose content has `filter` (text) and one of `filter_any` (bytes) are candidates.
+ * The digits of the path, joined, are the object's number; `per_object` entries are asked of each.
+ * Templates are bytes with two placeholders: "{o}" 8 bytes big endian object number, "{e}" 8 bytes entry number;
+ * "{o:d}" and "{e:d}" are the same in decimal text; "??" bytes (0xff 0x3f 0x3f) stand for any byte in `answer`. */
+struct sample {
+    struct probe source;
+    const char *filter;
+    const struct bytes *filter_any;
+    size_t n_filter_any;
+    const char *target; /* host:port, or an http URL with placeholders */
+    struct bytes request;
+    struct bytes answer; /* what a good answer begins with */
+    uint32_t per_object, limit, minimum, timeout_ms;
+};
+
+struct gate {
+    const char *name;
+    enum gate_scope scope;
+    const struct check *checks;
+    size_t n_checks;
+    const struct sample *sample;
+    uint32_t detection_ms;    /* the system's own time to notice a loss; held longer than that after any stop */
+    uint32_t evidence_age_ms; /* how old an answer may be when it is used */
+};
+
+/* One answer, with its reason: for no all reasons joined by "; ", for yes what was seen. */
+struct verdict {
+    enum answer answer;
+    char reason[512];
+};
+
+/* Applies the rule of a check to the items that its probe found. `self` is left out where the check says so; it may
+ * be "". Never fails. */
+struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items, const char *self);
+
+/* Joins the verdict of one more check into that of its gate: a no beats an unknown beats a yes; reasons of the same
+ * answer are joined. Start with {ANSWER_YES, ""}. */
+void verdict_join(struct verdict *all, const struct verdict *one);
+
+#endif

@@ -1,0 +1,11 @@
+/* Why a linear search: a work order has a dozen steps. */
+#include "common/plan/work_order.h"
+
+#include <string.h>
+
+const struct step *work_order_step(const struct work_order *order, const char *name) {
+    for (size_t i = 0; i < order->n_steps; i++)
+        if (strcmp(order->steps[i].name, name) == 0)
+            return &order->steps[i];
+    return NULL;
+}
