@@ -1,6 +1,4 @@
-#pragma once
-/*
- * The harness of the unit tests: one header, no library. A test program includes it and holds tests:
+/* The harness of the unit tests: one header, no library. A test program includes it and holds tests:
  *
  *     #include "tests/unit/test.h"
  *
@@ -15,6 +13,8 @@
  * Every value is evaluated once. Tests share one process; a crash is a failure, since the announced count is missing.
  * A second source file of the same program defines TEST_HELPER first: it gets the checks and no main().
  */
+#ifndef KEDGE_TESTS_UNIT_TEST_H
+#define KEDGE_TESTS_UNIT_TEST_H
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -185,5 +185,7 @@ int main(int argc, char **argv) {
 
     return n_tests > 0 && all_passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+
+#endif
 
 #endif
