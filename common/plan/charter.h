@@ -18,7 +18,7 @@ struct mode_gate {
 };
 
 struct charter_member {
-    const char *name; /* "bk-test/bookie@n3" */
+    const char *name; /* "shop/server@n3" */
     const char *role;
     const char *node;
     const char *self;

@@ -31,7 +31,7 @@ struct command {
 struct probe {
     enum probe_kind kind;
     const char *target; /* URL, host:port, servers, path: by kind; NULL for commands */
-    const char *path;   /* ZooKeeper path */
+    const char *path;   /* path in the tree that is asked */
     struct bytes send;
     const char *match; /* POSIX extended regular expression; item = first group, else the whole match; NULL: lines */
     const struct command *command;

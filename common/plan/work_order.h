@@ -77,7 +77,7 @@ struct work_order {
     uint32_t format; /* 1 */
     const char *cluster;
     uint64_t serial;
-    const char *member; /* "bk-test/bookie@n3" */
+    const char *member; /* "shop/server@n3" */
     const char *role;
     const char *node;
     struct public_key node_key; /* the addressee */
