@@ -48,7 +48,7 @@ MAY_KNOW = {
     r"yaml\.h":                    ["common/yaml"],
     r"protobuf-c/|.*\.pb-c\.h":    ["proto", "common/plan/encoding.c"],
     r"zookeeper/":                 ["agent/prober"],
-    r"curl/":                      ["agent/prober", "agent/stager"],
+    r"curl/":                      ["agent/prober", "agent/stager", "coordinator/demo"],
     r"archive(_entry)?\.h":        ["agent/stager"],
     r"microhttpd\.h":              ["coordinator/web", "coordinator/demo"],
     r"systemd/":                   ["agent/executor", "agent/link", "agent/prober", "coordinator/fleet",
