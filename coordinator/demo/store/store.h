@@ -3,7 +3,8 @@
  * One process is one replica. All that is shared lies in struct store under one mutex: the HTTP thread holds it for a
  * whole request, the two peer threads for single looks and changes, never while they wait for a peer.
  */
-#pragma once
+#ifndef KEDGE_DEMO_STORE_H
+#define KEDGE_DEMO_STORE_H
 
 #include <netinet/in.h>
 #include <pthread.h>
@@ -125,3 +126,5 @@ struct MHD_Daemon;
 struct MHD_Daemon *http_start(struct store *store, int listening_fd);
 void http_stop(struct MHD_Daemon *daemon,
                int listening_fd); /* finishes what has begun, waits at most 1 s for it */
+
+#endif
