@@ -22,8 +22,8 @@ const char *text_shown(char out[static SHOWN_MAX], const char *text);
  * one is longer than a key that somebody would mistype (64 bytes). */
 unsigned edit_distance(const char *a, const char *b);
 
-/* The known word that was perhaps meant: set `typed`, offer every candidate, read `word`, which stays NULL while
- * none is near (one edit for the shortest words, three for long ones). */
+/* The known word that was perhaps meant: set `typed`, offer every candidate, read `word`, which stays NULL
+ * while none is near (one edit for the shortest words, three for long ones). */
 struct nearest {
     const char *typed, *word;
     unsigned distance;

@@ -1,5 +1,5 @@
-/* A fuzz target as a plain test: it gets every file of its corpus, then every file once more, cut short at each of
- * its bytes. Arguments: the folder. Prints how many inputs it gave; a corpus without files is a failure. */
+/* A fuzz target as a plain test: it gets every file of its corpus, then every file once more, cut short at each
+ * of its bytes. Arguments: the folder. Prints how many inputs it gave; a corpus without files is a failure. */
 #include "common/base/file.h"
 #include "tests/fuzz/fuzz.h"
 

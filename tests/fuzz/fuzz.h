@@ -1,4 +1,5 @@
-/* The one function of a fuzz target; libFuzzer calls it with bytes that it makes, corpus.c with those of files. */
+/* The one function of a fuzz target; libFuzzer calls it with bytes that it makes, corpus.c with those of
+ * files. */
 #ifndef KEDGE_TESTS_FUZZ_H
 #define KEDGE_TESTS_FUZZ_H
 
