@@ -20,7 +20,8 @@ static void arena_release(void *data, void *pointer) {
 }
 
 static const ProtobufCFieldDescriptor *wire_field(const struct codec_message *message, const char *name) {
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(message->wire, name);
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->wire, name);
     assert(field);
     return field;
 }
@@ -43,7 +44,8 @@ static bool text_is_clean(const char *text) {
     return true;
 }
 
-static int refuse(const struct codec_message *message, const struct codec_field *field, const char *why, struct error *err) {
+static int refuse(const struct codec_message *message, const struct codec_field *field, const char *why,
+                  struct error *err) {
     return error_set(err, -EBADMSG, "%s.%s: %s", message->name, field->name, why);
 }
 
@@ -54,10 +56,11 @@ struct decoder {
     struct error *err;
 };
 
-static int decode_into(const struct decoder *d, const struct codec_message *message, const ProtobufCMessage *wire,
-                       void *ours);
+static int decode_into(const struct decoder *d, const struct codec_message *message,
+                       const ProtobufCMessage *wire, void *ours);
 
-static int text_check(const struct codec_message *m, const struct codec_field *f, const char *text, struct error *err) {
+static int text_check(const struct codec_message *m, const struct codec_field *f, const char *text,
+                      struct error *err) {
     if (strlen(text) > f->max)
         return refuse(m, f, "text is too long", err);
     if (!text_is_clean(text))
@@ -65,7 +68,8 @@ static int text_check(const struct codec_message *m, const struct codec_field *f
     return 0;
 }
 
-static int number_check(const struct codec_message *m, const struct codec_field *f, uint64_t value, struct error *err) {
+static int number_check(const struct codec_message *m, const struct codec_field *f, uint64_t value,
+                        struct error *err) {
     return value > f->max ? refuse(m, f, "number is out of range", err) : 0;
 }
 
@@ -112,8 +116,8 @@ static int decode_list(const struct decoder *d, const struct codec_message *m, c
 }
 
 static bool is_list(enum codec_kind kind) {
-    return kind == CODEC_TEXTS || kind == CODEC_BYTES_LIST || kind == CODEC_FIXED_LIST || kind == CODEC_U32_LIST ||
-           kind == CODEC_SUBS;
+    return kind == CODEC_TEXTS || kind == CODEC_BYTES_LIST || kind == CODEC_FIXED_LIST ||
+           kind == CODEC_U32_LIST || kind == CODEC_SUBS;
 }
 
 static bool wire_has(const ProtobufCFieldDescriptor *wf, const uint8_t *wire) {
@@ -124,7 +128,8 @@ static bool wire_has(const ProtobufCFieldDescriptor *wf, const uint8_t *wire) {
     return *(const protobuf_c_boolean *)(const void *)(wire + wf->quantifier_offset) != 0;
 }
 
-static int decode_sub(const struct decoder *d, const struct codec_field *f, const uint8_t *from, uint8_t *to) {
+static int decode_sub(const struct decoder *d, const struct codec_field *f, const uint8_t *from,
+                      uint8_t *to) {
     const ProtobufCMessage *sub = *(ProtobufCMessage *const *)(const void *)from;
     if (f->kind == CODEC_INLINE)
         return decode_into(d, f->sub, sub, to);
@@ -157,34 +162,28 @@ static int decode_scalar(const struct decoder *d, const struct codec_message *m,
     case CODEC_ENUM:
         *(uint32_t *)(void *)to = *(const uint32_t *)(const void *)from;
         return number_check(m, f, *(const uint32_t *)(const void *)from, d->err);
-    case CODEC_U64:
-        *(uint64_t *)(void *)to = *(const uint64_t *)(const void *)from;
-        return 0;
-    case CODEC_BOOL:
-        *(bool *)to = *(const protobuf_c_boolean *)(const void *)from != 0;
-        return 0;
+    case CODEC_U64: *(uint64_t *)(void *)to = *(const uint64_t *)(const void *)from; return 0;
+    case CODEC_BOOL: *(bool *)to = *(const protobuf_c_boolean *)(const void *)from != 0; return 0;
     case CODEC_BYTES:
-    case CODEC_FIXED:
-        return decode_binary(d, m, f, from, to);
+    case CODEC_FIXED: return decode_binary(d, m, f, from, to);
     case CODEC_SUB:
-    case CODEC_INLINE:
-        return decode_sub(d, f, from, to);
+    case CODEC_INLINE: return decode_sub(d, f, from, to);
     case CODEC_TEXTS:
     case CODEC_BYTES_LIST:
     case CODEC_FIXED_LIST:
     case CODEC_U32_LIST:
-    case CODEC_SUBS:
-        break;
+    case CODEC_SUBS: break;
     }
     assert(false);
     return -EINVAL;
 }
 
-static int decode_into(const struct decoder *d, const struct codec_message *message, const ProtobufCMessage *wire,
-                       void *ours) {
+static int decode_into(const struct decoder *d, const struct codec_message *message,
+                       const ProtobufCMessage *wire, void *ours) {
     const uint8_t *base = (const uint8_t *)wire;
     if (wire->n_unknown_fields > 0)
-        return error_set(d->err, -EBADMSG, "%s: unknown field %u", message->name, wire->unknown_fields[0].tag);
+        return error_set(d->err, -EBADMSG, "%s: unknown field %u", message->name,
+                         wire->unknown_fields[0].tag);
     for (size_t i = 0; i < message->n_fields; i++) {
         const struct codec_field *f = &message->fields[i];
         const ProtobufCFieldDescriptor *wf = wire_field(message, f->name);
@@ -224,7 +223,8 @@ int codec_decode(const struct codec_message *message, struct bytes bytes, struct
     int r = decode_into(&decoder, message, wire, ours);
     if (r < 0)
         return r;
-    if (protobuf_c_message_get_packed_size(wire) != bytes.len || protobuf_c_message_pack(wire, again) != bytes.len ||
+    if (protobuf_c_message_get_packed_size(wire) != bytes.len ||
+        protobuf_c_message_pack(wire, again) != bytes.len ||
         (bytes.len > 0 && memcmp(again, bytes.data, bytes.len) != 0))
         return error_set(err, -EBADMSG, "%s: not in canonical form", message->name);
     *(void **)outp = ours;
@@ -237,7 +237,8 @@ static int encode_from(struct arena *arena, const struct codec_message *message,
                        ProtobufCMessage **outp, struct error *err);
 
 static int encode_list(struct arena *arena, const struct codec_message *m, const struct codec_field *f,
-                       const ProtobufCFieldDescriptor *wf, const uint8_t *ours, uint8_t *wire, struct error *err) {
+                       const ProtobufCFieldDescriptor *wf, const uint8_t *ours, uint8_t *wire,
+                       struct error *err) {
     size_t n = *(const size_t *)(const void *)(ours + f->count);
     const uint8_t *items = *(const uint8_t *const *)(const void *)(ours + f->offset);
     if (n > f->max_items)
@@ -275,10 +276,10 @@ static int encode_list(struct arena *arena, const struct codec_message *m, const
     return 0;
 }
 
-static int encode_binary(const struct codec_message *m, const struct codec_field *f, const uint8_t *from, uint8_t *to,
-                         bool *has, struct error *err) {
-    struct bytes b = f->kind == CODEC_FIXED ? (struct bytes){from, f->max}
-                                            : *(const struct bytes *)(const void *)from;
+static int encode_binary(const struct codec_message *m, const struct codec_field *f, const uint8_t *from,
+                         uint8_t *to, bool *has, struct error *err) {
+    struct bytes b =
+        f->kind == CODEC_FIXED ? (struct bytes){from, f->max} : *(const struct bytes *)(const void *)from;
     if (b.len > f->max)
         return refuse(m, f, "too long", err);
     if (f->kind == CODEC_BYTES && !b.data)
@@ -287,8 +288,8 @@ static int encode_binary(const struct codec_message *m, const struct codec_field
     return 0;
 }
 
-static int encode_text(const struct codec_message *m, const struct codec_field *f, const uint8_t *from, uint8_t *to,
-                       bool *has, struct error *err) {
+static int encode_text(const struct codec_message *m, const struct codec_field *f, const uint8_t *from,
+                       uint8_t *to, bool *has, struct error *err) {
     const char *text = *(const char *const *)(const void *)from;
     if (!text || (f->empty_is_absent && !*text)) {
         *has = false;
@@ -301,23 +302,16 @@ static int encode_text(const struct codec_message *m, const struct codec_field *
 static int encode_scalar(struct arena *arena, const struct codec_message *m, const struct codec_field *f,
                          const uint8_t *from, uint8_t *to, bool *has, struct error *err) {
     switch (f->kind) {
-    case CODEC_TEXT:
-        return encode_text(m, f, from, to, has, err);
+    case CODEC_TEXT: return encode_text(m, f, from, to, has, err);
     case CODEC_U32:
     case CODEC_ENUM:
         *(uint32_t *)(void *)to = *(const uint32_t *)(const void *)from;
         return number_check(m, f, *(const uint32_t *)(const void *)from, err);
-    case CODEC_U64:
-        *(uint64_t *)(void *)to = *(const uint64_t *)(const void *)from;
-        return 0;
-    case CODEC_BOOL:
-        *(protobuf_c_boolean *)(void *)to = *(const bool *)from;
-        return 0;
+    case CODEC_U64: *(uint64_t *)(void *)to = *(const uint64_t *)(const void *)from; return 0;
+    case CODEC_BOOL: *(protobuf_c_boolean *)(void *)to = *(const bool *)from; return 0;
     case CODEC_BYTES:
-    case CODEC_FIXED:
-        return encode_binary(m, f, from, to, has, err);
-    case CODEC_INLINE:
-        return encode_from(arena, f->sub, from, (ProtobufCMessage **)(void *)to, err);
+    case CODEC_FIXED: return encode_binary(m, f, from, to, has, err);
+    case CODEC_INLINE: return encode_from(arena, f->sub, from, (ProtobufCMessage **)(void *)to, err);
     case CODEC_SUB:
         *has = *(const void *const *)(const void *)from != NULL;
         return *has ? encode_from(arena, f->sub, *(const void *const *)(const void *)from,
@@ -327,8 +321,7 @@ static int encode_scalar(struct arena *arena, const struct codec_message *m, con
     case CODEC_BYTES_LIST:
     case CODEC_FIXED_LIST:
     case CODEC_U32_LIST:
-    case CODEC_SUBS:
-        break;
+    case CODEC_SUBS: break;
     }
     assert(false);
     return -EINVAL;
@@ -350,7 +343,8 @@ static int encode_from(struct arena *arena, const struct codec_message *message,
         if (is_list(f->kind))
             r = encode_list(arena, message, f, wf, ours, base, err);
         else if (has)
-            r = encode_scalar(arena, message, f, (const uint8_t *)ours + f->offset, base + wf->offset, &has, err);
+            r = encode_scalar(arena, message, f, (const uint8_t *)ours + f->offset, base + wf->offset, &has,
+                              err);
         if (r < 0)
             return r;
         bool required = wf->label == PROTOBUF_C_LABEL_REQUIRED;
@@ -363,7 +357,8 @@ static int encode_from(struct arena *arena, const struct codec_message *message,
     return 0;
 }
 
-int codec_encode(const struct codec_message *message, const void *value, struct buffer *out, struct error *err) {
+int codec_encode(const struct codec_message *message, const void *value, struct buffer *out,
+                 struct error *err) {
     _cleanup_(arena_freep) struct arena *arena = arena_new((size_t)KEDGE_CONTROL_BYTES_MAX);
     ProtobufCMessage *wire;
     if (!arena)

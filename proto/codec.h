@@ -36,7 +36,8 @@ struct codec_field {
     const char *name;
     enum codec_kind kind;
     size_t offset, count, has;
-    uint64_t max; /* bytes of a text, of bytes; the largest number; items of a list are limited by max_items */
+    uint64_t
+        max; /* bytes of a text, of bytes; the largest number; items of a list are limited by max_items */
     size_t max_items;
     const struct codec_message *sub;
     bool empty_is_absent; /* TEXT: absent decodes to "" */

@@ -6,7 +6,8 @@
 #include "common/base/limits.h"
 #include "proto/codec.h"
 
-#define ROW_(s, f, k, ...) {.name = #f, .kind = k, .offset = offsetof(struct s, f), __VA_ARGS__}
+#define ROW_(s, f, k, ...)                                                                                   \
+    { .name = #f, .kind = k, .offset = offsetof(struct s, f), __VA_ARGS__ }
 #define FIELD_TEXT(s, f, limit) ROW_(s, f, CODEC_TEXT, .max = (limit))
 #define FIELD_TEXT_OR_EMPTY(s, f, limit) ROW_(s, f, CODEC_TEXT, .max = (limit), .empty_is_absent = true)
 #define FIELD_BYTES(s, f, limit) ROW_(s, f, CODEC_BYTES, .max = (limit))
@@ -27,8 +28,10 @@
 #define FIELD_SUBS(s, f, items, message) LIST_(s, f, CODEC_SUBS, items, .sub = (message))
 
 /* A field that is there only when the bool field `has_F` of the struct says so. */
-#define FIELD_FIXED_IF(s, f) ROW_(s, f, CODEC_FIXED, .max = sizeof(((struct s *)0)->f), .has = offsetof(struct s, has_##f))
-#define FIELD_BYTES_IF(s, f, limit) ROW_(s, f, CODEC_BYTES, .max = (limit), .has = offsetof(struct s, has_##f))
+#define FIELD_FIXED_IF(s, f)                                                                                 \
+    ROW_(s, f, CODEC_FIXED, .max = sizeof(((struct s *)0)->f), .has = offsetof(struct s, has_##f))
+#define FIELD_BYTES_IF(s, f, limit)                                                                          \
+    ROW_(s, f, CODEC_BYTES, .max = (limit), .has = offsetof(struct s, has_##f))
 #define FIELD_U32_IF(s, f, limit) ROW_(s, f, CODEC_U32, .max = (limit), .has = offsetof(struct s, has_##f))
 
 /* Defines `const struct codec_message NAME_codec` from the rows in NAME_fields. */

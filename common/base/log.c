@@ -32,8 +32,8 @@ void log_at(enum log_level level, const char *id, const char *format, ...) {
     struct tm tm;
     gmtime_r(&now.tv_sec, &tm);
     size_t used = strftime(line, sizeof(line), "%H:%M:%S", &tm);
-    int n = snprintf(line + used, sizeof(line) - used, ".%03ld %s %s %s: ", now.tv_nsec / 1000000, log_program,
-                     level_names[level], id);
+    int n = snprintf(line + used, sizeof(line) - used, ".%03ld %s %s %s: ", now.tv_nsec / 1000000,
+                     log_program, level_names[level], id);
     used += n > 0 ? (size_t)n : 0;
     va_list ap;
     va_start(ap, format);

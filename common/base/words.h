@@ -96,15 +96,15 @@ enum { GATE_SCOPES = 2 };
 
 /* Ways to ask. Each answers with a list of text items, or with unknown and a reason. */
 enum probe_kind {
-    PROBE_HTTP,         /* target: URL; items: matches of `match` over the lines of a 2xx body */
-    PROBE_TCP,          /* target: host:port; send bytes, items: matches over the answer */
-    PROBE_ZK_EXISTS,    /* target: servers; path; item: the path when it exists */
-    PROBE_ZK_GET,       /* item: its content, or matches over its lines */
-    PROBE_ZK_CHILDREN,  /* items: names of children that match */
-    PROBE_ZK_LEAVES,    /* items: paths of leaves below path that match, walked */
-    PROBE_FILE,         /* target: path; items: matches over its lines */
-    PROBE_LOG,          /* as FILE, from the place where the output stood when the member was started */
-    PROBE_COMMAND,      /* run by the executor; items: matches over its output lines; exit code not 0 is unknown */
+    PROBE_HTTP,        /* target: URL; items: matches of `match` over the lines of a 2xx body */
+    PROBE_TCP,         /* target: host:port; send bytes, items: matches over the answer */
+    PROBE_ZK_EXISTS,   /* target: servers; path; item: the path when it exists */
+    PROBE_ZK_GET,      /* item: its content, or matches over its lines */
+    PROBE_ZK_CHILDREN, /* items: names of children that match */
+    PROBE_ZK_LEAVES,   /* items: paths of leaves below path that match, walked */
+    PROBE_FILE,        /* target: path; items: matches over its lines */
+    PROBE_LOG,         /* as FILE, from the place where the output stood when the member was started */
+    PROBE_COMMAND, /* run by the executor; items: matches over its output lines; exit code not 0 is unknown */
     PROBE_COMMAND_EXIT, /* run by the executor; item: the exit code as text */
 };
 enum { PROBE_KINDS = 10 };

@@ -25,8 +25,8 @@ struct charter_member {
     uint32_t port;       /* the listening TCP port whose owner is the member's process */
     const char *process; /* regular expression that the command line, joined by spaces, must match */
     enum release_from release_from;
-    const char *release_match;      /* over the resolved path: group 1 the release folder, group 2 the version */
-    const char *config_after;       /* the configuration file is the argument after this one; NULL: none */
+    const char *release_match; /* over the resolved path: group 1 the release folder, group 2 the version */
+    const char *config_after;  /* the configuration file is the argument after this one; NULL: none */
     enum config_format config_format;
     const char *const *clear_after; /* arguments after these may be shown and rewritten */
     size_t n_clear_after;
@@ -34,7 +34,7 @@ struct charter_member {
     size_t n_modes;
     const struct digest *gates; /* the member's own gates */
     size_t n_gates;
-    const struct probe *instance; /* an id that is new after each start; NULL: the system has none */
+    const struct probe *instance;  /* an id that is new after each start; NULL: the system has none */
     const char *const *data_after; /* configuration keys that name folders which the service writes */
     size_t n_data_after;
     const char *const *clear_config; /* configuration keys whose values may be shown */

@@ -33,17 +33,23 @@ static const struct codec_field command_fields[] = {
 CODEC_MESSAGE(command, "command", command, kedge__command__descriptor);
 
 static const struct codec_field probe_fields[] = {
-    FIELD_ENUM(probe, kind, PROBE_KINDS),          FIELD_TEXT(probe, target, URL_MAX),
-    FIELD_TEXT(probe, path, URL_MAX),              FIELD_BYTES(probe, send, PROBE_BYTES_MAX),
-    FIELD_TEXT(probe, match, EXPRESSION_MAX),      FIELD_SUB(probe, command, &command_codec),
+    FIELD_ENUM(probe, kind, PROBE_KINDS),
+    FIELD_TEXT(probe, target, URL_MAX),
+    FIELD_TEXT(probe, path, URL_MAX),
+    FIELD_BYTES(probe, send, PROBE_BYTES_MAX),
+    FIELD_TEXT(probe, match, EXPRESSION_MAX),
+    FIELD_SUB(probe, command, &command_codec),
     FIELD_U32(probe, timeout_ms, DEADLINE_MS_MAX),
 };
 CODEC_MESSAGE(probe, "probe", probe, kedge__probe__descriptor);
 
 static const struct codec_field check_fields[] = {
-    FIELD_INLINE(check, probe, &probe_codec), FIELD_ENUM(check, rule, CHECK_RULES),
-    FIELD_U64(check, count),                  FIELD_TEXTS(check, values, KEDGE_PROBE_ITEMS_MAX, URL_MAX),
-    FIELD_BOOL(check, exclude_self),          FIELD_ENUM(check, otherwise, ANSWERS),
+    FIELD_INLINE(check, probe, &probe_codec),
+    FIELD_ENUM(check, rule, CHECK_RULES),
+    FIELD_U64(check, count),
+    FIELD_TEXTS(check, values, KEDGE_PROBE_ITEMS_MAX, URL_MAX),
+    FIELD_BOOL(check, exclude_self),
+    FIELD_ENUM(check, otherwise, ANSWERS),
     FIELD_TEXT(check, says, SAYS_MAX),
 };
 static CODEC_MESSAGE(check, "check", check, kedge__check__descriptor);
@@ -119,10 +125,10 @@ static const struct codec_field step_fields[] = {
 static CODEC_MESSAGE(step, "step", step, kedge__step__descriptor);
 
 static const struct codec_field lease_fields[] = {
-    FIELD_TEXT(lease, name, KEDGE_NAME_MAX),         FIELD_TEXT(lease, close_step, KEDGE_NAME_MAX),
-    FIELD_TEXT(lease, previous, EXPRESSION_MAX),     FIELD_TEXT(lease, ours, EXPRESSION_MAX),
-    FIELD_U32(lease, ttl_ms, DEADLINE_MS_MAX),       FIELD_U32(lease, delta_ms, DEADLINE_MS_MAX),
-    FIELD_U32(lease, rank, KEDGE_MEMBERS_MAX),       FIELD_ENUM(lease, on_loss, ON_LOSSES),
+    FIELD_TEXT(lease, name, KEDGE_NAME_MAX),     FIELD_TEXT(lease, close_step, KEDGE_NAME_MAX),
+    FIELD_TEXT(lease, previous, EXPRESSION_MAX), FIELD_TEXT(lease, ours, EXPRESSION_MAX),
+    FIELD_U32(lease, ttl_ms, DEADLINE_MS_MAX),   FIELD_U32(lease, delta_ms, DEADLINE_MS_MAX),
+    FIELD_U32(lease, rank, KEDGE_MEMBERS_MAX),   FIELD_ENUM(lease, on_loss, ON_LOSSES),
 };
 static CODEC_MESSAGE(lease, "lease", lease, kedge__lease__descriptor);
 

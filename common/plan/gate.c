@@ -103,7 +103,8 @@ static size_t count_others(const struct check *check, const char *const *items, 
     return count;
 }
 
-static bool rule_equals(const struct check *check, const char *const *items, size_t n, struct blocking *blocking) {
+static bool rule_equals(const struct check *check, const char *const *items, size_t n,
+                        struct blocking *blocking) {
     for (size_t i = 0; i < n; i++)
         if (!contains(check->values, check->n_values, items[i]))
             blocking_add(blocking, items[i]);
@@ -118,8 +119,7 @@ static bool rule_equals(const struct check *check, const char *const *items, siz
 static bool rule_holds(const struct check *check, const char *const *items, size_t n, const char *self,
                        struct blocking *blocking) {
     switch (check->rule) {
-    case RULE_PRESENT:
-        return count_others(check, items, n, self) > 0;
+    case RULE_PRESENT: return count_others(check, items, n, self) > 0;
     case RULE_ABSENT:
         for (size_t i = 0; i < n; i++)
             if (!is_self(check, self, items[i]))
@@ -130,17 +130,15 @@ static bool rule_holds(const struct check *check, const char *const *items, size
             if (!is_self(check, self, items[i]))
                 blocking_add(blocking, items[i]);
         return count_others(check, items, n, self) >= check->count;
-    case RULE_NONE_NEW:
-        return rule_none_new(check, items, n, self, blocking);
-    case RULE_EQUALS:
-        return rule_equals(check, items, n, blocking);
-    case RULE_ALL_IN:
-        return rule_all_in(check, items, n, self, blocking);
+    case RULE_NONE_NEW: return rule_none_new(check, items, n, self, blocking);
+    case RULE_EQUALS: return rule_equals(check, items, n, blocking);
+    case RULE_ALL_IN: return rule_all_in(check, items, n, self, blocking);
     }
     return false;
 }
 
-struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items, const char *self) {
+struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items,
+                           const char *self) {
     struct verdict verdict = {.answer = ANSWER_YES};
     struct blocking blocking = {0};
     if (rule_holds(check, items, n_items, self, &blocking))

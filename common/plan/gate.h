@@ -33,7 +33,8 @@ struct probe {
     const char *target; /* URL, host:port, servers, path: by kind; NULL for commands */
     const char *path;   /* path in the tree that is asked */
     struct bytes send;
-    const char *match; /* POSIX extended regular expression; item = first group, else the whole match; NULL: lines */
+    const char
+        *match; /* POSIX extended regular expression; item = first group, else the whole match; NULL: lines */
     const struct command *command;
     uint32_t timeout_ms;
 };
@@ -46,7 +47,8 @@ struct check {
     size_t n_values;
     bool exclude_self;
     enum answer otherwise; /* no or unknown, when the rule does not hold */
-    const char *says;      /* the reason for people; "{items}" becomes the blocking items, "{count}" their number */
+    const char
+        *says; /* the reason for people; "{items}" becomes the blocking items, "{count}" their number */
 };
 
 /* A proof of life: objects read through the member before its stop and again after it.
@@ -71,7 +73,7 @@ struct gate {
     const struct check *checks;
     size_t n_checks;
     const struct sample *sample;
-    uint32_t detection_ms;    /* the system's own time to notice a loss; held longer than that after any stop */
+    uint32_t detection_ms; /* the system's own time to notice a loss; held longer than that after any stop */
     uint32_t evidence_age_ms; /* how old an answer may be when it is used */
 };
 
@@ -83,7 +85,8 @@ struct verdict {
 
 /* Applies the rule of a check to the items that its probe found. `self` is left out where the check says so; it may
  * be "". Never fails. */
-struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items, const char *self);
+struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items,
+                           const char *self);
 
 /* Joins the verdict of one more check into that of its gate: a no beats an unknown beats a yes; reasons of the same
  * answer are joined. Start with {ANSWER_YES, ""}. */

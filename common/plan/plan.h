@@ -15,10 +15,10 @@ struct wave {
     uint32_t limit_percent; /* 0: no further limit; else of the cluster's members, rounded down, at least 1 */
     bool one_domain;        /* members in change lie in one failure domain */
     bool has_last;
-    struct digest last;           /* member gate: "yes" means this member goes last (leader, auditor) */
-    uint32_t soak_read_only_ms;   /* canary: after the read-only start, before promotion */
-    uint32_t soak_ms;             /* after the last step of a member */
-    uint32_t wait_limit_ms;       /* a member that may not stop for so long pauses the run */
+    struct digest last;         /* member gate: "yes" means this member goes last (leader, auditor) */
+    uint32_t soak_read_only_ms; /* canary: after the read-only start, before promotion */
+    uint32_t soak_ms;           /* after the last step of a member */
+    uint32_t wait_limit_ms;     /* a member that may not stop for so long pauses the run */
 };
 
 struct side_action {
@@ -52,7 +52,7 @@ struct header {
     uint32_t n_leaves;
     struct digest charter, recipe, manifest;
     const char *from_version, *to_version;
-    const char *author, *ticket, *reason; /* the last two may be "" */
+    const char *author, *ticket, *reason;          /* the last two may be "" */
     uint64_t created_s, not_before_s, not_after_s; /* seconds since 1970; not_before 0: at once */
     const char *const *consents;
     size_t n_consents;

@@ -17,7 +17,8 @@ int release_path_check(const char *path, struct error *err) {
         return error_set(err, -EBADMSG, "\"%s\" is absolute, expected a path inside the release", path);
     for (size_t i = 0; i < len; i++)
         if (!char_allowed(path[i]))
-            return error_set(err, -EBADMSG, "path has the byte 0x%02x; allowed are letters, digits and ._+-/@=,~",
+            return error_set(err, -EBADMSG,
+                             "path has the byte 0x%02x; allowed are letters, digits and ._+-/@=,~",
                              (unsigned char)path[i]);
     const char *part = path;
     for (;;) {
@@ -44,7 +45,8 @@ static int folder_depth(const char *path) {
 
 int release_link_check(const char *path, const char *target, struct error *err) {
     if (!*target || target[0] == '/' || strlen(target) > 1024)
-        return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", expected a relative path inside the release", path,
+        return error_set(err, -EBADMSG,
+                         "link \"%s\" points to \"%s\", expected a relative path inside the release", path,
                          target);
     int depth = folder_depth(path);
     const char *part = target;
@@ -53,15 +55,18 @@ int release_link_check(const char *path, const char *target, struct error *err) 
         size_t n = strcspn(part, "/");
         bool up = n == 2 && strncmp(part, "..", 2) == 0;
         if (up && !climbing)
-            return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", which goes down and up again", path, target);
+            return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", which goes down and up again",
+                             path, target);
         if (up && --depth < 0)
-            return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", outside of the release", path, target);
+            return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", outside of the release", path,
+                             target);
         if (!up) {
             climbing = false;
             char name[1025];
             snprintf(name, sizeof(name), "%.*s", (int)n, part);
             if (release_path_check(name, NULL) < 0)
-                return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", which is not a plain path", path, target);
+                return error_set(err, -EBADMSG, "link \"%s\" points to \"%s\", which is not a plain path",
+                                 path, target);
         }
         if (part[n] == 0)
             return climbing ? error_set(err, -EBADMSG, "link \"%s\" points to a parent folder", path) : 0;
@@ -94,7 +99,8 @@ static int component_check(const struct component *component, struct error *err)
             continue;
         const char *before = component->files[i - 1].path;
         if (strcmp(before, file->path) >= 0)
-            return error_set(err, -EBADMSG, "component %s: \"%s\" stands twice or out of order", component->name, file->path);
+            return error_set(err, -EBADMSG, "component %s: \"%s\" stands twice or out of order",
+                             component->name, file->path);
     }
     /* "a-b" sorts between "a" and "a/c", so neighbours are not enough. */
     for (size_t i = 0; i + 1 < component->n_files; i++)
@@ -103,8 +109,8 @@ static int component_check(const struct component *component, struct error *err)
             if (strncmp(component->files[k].path, component->files[i].path, n) != 0)
                 break;
             if (lies_below(component->files[k].path, component->files[i].path))
-                return error_set(err, -EBADMSG, "component %s: \"%s\" lies below the file \"%s\"", component->name,
-                                 component->files[k].path, component->files[i].path);
+                return error_set(err, -EBADMSG, "component %s: \"%s\" lies below the file \"%s\"",
+                                 component->name, component->files[k].path, component->files[i].path);
         }
     return 0;
 }
@@ -113,7 +119,8 @@ int manifest_check(const struct manifest *manifest, struct error *err) {
     if (manifest->format != 1)
         return error_set(err, -EBADMSG, "release manifest of format %u, expected 1", manifest->format);
     if (manifest->n_components == 0)
-        return error_set(err, -EBADMSG, "release %s %s has no components", manifest->system, manifest->version);
+        return error_set(err, -EBADMSG, "release %s %s has no components", manifest->system,
+                         manifest->version);
     for (size_t i = 0; i < manifest->n_components; i++) {
         int r = component_check(&manifest->components[i], err);
         if (r < 0)

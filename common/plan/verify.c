@@ -10,14 +10,16 @@
 
 /* ---- signed documents ---- */
 
-static int anchors_check(const struct public_key *keys, size_t n, size_t threshold, const char *what, struct error *err) {
+static int anchors_check(const struct public_key *keys, size_t n, size_t threshold, const char *what,
+                         struct error *err) {
     if (!keys || n == 0 || threshold == 0 || threshold > n)
-        return error_set(err, -EPERM, "no %s keys are trusted here (%zu keys, %zu needed)", what, n, threshold);
+        return error_set(err, -EPERM, "no %s keys are trusted here (%zu keys, %zu needed)", what, n,
+                         threshold);
     return 0;
 }
 
-static int open_signed(struct bytes blob, enum trust_context context, const struct public_key *keys, size_t n_keys,
-                       size_t threshold, struct bytes *outp, struct error *err) {
+static int open_signed(struct bytes blob, enum trust_context context, const struct public_key *keys,
+                       size_t n_keys, size_t threshold, struct bytes *outp, struct error *err) {
     struct signed_blob signed_blob;
     int r = signed_blob_decode(&signed_blob, blob, err);
     if (r == 0)
@@ -35,7 +37,8 @@ int manifest_verify(const struct trust_anchors *anchors, struct bytes blob, stru
                     const struct manifest **outp, struct error *err) {
     struct bytes bytes;
     struct manifest *manifest;
-    int r = anchors_check(anchors->release_keys, anchors->n_release_keys, anchors->release_threshold, "release", err);
+    int r = anchors_check(anchors->release_keys, anchors->n_release_keys, anchors->release_threshold,
+                          "release", err);
     if (r == 0)
         r = open_signed(blob, TRUST_RELEASE_MANIFEST, anchors->release_keys, anchors->n_release_keys,
                         anchors->release_threshold, &bytes, err);
@@ -60,7 +63,8 @@ int charter_verify(const struct trust_anchors *anchors, const struct public_key 
                    struct arena *arena, const struct charter **outp, struct error *err) {
     struct bytes bytes;
     struct charter *charter;
-    int r = anchors_check(anchors->operators, anchors->n_operators, anchors->operator_threshold, "operator", err);
+    int r =
+        anchors_check(anchors->operators, anchors->n_operators, anchors->operator_threshold, "operator", err);
     if (r == 0)
         r = open_signed(blob, TRUST_OPERATOR_CHARTER, anchors->operators, anchors->n_operators,
                         anchors->operator_threshold, &bytes, err);
@@ -99,7 +103,8 @@ static bool has_digest(const struct digest *digests, size_t n, const struct dige
     return false;
 }
 
-static int generations_check(const struct work_order *order, const struct digest *manifest, struct error *err) {
+static int generations_check(const struct work_order *order, const struct digest *manifest,
+                             struct error *err) {
     for (size_t i = 0; i < order->n_generations; i++) {
         const struct generation *generation = &order->generations[i];
         struct digest digest;
@@ -111,17 +116,17 @@ static int generations_check(const struct work_order *order, const struct digest
         if (generation->has_manifest && !digest_equal(&generation->manifest, manifest))
             return error_set(err, -EBADMSG, "generation %zu names another release than the plan", i + 1);
         if (generation->render && strchr(generation->render->name, '/'))
-            return error_set(err, -EBADMSG, "generation %zu: configuration name \"%s\" is not a plain name", i + 1,
-                             generation->render->name);
+            return error_set(err, -EBADMSG, "generation %zu: configuration name \"%s\" is not a plain name",
+                             i + 1, generation->render->name);
     }
     return 0;
 }
 
-static int row_check(const struct work_order *order, const struct row *row, const struct digest *gates, size_t n_gates,
-                     struct error *err) {
+static int row_check(const struct work_order *order, const struct row *row, const struct digest *gates,
+                     size_t n_gates, struct error *err) {
     if (row->generation > order->n_generations)
-        return error_set(err, -EBADMSG, "%s names generation %u of %zu", primitive_text(row->primitive), row->generation,
-                         order->n_generations);
+        return error_set(err, -EBADMSG, "%s names generation %u of %zu", primitive_text(row->primitive),
+                         row->generation, order->n_generations);
     if (row->primitive == PRIMITIVE_RUN && (!row->command || row->command->n_arguments == 0))
         return error_set(err, -EBADMSG, "run has no command");
     if (row->primitive == PRIMITIVE_ASK && row->n_gates == 0)
@@ -132,8 +137,8 @@ static int row_check(const struct work_order *order, const struct row *row, cons
     return 0;
 }
 
-static int step_check(const struct work_order *order, const struct step *step, const struct digest *gates, size_t n_gates,
-                      struct error *err) {
+static int step_check(const struct work_order *order, const struct step *step, const struct digest *gates,
+                      size_t n_gates, struct error *err) {
     for (size_t i = 0; i < step->n_rows; i++) {
         int r = row_check(order, &step->rows[i], gates, n_gates, err);
         if (r < 0)
@@ -142,8 +147,8 @@ static int step_check(const struct work_order *order, const struct step *step, c
     return 0;
 }
 
-static int order_check(const struct work_order *order, const struct digest *manifest, const struct digest *gates,
-                       size_t n_gates, struct error *err) {
+static int order_check(const struct work_order *order, const struct digest *manifest,
+                       const struct digest *gates, size_t n_gates, struct error *err) {
     int r = format_check(order->format, "work order", err);
     if (r == 0)
         r = generations_check(order, manifest, err);
@@ -180,7 +185,8 @@ static int gates_decode(struct arena *arena, const struct bytes *bytes, size_t n
 
 /* ---- orders, on the node ---- */
 
-static int bytes_list_copy(struct arena *arena, const struct bytes *from, size_t n, const struct bytes **outp) {
+static int bytes_list_copy(struct arena *arena, const struct bytes *from, size_t n,
+                           const struct bytes **outp) {
     struct bytes *to = arena_array(arena, n, sizeof(*to));
     if (!to)
         return -ENOMEM;
@@ -193,18 +199,20 @@ static int bytes_list_copy(struct arena *arena, const struct bytes *from, size_t
     return 0;
 }
 
-static int time_check(const struct verify_context *context, const struct order_claim *claim, const struct header *header,
-                      struct error *err) {
+static int time_check(const struct verify_context *context, const struct order_claim *claim,
+                      const struct header *header, struct error *err) {
     if (context->began)
         return 0;
     if (header->not_before_s > context->now_s)
-        return error_set(err, -ESTALE, "plan %s serial %llu may not begin before %llu, it is %llu (seconds since 1970)",
-                         header->cluster, (unsigned long long)header->serial, (unsigned long long)header->not_before_s,
-                         (unsigned long long)context->now_s);
-    if (header->not_after_s < context->now_s || claim->expires_s < context->now_s)
         return error_set(err, -ESTALE,
-                         "plan %s serial %llu has expired; check this node's clock, or make and approve a new plan",
-                         header->cluster, (unsigned long long)header->serial);
+                         "plan %s serial %llu may not begin before %llu, it is %llu (seconds since 1970)",
+                         header->cluster, (unsigned long long)header->serial,
+                         (unsigned long long)header->not_before_s, (unsigned long long)context->now_s);
+    if (header->not_after_s < context->now_s || claim->expires_s < context->now_s)
+        return error_set(
+            err, -ESTALE,
+            "plan %s serial %llu has expired; check this node's clock, or make and approve a new plan",
+            header->cluster, (unsigned long long)header->serial);
     return 0;
 }
 
@@ -212,9 +220,11 @@ static int order_belongs(const struct verify_context *context, const struct orde
                          const struct verified_order *v, struct error *err) {
     const struct work_order *order = v->order;
     struct digest leaf = merkle_leaf(claim->work_order);
-    if (!public_key_equal(&claim->addressee, &context->self) || !public_key_equal(&order->node_key, &context->self))
+    if (!public_key_equal(&claim->addressee, &context->self) ||
+        !public_key_equal(&order->node_key, &context->self))
         return error_set(err, -EPERM, "it is addressed to node %s, not to this one", order->node);
-    if (claim->leaf == 0 || !merkle_check(leaf, claim->leaf, v->header.n_leaves, claim->path, claim->n_path, &v->header.root))
+    if (claim->leaf == 0 ||
+        !merkle_check(leaf, claim->leaf, v->header.n_leaves, claim->path, claim->n_path, &v->header.root))
         return error_set(err, -EPERM, "the work order is not part of the plan that was signed");
     if (strcmp(order->cluster, v->header.cluster) != 0 || order->serial != v->header.serial)
         return error_set(err, -EBADMSG, "work order and header name different plans");
@@ -228,17 +238,19 @@ static int manifest_belongs(const struct trust_anchors *anchors, struct bytes bl
         return error_set(err, -EPERM, "the release manifest is not the one that the plan names");
     int r = manifest_verify(anchors, blob, v->arena, &v->manifest, err);
     if (r == 0 && strcmp(v->manifest->system, v->order->system) != 0)
-        r = error_set(err, -EPERM, "the release is for %s, the member is %s", v->manifest->system, v->order->system);
+        r = error_set(err, -EPERM, "the release is for %s, the member is %s", v->manifest->system,
+                      v->order->system);
     return r;
 }
 
-static int order_open(const struct verify_context *context, const struct order_claim *claim, struct verified_order *v,
-                      struct error *err) {
+static int order_open(const struct verify_context *context, const struct order_claim *claim,
+                      struct verified_order *v, struct error *err) {
     const struct trust_anchors *anchors = context->anchors;
-    int r = anchors_check(anchors->operators, anchors->n_operators, anchors->operator_threshold, "operator", err);
+    int r =
+        anchors_check(anchors->operators, anchors->n_operators, anchors->operator_threshold, "operator", err);
     if (r == 0)
-        r = open_header(anchors->operators, anchors->n_operators, anchors->operator_threshold, claim->header, v->arena,
-                        &v->header, err);
+        r = open_header(anchors->operators, anchors->n_operators, anchors->operator_threshold, claim->header,
+                        v->arena, &v->header, err);
     if (r < 0)
         return r;
     struct work_order *order;
@@ -266,8 +278,8 @@ static int order_open(const struct verify_context *context, const struct order_c
     return order_check(v->order, &v->header.manifest, v->gate_digests, v->n_gates, err);
 }
 
-int order_verify(const struct verify_context *context, const struct order_claim *claim, struct verified_order **outp,
-                 struct error *err) {
+int order_verify(const struct verify_context *context, const struct order_claim *claim,
+                 struct verified_order **outp, struct error *err) {
     _cleanup_(verified_order_freep) struct verified_order *v = calloc(1, sizeof(*v));
     if (v)
         v->arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX * 4);
@@ -323,7 +335,8 @@ static int shape_check(const struct verified_plan *v, struct error *err) {
             r = error_set(err, -EBADMSG, "wave %s has limit 0, expected at least 1", wave->name);
         for (size_t k = 0; r == 0 && k < wave->n_members; k++)
             if (wave->members[k] >= v->n_orders)
-                r = error_set(err, -EBADMSG, "wave %s names work order %u of %zu", wave->name, wave->members[k], v->n_orders);
+                r = error_set(err, -EBADMSG, "wave %s names work order %u of %zu", wave->name,
+                              wave->members[k], v->n_orders);
     }
     for (size_t i = 0; r == 0 && i < v->shape.n_may_stop; i++)
         if (!has_digest(v->gate_digests, v->n_gates, &v->shape.may_stop[i]))
@@ -371,13 +384,15 @@ static int plan_header(const struct trust_anchors *anchors, struct verified_plan
     v->digest = digest_of(blob.bytes);
     v->n_signatures = blob.n_signatures;
     struct error ignored;
-    v->signed_by_enough = anchors->n_operators > 0 && anchors->operator_threshold > 0 &&
-                          signed_blob_verify(&blob, TRUST_OPERATOR_PLAN, anchors->operators, anchors->n_operators,
-                                             anchors->operator_threshold, &ignored) == 0;
+    v->signed_by_enough =
+        anchors->n_operators > 0 && anchors->operator_threshold > 0 &&
+        signed_blob_verify(&blob, TRUST_OPERATOR_PLAN, anchors->operators, anchors->n_operators,
+                           anchors->operator_threshold, &ignored) == 0;
     return 0;
 }
 
-static int plan_open(const struct trust_anchors *anchors, struct bytes file, struct verified_plan *v, struct error *err) {
+static int plan_open(const struct trust_anchors *anchors, struct bytes file, struct verified_plan *v,
+                     struct error *err) {
     struct plan *plan;
     int r = codec_decode(&plan_codec, file, v->arena, &plan, err);
     if (r < 0)
@@ -407,7 +422,8 @@ static int plan_open(const struct trust_anchors *anchors, struct bytes file, str
     return shape_check(v, err);
 }
 
-int plan_verify(const struct trust_anchors *anchors, struct bytes file, struct verified_plan **outp, struct error *err) {
+int plan_verify(const struct trust_anchors *anchors, struct bytes file, struct verified_plan **outp,
+                struct error *err) {
     _cleanup_(verified_plan_freep) struct verified_plan *v = calloc(1, sizeof(*v));
     if (v)
         v->arena = arena_new((size_t)KEDGE_CONTROL_BYTES_MAX * 8);

@@ -53,9 +53,9 @@ struct verified_order {
 /* What the agent knows for itself when it checks. */
 struct verify_context {
     const struct trust_anchors *anchors;
-    struct public_key self;   /* the node's own key */
-    uint64_t now_s;           /* seconds since 1970, never earlier than any signed time seen before */
-    bool began;               /* this member's part of the plan has begun: expiry does not block going on */
+    struct public_key self; /* the node's own key */
+    uint64_t now_s;         /* seconds since 1970, never earlier than any signed time seen before */
+    bool began;             /* this member's part of the plan has begun: expiry does not block going on */
 };
 
 /* 0 and *outp (free with verified_order_free), or -EPERM / -EBADMSG / -ESTALE with one sentence that says what was
@@ -90,7 +90,7 @@ struct verified_plan {
     const struct digest *gate_digests;
     size_t n_gates;
     const struct manifest *manifest;
-    struct plan plan; /* the raw parts */
+    struct plan plan;     /* the raw parts */
     struct digest digest; /* of the encoded header: what people compare */
     size_t n_signatures;
     bool signed_by_enough;

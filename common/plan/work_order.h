@@ -56,7 +56,8 @@ struct row {
 };
 
 struct step {
-    const char *name; /* "prepare", "switch", "promote", "return", "open recovery-delay" … unique in its order */
+    const char
+        *name; /* "prepare", "switch", "promote", "return", "open recovery-delay" … unique in its order */
     enum verb verb;
     const struct row *rows;
     size_t n_rows;

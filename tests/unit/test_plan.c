@@ -1,0 +1,280 @@
+/* Why every refusal is made by changing one thing of a plan that passes: a refusal for another reason would show. */
+#include "tests/unit/plan_fixture.h"
+#include "tests/unit/test.h"
+
+static int verify(struct plan_fixture *f, struct error *err) {
+    struct verified_order *order = NULL;
+    int r = order_verify(&f->context, &f->claim, &order, err);
+    verified_order_free(order);
+    return r;
+}
+
+TEST("F09 an order that operators signed is opened, with all that hangs on it") {
+    struct plan_fixture f;
+    struct error err = {0};
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    struct verified_order *order = NULL;
+    check_eq_int(order_verify(&f.context, &f.claim, &order, &err), 0);
+    check_eq_str(err.text, "");
+    require(order != NULL);
+    check_eq_str(order->step->name, "switch");
+    check_eq_str(order->manifest->components[0].files[0].path, "bin/store");
+    check(verified_order_gate(order, &f.gate_digest) != NULL);
+    verified_order_free(order);
+    plan_fixture_deinit(&f);
+}
+
+TEST("F09 a plan that another key signed is refused") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    struct key_pair stranger;
+    key_pair_generate(&stranger);
+    plan_fixture_sign(&f);
+    f.anchors.operators = &stranger.public;
+    check_eq_int(verify(&f, &err), -EKEYREJECTED);
+    plan_fixture_deinit(&f);
+}
+
+TEST("A7 an order for another node is refused") {
+    struct plan_fixture f;
+    struct error err;
+    struct key_pair other;
+    plan_fixture_init(&f);
+    key_pair_generate(&other);
+    plan_fixture_sign(&f);
+    f.context.self = other.public;
+    check_eq_int(verify(&f, &err), -EPERM);
+    check_contains(err.text, "addressed to node n1, not to this one");
+    f.claim.addressee = other.public; /* the envelope may say what it likes */
+    check_eq_int(verify(&f, &err), -EPERM);
+    plan_fixture_deinit(&f);
+}
+
+TEST("A14 every flipped byte of work order, gate and manifest is refused") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    struct buffer *parts[] = {&f.order_bytes, &f.gate_bytes, &f.manifest_blob, &f.header_blob};
+    for (size_t p = 0; p < ARRAY_LEN(parts); p++)
+        for (size_t i = 0; i < parts[p]->len; i++) {
+            parts[p]->data[i] ^= 1;
+            if (!check(verify(&f, &err) < 0))
+                fprintf(stderr, "part %zu byte %zu\n", p, i);
+            parts[p]->data[i] ^= 1;
+        }
+    check_eq_int(verify(&f, &err), 0);
+    plan_fixture_deinit(&f);
+}
+
+TEST("A14 a release that only the coordinator would sign is refused") {
+    struct plan_fixture f;
+    struct error err;
+    struct key_pair coordinator;
+    plan_fixture_init(&f);
+    key_pair_generate(&coordinator);
+    plan_fixture_sign(&f);
+    f.anchors.release_keys = &coordinator.public;
+    check_eq_int(verify(&f, &err), -EKEYREJECTED);
+    plan_fixture_deinit(&f);
+}
+
+TEST("A5 a plan signature is no charter signature") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    _cleanup_(arena_freep) struct arena *arena = arena_new(1 << 20);
+    const struct charter *charter;
+    check(charter_verify(&f.anchors, NULL, buffer_bytes(&f.header_blob), arena, &charter, &err) < 0);
+    const struct manifest *manifest;
+    check(manifest_verify(&f.anchors, buffer_bytes(&f.header_blob), arena, &manifest, &err) < 0);
+    plan_fixture_deinit(&f);
+}
+
+TEST("A8 an expired plan begins nothing, but what began may go on") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    f.context.now_s = f.header.not_after_s + 1;
+    check_eq_int(verify(&f, &err), -ESTALE);
+    check_contains(err.text, "has expired");
+    f.context.began = true;
+    check_eq_int(verify(&f, &err), 0);
+    plan_fixture_deinit(&f);
+}
+
+TEST("F25 a step, a gate or a generation that does not belong is refused") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    f.claim.step = "format";
+    check_eq_int(verify(&f, &err), -EBADMSG);
+    f.claim.step = "switch";
+    f.claim.n_gates = 0;
+    check_eq_int(verify(&f, &err), -EBADMSG);
+    check_contains(err.text, "gate that it asks was not sent");
+    plan_fixture_sign(&f);
+    f.rows[2].generation = 2;
+    plan_fixture_sign(&f);
+    check_eq_int(verify(&f, &err), -EBADMSG);
+    check_contains(err.text, "names generation 2 of 1");
+    plan_fixture_deinit(&f);
+}
+
+TEST("F25 a plan file is checked as a whole, signed or not") {
+    struct plan_fixture f;
+    struct error err = {0};
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    struct verified_plan *plan = NULL;
+    check_eq_int(plan_verify(&f.anchors, buffer_bytes(&f.file_bytes), &plan, &err), 0);
+    check_eq_str(err.text, "");
+    require(plan != NULL);
+    check(plan->signed_by_enough);
+    check_eq_int(plan->n_orders, 1);
+    verified_plan_free(TAKE(plan));
+    struct key_pair stranger;
+    key_pair_generate(&stranger);
+    f.anchors.operators = &stranger.public;
+    check_eq_int(plan_verify(&f.anchors, buffer_bytes(&f.file_bytes), &plan, &err), 0);
+    require(plan != NULL);
+    check(!plan->signed_by_enough);
+    verified_plan_free(plan);
+    plan_fixture_deinit(&f);
+}
+
+TEST("documents are refused when they are not canonical") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    _cleanup_(arena_freep) struct arena *arena = arena_new(1 << 20);
+    struct gate *gate;
+    _cleanup_(buffer_deinit) struct buffer twice = {0};
+    buffer_append(&twice, f.gate_bytes.data, f.gate_bytes.len);
+    check_eq_int(codec_decode(&gate_codec, buffer_bytes(&twice), arena, &gate, &err), 0);
+    buffer_append(&twice, "\x28\x05", 2); /* the field detection_ms a second time */
+    check_eq_int(codec_decode(&gate_codec, buffer_bytes(&twice), arena, &gate, &err), -EBADMSG);
+    twice.len = f.gate_bytes.len;
+    buffer_append(&twice, "\x78\x01", 2); /* field 15, unknown */
+    check_eq_int(codec_decode(&gate_codec, buffer_bytes(&twice), arena, &gate, &err), -EBADMSG);
+    check_contains(err.text, "unknown field 15");
+    plan_fixture_deinit(&f);
+}
+
+TEST("a document costs no more than its arena") {
+    struct plan_fixture f;
+    struct error err;
+    plan_fixture_init(&f);
+    plan_fixture_sign(&f);
+    struct plan *plan;
+    for (size_t cap = 16; cap < 4096; cap += 64) {
+        _cleanup_(arena_freep) struct arena *arena = arena_new(cap);
+        int r = codec_decode(&plan_codec, buffer_bytes(&f.file_bytes), arena, &plan, &err);
+        check(r == 0 || r == -EBADMSG || r == -ENOMEM);
+        check(arena_used(arena) <= cap);
+    }
+    plan_fixture_deinit(&f);
+}
+
+TEST("a Merkle path proves its own leaf and no other") {
+    for (size_t n = 1; n <= 33; n++)
+        for (size_t i = 0; i < n; i++) {
+            struct digest leaves[33], scratch[33], path[KEDGE_MERKLE_DEPTH_MAX];
+            for (size_t k = 0; k < n; k++)
+                leaves[k] = merkle_leaf((struct bytes){(const uint8_t *)&k, sizeof(k)});
+            memcpy(scratch, leaves, sizeof(leaves));
+            struct digest root = merkle_root(scratch, n);
+            memcpy(scratch, leaves, sizeof(leaves));
+            size_t n_path = merkle_path(scratch, n, i, path);
+            check(merkle_check(leaves[i], i, n, path, n_path, &root));
+            if (n > 1)
+                check(!merkle_check(leaves[(i + 1) % n], i, n, path, n_path, &root));
+            check(!merkle_check(leaves[i], i, n, path, n_path + 1, &root));
+            check(!merkle_check(leaves[i], n, n, path, n_path, &root));
+        }
+}
+
+static struct verdict judge(enum check_rule rule, const char *const *values, size_t n_values, uint64_t count,
+                            const char *const *items, size_t n_items) {
+    struct check check = {.rule = rule,
+                          .values = values,
+                          .n_values = n_values,
+                          .count = count,
+                          .exclude_self = true,
+                          .otherwise = ANSWER_NO,
+                          .says = "{count} of them: {items}"};
+    return check_judge(&check, items, n_items, "b1");
+}
+
+TEST("F01 rules leave the member itself out and name what blocks") {
+    const char *items[] = {"b1", "b2", "b3"};
+    check_eq_int(judge(RULE_AT_LEAST, NULL, 0, 2, items, 3).answer, ANSWER_YES);
+    struct verdict no = judge(RULE_AT_LEAST, NULL, 0, 3, items, 3);
+    check_eq_int(no.answer, ANSWER_NO);
+    check_eq_str(no.reason, "2 of them: b2, b3");
+    check_eq_int(judge(RULE_ABSENT, NULL, 0, 0, items, 1).answer, ANSWER_YES);
+    check_eq_int(judge(RULE_ABSENT, NULL, 0, 0, items, 2).answer, ANSWER_NO);
+    const char *known[] = {"b3"};
+    no = judge(RULE_NONE_NEW, known, 1, 0, items, 3);
+    check_eq_str(no.reason, "1 of them: b2");
+    check_eq_int(judge(RULE_ALL_IN, items, 3, 0, items + 1, 2).answer, ANSWER_YES);
+    check_eq_int(judge(RULE_ALL_IN, items, 3, 0, items + 2, 1).answer, ANSWER_NO);
+    check_eq_int(judge(RULE_PRESENT, NULL, 0, 0, items, 1).answer, ANSWER_NO);
+    check_eq_int(judge(RULE_EQUALS, items, 3, 0, items, 3).answer, ANSWER_YES);
+    check_eq_int(judge(RULE_EQUALS, items, 3, 0, items, 2).answer, ANSWER_NO);
+}
+
+TEST("F01 a broken rule is never a yes, whatever the document says") {
+    struct check check = {.rule = RULE_PRESENT, .otherwise = ANSWER_YES, .says = "x"};
+    check_eq_int(check_judge(&check, NULL, 0, "").answer, ANSWER_UNKNOWN);
+}
+
+TEST("F01 no beats unknown beats yes, and all reasons of the answer stay") {
+    struct verdict all = {ANSWER_YES, ""};
+    struct verdict unknown = {ANSWER_UNKNOWN, "nobody watches"}, no = {ANSWER_NO, "ledger 7"},
+                   other = {ANSWER_NO, "ledger 8"};
+    verdict_join(&all, &unknown);
+    check_eq_int(all.answer, ANSWER_UNKNOWN);
+    verdict_join(&all, &no);
+    verdict_join(&all, &unknown);
+    verdict_join(&all, &other);
+    check_eq_int(all.answer, ANSWER_NO);
+    check_eq_str(all.reason, "ledger 7; ledger 8");
+}
+
+TEST("A27 paths that lead outside are refused, plain ones are not") {
+    const char *bad[] = {"",     "/etc/passwd", "../x", "a/../b", "a//b",     "a/",   "./a", "a/.",
+                         "a\\b", "a b",         "a\nb", "a/b.",   "\xc3\xa9", "a/..", "..",  "."};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        if (!check(release_path_check(bad[i], NULL) < 0))
+            fprintf(stderr, "accepted: %s\n", bad[i]);
+    const char *good[] = {"lib/netty-4.1.12.jar", "bin/bookkeeper", "a/b/c/d_e+f", ".hidden", "x.y/z"};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        check_eq_int(release_path_check(good[i], NULL), 0);
+}
+
+TEST("A28 links stay inside, and nothing lies below a link or a file") {
+    check_eq_int(release_link_check("lib/a.so", "a.so.1", NULL), 0);
+    check_eq_int(release_link_check("lib/a.so", "../other/a.so", NULL), 0);
+    check(release_link_check("lib/a.so", "../../a.so", NULL) < 0);
+    check(release_link_check("a", "/etc/passwd", NULL) < 0);
+    check(release_link_check("a/b", "c/../../..", NULL) < 0);
+    check(release_link_check("a/b", "..", NULL) < 0);
+    struct release_file files[] = {{.path = "a", .link = "b"}, {.path = "a-b"}, {.path = "a/x"}};
+    struct component component = {.name = "c", .files = files, .n_files = 3};
+    struct manifest manifest = {
+        .format = 1, .system = "s", .version = "1", .components = &component, .n_components = 1};
+    struct error err;
+    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
+    check_contains(err.text, "\"a/x\" lies below the file \"a\"");
+    component.n_files = 2;
+    check_eq_int(manifest_check(&manifest, &err), 0);
+    files[1].mode = 04755;
+    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
+}
