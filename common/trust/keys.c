@@ -85,12 +85,14 @@ int key_pair_save(const struct key_pair *pair, const char *path, const char *com
     if (!comment_is_clean(comment))
         return error_set(err, -EINVAL, "%s: the comment of a key is one line of at most 256 bytes", path);
     if (access(public_path, F_OK) == 0)
-        return error_set(err, -EEXIST, "%s exists; a key is never overwritten, choose another name", public_path);
+        return error_set(err, -EEXIST, "%s exists; a key is never overwritten, choose another name",
+                         public_path);
 
     char seed[2 * SEED_LEN + 1];
     hex_encode(seed, pair->secret.b, SEED_LEN);
     _cleanup_(buffer_wipe) struct buffer secret_text = {0};
-    buffer_format(&secret_text, "# secret half, keep it to yourself: %s\n%s%s\n", comment, secret_prefix, seed);
+    buffer_format(&secret_text, "# secret half, keep it to yourself: %s\n%s%s\n", comment, secret_prefix,
+                  seed);
     sodium_memzero(seed, sizeof(seed));
 
     char public_text_key[KEDGE_PUBLIC_KEY_TEXT_SIZE];
@@ -123,8 +125,8 @@ static int private_file_check(const char *path, struct error *err) {
     if (!S_ISREG(st.st_mode))
         return error_set(err, -EINVAL, "%s: not a regular file", path);
     if (st.st_mode & 077)
-        return error_set(err, -EPERM, "%s: mode %04o lets others read this secret key; run: chmod 600 %s", path,
-                         (unsigned)(st.st_mode & 07777), path);
+        return error_set(err, -EPERM, "%s: mode %04o lets others read this secret key; run: chmod 600 %s",
+                         path, (unsigned)(st.st_mode & 07777), path);
     return 0;
 }
 
@@ -139,8 +141,10 @@ int key_pair_load(struct key_pair *pair, const char *path, struct error *err) {
         return r;
     const char *line = key_line(&file);
     size_t prefix_len = sizeof(secret_prefix) - 1;
-    if (!line || strncmp(line, secret_prefix, prefix_len) != 0 || !hex_decode(seed, sizeof(seed), line + prefix_len))
-        return error_set(err, -EBADMSG, "%s: not a secret key of Kedge (a comment line, then %s and %d digits)", path,
+    if (!line || strncmp(line, secret_prefix, prefix_len) != 0 ||
+        !hex_decode(seed, sizeof(seed), line + prefix_len))
+        return error_set(err, -EBADMSG,
+                         "%s: not a secret key of Kedge (a comment line, then %s and %d digits)", path,
                          secret_prefix, 2 * SEED_LEN);
     secret_key_lock(&pair->secret);
     crypto_sign_seed_keypair(pair->public.b, pair->secret.b, seed);
@@ -157,14 +161,16 @@ int public_key_load(struct public_key *key, const char *path, struct error *err)
     if (line && strncmp(line, secret_prefix, sizeof(secret_prefix) - 1) == 0)
         return error_set(err, -EBADMSG, "%s: this is a secret key; its public half is %s.pub", path, path);
     if (!line || !public_key_parse(key, line))
-        return error_set(err, -EBADMSG, "%s: not a public key of Kedge (a comment line, then ed25519: and %d digits)",
-                         path, 2 * KEDGE_PUBLIC_KEY_LEN);
+        return error_set(err, -EBADMSG,
+                         "%s: not a public key of Kedge (a comment line, then ed25519: and %d digits)", path,
+                         2 * KEDGE_PUBLIC_KEY_LEN);
     return 0;
 }
 
 /* ---- signing ---- */
 
-struct signature sign_tagged(const char *tag, const struct bytes *parts, size_t n_parts, const struct key_pair *pair) {
+struct signature sign_tagged(const char *tag, const struct bytes *parts, size_t n_parts,
+                             const struct key_pair *pair) {
     _cleanup_(buffer_deinit) struct buffer message = {0};
     struct signature signature;
     signed_bytes(&message, tag, parts, n_parts);

@@ -26,7 +26,8 @@ void secret_key_deinit(struct secret_key *key);
 
 /* Writes PATH (the secret, 0600) and PATH.pub. Each is two lines: `# ` and the comment ("operator key of alice"), and
  * the key. Refuses to overwrite either (-EEXIST) and leaves nothing half written. */
-int key_pair_save(const struct key_pair *pair, const char *path, const char *comment, struct error *err) _must_check_;
+int key_pair_save(const struct key_pair *pair, const char *path, const char *comment,
+                  struct error *err) _must_check_;
 
 /* Refuses a file that group or others may read, or that is not one of ours; the sentence says what to do. */
 int key_pair_load(struct key_pair *pair, const char *path, struct error *err) _must_check_;
@@ -38,7 +39,8 @@ int public_key_load(struct public_key *key, const char *path, struct error *err)
 
 /* Aborts when memory is out: a program that cannot sign can do nothing of use. */
 struct signature sign_detached(enum trust_context context, struct bytes bytes, const struct key_pair *pair);
-struct signature sign_tagged(const char *tag, const struct bytes *parts, size_t n_parts, const struct key_pair *pair);
+struct signature sign_tagged(const char *tag, const struct bytes *parts, size_t n_parts,
+                             const struct key_pair *pair);
 
 /* Adds one signature over blob->bytes for blob->context. -EEXIST when this key has signed already, -ENOSPC when there
  * is no room. */

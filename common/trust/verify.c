@@ -127,7 +127,8 @@ bool verify_tagged(const char *tag, const struct bytes *parts, size_t n_parts, c
                    const struct signature *signature) {
     _cleanup_(buffer_deinit) struct buffer message = {0};
     signed_bytes(&message, tag, parts, n_parts);
-    return !message.failed && crypto_sign_verify_detached(signature->b, message.data, message.len, key->b) == 0;
+    return !message.failed &&
+           crypto_sign_verify_detached(signature->b, message.data, message.len, key->b) == 0;
 }
 
 bool verify_detached(enum trust_context context, struct bytes bytes, const struct public_key *key,
@@ -195,8 +196,8 @@ static bool is_repeated(const struct signed_blob *blob, size_t index) {
     return false;
 }
 
-int signed_blob_verify(const struct signed_blob *blob, enum trust_context context, const struct public_key *keys,
-                       size_t n_keys, size_t threshold, struct error *err) {
+int signed_blob_verify(const struct signed_blob *blob, enum trust_context context,
+                       const struct public_key *keys, size_t n_keys, size_t threshold, struct error *err) {
     const char *wanted = trust_context_tag(context), *found = trust_context_tag(blob->context);
     assert(threshold > 0 && wanted && found);
     if (blob->context != context)
@@ -210,12 +211,14 @@ int signed_blob_verify(const struct signed_blob *blob, enum trust_context contex
         if (!verify_detached(context, blob->bytes, &s->key, &s->signature)) {
             char fingerprint[KEDGE_FINGERPRINT_TEXT_SIZE];
             public_key_fingerprint(fingerprint, &s->key);
-            return error_set(err, -EKEYREJECTED, "the signature of key %s does not fit these bytes", fingerprint);
+            return error_set(err, -EKEYREJECTED, "the signature of key %s does not fit these bytes",
+                             fingerprint);
         }
         if (!is_repeated(blob, i))
             n_valid++;
     }
     if (n_valid < threshold)
-        return error_set(err, -EKEYREJECTED, "%zu of %zu needed signatures by known keys", n_valid, threshold);
+        return error_set(err, -EKEYREJECTED, "%zu of %zu needed signatures by known keys", n_valid,
+                         threshold);
     return 0;
 }

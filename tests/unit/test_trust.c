@@ -7,20 +7,17 @@
 
 static char folder[] = "/tmp/kedge-test-trust.XXXXXX";
 
-__attribute__((constructor)) static void begin(void)
-{
+__attribute__((constructor)) static void begin(void) {
     struct error err;
     if (trust_init(&err) < 0 || !mkdtemp(folder))
         abort();
 }
 
-__attribute__((destructor)) static void end(void)
-{
+__attribute__((destructor)) static void end(void) {
     (void)!folder_remove(folder, NULL);
 }
 
-static const char *in_folder(const char *name)
-{
+static const char *in_folder(const char *name) {
     static char path[4][256];
     static unsigned next;
     char *p = path[next++ % 4];
@@ -28,8 +25,7 @@ static const char *in_folder(const char *name)
     return p;
 }
 
-TEST("a digest has one spelling")
-{
+TEST("a digest has one spelling") {
     char text[KEDGE_DIGEST_TEXT_SIZE];
     struct digest digest = digest_of(bytes_of_text("abc")), back;
 
@@ -51,8 +47,7 @@ TEST("a digest has one spelling")
     check(!digest_is_zero(&back));
 }
 
-TEST("a key pair survives its file")
-{
+TEST("a key pair survives its file") {
     _cleanup_(key_pair_deinit) struct key_pair pair, back;
     struct public_key public;
     struct error err;
@@ -74,8 +69,7 @@ TEST("a key pair survives its file")
     check_eq_int(key_pair_save(&pair, in_folder("two"), "two\nlines", &err), -EINVAL);
 }
 
-TEST("a secret key that others may read is refused")
-{
+TEST("a secret key that others may read is refused") {
     _cleanup_(key_pair_deinit) struct key_pair pair;
     struct error err;
 
@@ -87,9 +81,13 @@ TEST("a secret key that others may read is refused")
     check_contains(err.text, "open");
 }
 
-TEST("a damaged key file is refused")
-{
-    static const char *const texts[] = {"", "#\n", "# x\n", "# x\ned25519-secret:00\n", "# x\n\n",
+TEST("a damaged key file is refused") {
+    static const char *const texts[] = {
+        "",
+        "#\n",
+        "# x\n",
+        "# x\ned25519-secret:00\n",
+        "# x\n\n",
         "ed25519-secret:0000000000000000000000000000000000000000000000000000000000000000\n",
         "# x\ned25519-secret:0000000000000000000000000000000000000000000000000000000000000000",
         "# x\ned25519-secret:0000000000000000000000000000000000000000000000000000000000000000\nmore\n"};
@@ -103,8 +101,7 @@ TEST("a damaged key file is refused")
     check_eq_int(key_pair_load(&pair, in_folder("none"), &err), -ENOENT);
 }
 
-TEST("A5 every context refuses the signatures of every other")
-{
+TEST("A5 every context refuses the signatures of every other") {
     _cleanup_(key_pair_deinit) struct key_pair pair;
     struct bytes text = bytes_of_text("the same bytes");
 
@@ -119,8 +116,7 @@ TEST("A5 every context refuses the signatures of every other")
     }
 }
 
-TEST("A1 a flipped bit in text, key or signature is refused")
-{
+TEST("A1 a flipped bit in text, key or signature is refused") {
     _cleanup_(key_pair_deinit) struct key_pair pair;
     uint8_t text[] = "switch n3 to 4.5.1";
 
@@ -145,15 +141,14 @@ TEST("A1 a flipped bit in text, key or signature is refused")
 }
 
 /* Under such a key one signature fits many texts: R = B·0, S = 0. */
-TEST("A25 keys of small order are refused")
-{
+TEST("A25 keys of small order are refused") {
     static const char *const keys[] = {"0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"};
+                                       "0100000000000000000000000000000000000000000000000000000000000000",
+                                       "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+                                       "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+                                       "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                       "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+                                       "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"};
     struct signature s = {{1}};
     struct public_key key;
 
@@ -164,10 +159,9 @@ TEST("A25 keys of small order are refused")
     }
 }
 
-TEST("A25 a signature with S + L is refused")
-{
-    static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9,
-                                      0xde, 0x14, [31] = 0x10};
+TEST("A25 a signature with S + L is refused") {
+    static const uint8_t order[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58,       0xd6,
+                                      0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
     _cleanup_(key_pair_deinit) struct key_pair pair;
     struct bytes text = bytes_of_text("x");
 
@@ -177,8 +171,7 @@ TEST("A25 a signature with S + L is refused")
     check(!verify_detached(TRUST_OPERATOR_PLAN, text, &pair.public, &s));
 }
 
-TEST("A15 a threshold counts keys, not signatures")
-{
+TEST("A15 a threshold counts keys, not signatures") {
     _cleanup_(key_pair_deinit) struct key_pair a, b, stranger;
     key_pair_generate(&a);
     key_pair_generate(&b);
@@ -207,8 +200,7 @@ TEST("A15 a threshold counts keys, not signatures")
     check_eq_int(signed_blob_verify(&blob, TRUST_OPERATOR_PLAN, known, 3, 1, &err), -EKEYREJECTED);
 }
 
-TEST("a signed file is decoded strictly")
-{
+TEST("a signed file is decoded strictly") {
     _cleanup_(key_pair_deinit) struct key_pair a;
     _cleanup_(buffer_deinit) struct buffer file = {0}, again = {0};
     struct error err;
@@ -235,8 +227,7 @@ TEST("a signed file is decoded strictly")
     check_eq_int(signed_blob_decode(&back, buffer_bytes(&file), &err), -EBADMSG);
 }
 
-TEST("a public key has one spelling, and a fingerprint for people")
-{
+TEST("a public key has one spelling, and a fingerprint for people") {
     _cleanup_(key_pair_deinit) struct key_pair pair;
     char text[KEDGE_PUBLIC_KEY_TEXT_SIZE], fingerprint[KEDGE_FINGERPRINT_TEXT_SIZE];
     struct public_key back;
