@@ -87,6 +87,12 @@ def archive(version):
     return _pack(version, lib(version))
 
 
+def shipped_conf(version):
+    """The bookie configuration that the published release archive brings along."""
+    with tarfile.open(archive(version)) as tar:
+        return tar.extractfile(f"bookkeeper-server-{version}/conf/bk_server.conf").read().decode()
+
+
 def compiled(source):
     """Class folder of one Java file, compiled against the client's jars; compiled once per content."""
     jars = lib(CLIENT)

@@ -73,9 +73,10 @@ def test_empty_data_folder_is_seen(cluster):
     sample = cluster.sample(i)
     assert len(sample) >= 20
 
+    loss = cluster.lose_data_when_stopped(i)
     cluster.stop(i)
-    cluster.repoint_data(i)
     cluster.start(i)
+    loss.join(10)
     if jars.VERSIONS[version].starts_empty:
         cluster.wait_up(i)                              # green: registered, port open, nothing behind it
         assert codes(cluster, i, sample) == {1}
@@ -113,6 +114,27 @@ def test_jar_with_another_digest_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(jars, "LOCK", other)
     with pytest.raises(jars.Refused, match="jars.lock says 0000.*must not be run"):
         jars.lib(PAIR.old)
+
+
+def test_what_the_release_ships_does_not_start(cluster):
+    """The fault that an operator meets: the new version's own configuration names a class that it does not have."""
+    if not jars.VERSIONS[PAIR.new].archive:
+        pytest.skip(f"no archive of {PAIR.new} is published, so nothing ships a configuration")
+    i = other_than_auditor(cluster)
+    conf = cluster.folder / f"n{i}/bk.conf"
+    own = conf.read_text()
+    cluster.install(PAIR.new)
+    cluster.stop(i)
+    cluster.swap(i, PAIR.new)
+    conf.write_text(own + "".join(line + "\n" for line in jars.shipped_conf(PAIR.new).splitlines()
+                                  if line.startswith("statsProviderClass=")))
+    cluster.start(i)
+    with pytest.raises(bookkeeper.Failed, match="ended while starting"):
+        cluster.wait_up(i)
+    assert "ClassNotFoundException" in (cluster.folder / f"n{i}/out.log").read_text()
+    conf.write_text(own)
+    cluster.start(i)
+    cluster.wait_up(i)
 
 
 def test_nothing_outlives_a_killed_test():
