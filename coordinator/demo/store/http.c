@@ -1,7 +1,5 @@
-/*
- * The HTTP side: one table of routes; a handler runs under the store's lock, prints its answer to `out` and returns the
- * status. libmicrohttpd runs one thread, so a request is never half done when the next one is looked at.
- */
+/* The HTTP side: one table of routes. A handler runs under the store's lock, prints its answer to `out` and returns the
+ * status. libmicrohttpd runs one thread, so a request is never half done when the next one is looked at. */
 #include "coordinator/demo/store/store.h"
 
 #include <errno.h>
@@ -27,10 +25,11 @@ static const char *argument(const struct request *q, enum MHD_ValueKind kind, co
     return MHD_lookup_connection_value(q->connection, kind, name);
 }
 
+/* 0 when it is no number. */
 static uint64_t number_or(const char *text, uint64_t otherwise) {
-    char *end;
-    uint64_t number = text == NULL ? 0 : strtoull(text, &end, 10);
-    return text == NULL || *text == '\0' || *end != '\0' ? otherwise : number;
+    if (text == NULL)
+        return otherwise;
+    return text[strspn(text, "0123456789")] == '\0' ? strtoull(text, NULL, 10) : 0;
 }
 
 static unsigned say(FILE *out, unsigned status, const char *text) {
@@ -42,10 +41,11 @@ static unsigned say(FILE *out, unsigned status, const char *text) {
 static bool behind_is_known(const struct store *s) {
     bool any = s->n_peers == 0;
     for (size_t i = 0; i < s->n_peers; i++) {
-        const char *mode = peer_mode(s, &s->peers[i]);
-        if (strcmp(mode, "down") != 0 && !s->peers[i].compared)
+        if (strcmp(peer_mode(s, &s->peers[i]), "down") == 0)
+            continue;
+        if (!s->peers[i].compared)
             return false;
-        any = any || s->peers[i].compared;
+        any = true;
     }
     return any;
 }
@@ -70,14 +70,26 @@ static unsigned get_cluster(struct store *s, const struct request *q, FILE *out)
     return MHD_HTTP_OK;
 }
 
-/* Since when the replica `id` is not seen up; 0: it is up. One that no peer claims was never seen. */
-static uint64_t gone_since(const struct store *s, const char *id) {
-    if (strcmp(id, s->config.id) == 0)
-        return 0;
-    for (size_t i = 0; i < s->n_peers; i++)
-        if (strcmp(s->peers[i].id, id) == 0)
-            return strcmp(peer_mode(s, &s->peers[i]), "down") == 0 ? s->peers[i].heard_ms : 0;
-    return s->started_ms;
+/* Not seen up for `delay_ms`. An id that no peer claims was never seen. */
+static bool is_gone(const struct store *s, const char *id, uint64_t delay_ms) {
+    uint64_t since = s->started_ms;
+    for (const struct peer *peer = s->peers; peer < s->peers + s->n_peers; peer++) {
+        if (strcmp(peer->id, id) != 0)
+            continue;
+        if (strcmp(peer_mode(s, peer), "down") != 0)
+            return false;
+        since = peer->heard_ms;
+    }
+    return strcmp(id, s->config.id) != 0 && now_ms() - since >= delay_ms;
+}
+
+static bool is_short(const struct store *s, const struct record *record, uint64_t delay_ms) {
+    char ids[ENSEMBLE_MAX + 1], *rest = ids, *id;
+    memcpy(ids, record->ensemble, sizeof ids);
+    while ((id = strsep(&rest, ",")) != NULL)
+        if (is_gone(s, id, delay_ms))
+            return true;
+    return false;
 }
 
 static unsigned get_missing(struct store *s, const struct request *q, FILE *out) {
@@ -88,18 +100,9 @@ static unsigned get_missing(struct store *s, const struct request *q, FILE *out)
         if (strcmp(peer_mode(s, &s->peers[i]), "unknown") == 0)
             return say(out, MHD_HTTP_SERVICE_UNAVAILABLE, "not known yet");
     uint64_t delay_ms = number_or(setting_find(s, "repair-delay")->value, 0) * 1000;
-    for (size_t n = 1; n <= s->records.n_numbers; n++) {
-        const struct record *record = s->records.by_number[n];
-        char ids[ENSEMBLE_MAX + 1], *rest = ids;
-        snprintf(ids, sizeof ids, "%s", record == NULL ? "" : record->ensemble);
-        for (char *id; record != NULL && (id = strsep(&rest, ",")) != NULL;) {
-            uint64_t since = gone_since(s, id);
-            if (since != 0 && now_ms() - since >= delay_ms) {
-                fprintf(out, "%s\n", record->key);
-                break;
-            }
-        }
-    }
+    for (size_t n = 1; n <= s->records.n_numbers; n++)
+        if (s->records.by_number[n] != NULL && is_short(s, s->records.by_number[n], delay_ms))
+            fprintf(out, "%s\n", s->records.by_number[n]->key);
     return MHD_HTTP_OK;
 }
 
@@ -109,27 +112,22 @@ static unsigned get_behind(struct store *s, const struct request *q, FILE *out) 
         return say(out, MHD_HTTP_SERVICE_UNAVAILABLE, "not known yet");
     for (size_t i = 0; i < s->n_peers; i++)
         for (size_t k = 0; k < s->peers[i].n_missed; k++)
-            fprintf(out, "%s\n", s->peers[i].missed[k].key);
+            fprintf(out, "%s\n", s->peers[i].missed[k]);
     return MHD_HTTP_OK;
-}
-
-static void print_line(const struct record *r, FILE *out) {
-    fprintf(out, "%" PRIu64 " %s %" PRIu64 " %" PRIu64 " %s\n", r->number, r->key, r->sequence, r->time_ms,
-            r->ensemble);
 }
 
 static unsigned get_keys(struct store *s, const struct request *q, FILE *out) {
     bool young = argument(q, MHD_GET_ARGUMENT_KIND, "young") != NULL;
-    unsigned n_lines = 0;
-    for (uint64_t n = number_or(argument(q, MHD_GET_ARGUMENT_KIND, "from"), 1);
-         n >= 1 && n <= s->records.n_numbers && n_lines < PAGE_LINES; n++) {
-        const struct record *record = s->records.by_number[n];
-        if (record != NULL && !young && now_ms() - record->arrived_ms < SETTLE_MS)
+    uint64_t n = number_or(argument(q, MHD_GET_ARGUMENT_KIND, "from"), 1);
+    for (unsigned n_lines = 0; n >= 1 && n <= s->records.n_numbers && n_lines < PAGE_LINES; n++) {
+        const struct record *r = s->records.by_number[n];
+        if (r == NULL)
+            continue;
+        if (!young && now_ms() - r->arrived_ms < SETTLE_MS)
             break;
-        if (record != NULL) {
-            print_line(record, out);
-            n_lines++;
-        }
+        n_lines++;
+        fprintf(out, "%" PRIu64 " %s %" PRIu64 " %" PRIu64 " %s\n", n, r->key, r->sequence, r->time_ms,
+                r->ensemble);
     }
     return MHD_HTTP_OK;
 }
@@ -144,34 +142,33 @@ static unsigned get_value(struct store *s, const struct request *q, FILE *out) {
 
 static unsigned get_record(struct store *s, const struct request *q, FILE *out) {
     const struct record *record = records_find(&s->records, q->tail);
-    if (record != NULL)
-        print_line(record, out);
-    return get_value(s, q, out);
+    if (record == NULL)
+        return say(out, MHD_HTTP_NOT_FOUND, "no such key");
+    fwrite(&record->crc, 1, record_size(record), out);
+    return MHD_HTTP_OK;
 }
 
 static unsigned put_value(struct store *s, const struct request *q, FILE *out) {
     if (s->read_only)
         return say(out, MHD_HTTP_SERVICE_UNAVAILABLE, "read-only");
-    const char *ensemble = argument(q, MHD_HEADER_KIND, "X-Ensemble");
     const struct record *old = records_find(&s->records, q->tail);
+    const char *ensemble = argument(q, MHD_HEADER_KIND, "X-Ensemble");
     uint64_t held = old == NULL ? 0 : old->sequence;
     uint64_t sequence = number_or(argument(q, MHD_HEADER_KIND, "X-Sequence"), held + 1);
-    if (ensemble == NULL)
-        ensemble = s->config.id;
+    ensemble = ensemble == NULL ? s->config.id : ensemble;
     if (!word_is_valid(q->tail, KEY_MAX) || strlen(ensemble) > ENSEMBLE_MAX || sequence == 0 ||
-        strpbrk(ensemble, " \t\r\n") != NULL || !ensemble_has(ensemble, s->config.id))
+        strpbrk(ensemble, " \t") != NULL || !ensemble_has(ensemble, s->config.id))
         return say(out, MHD_HTTP_BAD_REQUEST, "bad key, sequence or ensemble (it must name this replica)");
-    if (sequence < held)
-        return say(out, MHD_HTTP_CONFLICT, "a later sequence is held");
-    if (sequence == held)
-        return MHD_HTTP_NO_CONTENT;
-    struct record record = {.key = (char *)(uintptr_t)q->tail,
-                            .ensemble = (char *)(uintptr_t)ensemble,
-                            .value = (char *)(uintptr_t)q->body,
-                            .value_length = q->length,
-                            .sequence = sequence,
-                            .time_ms = wall_ms()};
-    int result = records_append(&s->records, &record);
+    if (sequence <= held)
+        return sequence == held ? MHD_HTTP_NO_CONTENT
+                                : say(out, MHD_HTTP_CONFLICT, "a later sequence is held");
+    struct record *record = record_new(q->length);
+    record->sequence = sequence;
+    record->time_ms = wall_ms();
+    memcpy(record->key, q->tail, strlen(q->tail));
+    memcpy(record->ensemble, ensemble, strlen(ensemble));
+    memcpy(record->value, q->body, q->length);
+    int result = records_append(&s->records, record);
     if (result == 0)
         return MHD_HTTP_NO_CONTENT;
     s->read_only = true; /* a full or broken disk: go on serving reads */

@@ -34,7 +34,8 @@ enum state { STATE_GONE, STATE_READ_ONLY, STATE_READ_WRITE };
 
 struct server {
     char address[32];
-    char id[16]; /* written once, before `state` first leaves STATE_GONE */
+    char id[16]; /* written once, before `known` */
+    atomic_bool known;
     _Atomic enum state state;
 };
 
@@ -134,8 +135,7 @@ static void look_at(struct client *c, size_t server) {
     enum state state = STATE_GONE;
     if (ask(c, server, "/health", NULL, NULL) == 200) {
         state = strstr(c->body, "\nmode=read-write\n") != NULL ? STATE_READ_WRITE : STATE_READ_ONLY;
-        if (id[0] == '\0' && sscanf(c->body, "id=%15s", id) != 1)
-            state = STATE_GONE;
+        servers[server].known = servers[server].known || sscanf(c->body, "id=%15s", id) == 1;
     }
     servers[server].state = state;
 }
@@ -164,7 +164,7 @@ static void note_failure(uint64_t *counter, const char *what, const char *key, c
 /* Adds "; s2 says 503" to the reasons of one operation. */
 static void add_reason(char *why, size_t size, size_t server, long status) {
     size_t n = strlen(why);
-    const char *name = servers[server].id[0] ? servers[server].id : servers[server].address;
+    const char *name = servers[server].known ? servers[server].id : servers[server].address;
     if (status == 0)
         snprintf(why + n, size - n, "%s%s does not answer", n ? "; " : "", name);
     else
@@ -173,16 +173,17 @@ static void add_reason(char *why, size_t size, size_t server, long status) {
 
 /* ---- writing */
 
-/* All servers whose id is known, beginning with the writable ones, each group rotated by the key. */
-static size_t candidates(size_t i, unsigned char out[static SERVERS_MAX]) {
+/* All servers whose id is known, the writable ones first, each group rotated by the key. */
+static size_t candidates(size_t i, unsigned char out[static SERVERS_MAX], size_t *n_writable) {
     size_t n = 0;
-    for (int writable = 1; writable >= 0; writable--)
+    for (int writable = 1; writable >= 0; writable--) {
         for (size_t k = 0; k < n_servers; k++) {
             size_t server = (i + k) % n_servers;
-            if (servers[server].id[0] != '\0' &&
-                (servers[server].state == STATE_READ_WRITE) == (writable == 1))
+            if (servers[server].known && (servers[server].state == STATE_READ_WRITE) == (writable == 1))
                 out[n++] = (unsigned char)server;
         }
+        *n_writable = writable ? n : *n_writable;
+    }
     return n;
 }
 
@@ -203,39 +204,49 @@ static long put(struct client *c, size_t server, const char *key, const char *va
     return status;
 }
 
-/* Writes one key; true when enough acknowledged. A member that fails is exchanged while there are candidates. */
-static bool write_key(struct client *c, size_t i, struct written *w, char *why, size_t size) {
-    unsigned char order[SERVERS_MAX];
+/* Writes one key to the first three of `order`, and returns the acknowledgements. Only the first `n_ask` are asked: a
+ * member that fails is exchanged for the next of them; one that cannot be exchanged stays a member and catches up. */
+static size_t write_to(struct client *c, const char *key, const unsigned char *order, size_t n, size_t n_ask,
+                       struct written *w, char *why, size_t size) {
     bool acked[ENSEMBLE] = {false}, gave_up[ENSEMBLE] = {false};
-    size_t n = candidates(i, order), next = n < ENSEMBLE ? n : ENSEMBLE, n_acks = 0;
+    size_t next = n_ask < ENSEMBLE ? n_ask : ENSEMBLE, n_acks = 0;
     uint64_t sequence = now_us(CLOCK_REALTIME);
-    char key[24], value[VALUE_LENGTH + 1];
-    key_name(i, key);
+    char value[VALUE_LENGTH + 1];
     value_of(key, value);
-    w->n = (unsigned char)next;
-    memcpy(w->ensemble, order, next);
+    w->n = (unsigned char)(n < ENSEMBLE ? n : ENSEMBLE);
+    memcpy(w->ensemble, order, w->n);
     for (size_t k = 0; k < w->n; k++) {
-        if (acked[k] || gave_up[k])
+        if (acked[k] || gave_up[k] || k >= n_ask)
             continue;
         long status = put(c, w->ensemble[k], key, value, w, sequence);
         acked[k] = status == 204;
-        if (acked[k])
+        gave_up[k] = !acked[k] && next == n_ask;
+        if (!acked[k])
+            add_reason(why, size, w->ensemble[k], status);
+        if (acked[k] || gave_up[k])
             continue;
-        add_reason(why, size, w->ensemble[k], status);
-        gave_up[k] = next == n;
-        if (gave_up[k])
-            continue; /* it stays in the ensemble and can catch up */
         w->ensemble[k] = order[next++];
         sequence++;
         memset(acked, 0, sizeof acked);
+        k = SIZE_MAX; /* from the first member again: all must know the new ensemble */
         pthread_mutex_lock(&lock);
         counts.ensemble_changes++;
         pthread_mutex_unlock(&lock);
-        k = SIZE_MAX; /* from the first member again: all must know the new ensemble */
     }
     for (size_t k = 0; k < w->n; k++)
         n_acks += acked[k];
-    return n_acks >= ACKS_NEEDED;
+    return n_acks;
+}
+
+static bool write_key(struct client *c, const char *key, size_t i, struct written *w, char *why,
+                      size_t size) {
+    unsigned char order[SERVERS_MAX];
+    size_t n_writable, n = candidates(i, order, &n_writable);
+    if (write_to(c, key, order, n, n_writable, w, why, size) >= ACKS_NEEDED)
+        return true;
+    /* Those that were thought writable do not suffice: the others may have come back unnoticed. */
+    n = candidates(i, order, &n_writable);
+    return n_writable < n && write_to(c, key, order, n, n, w, why, size) >= ACKS_NEEDED;
 }
 
 /* ---- reading */
@@ -296,8 +307,8 @@ static void *writer_run(void *unused) {
         struct written w = {0};
         char why[256] = "", key[24];
         pace_wait(&pace);
-        bool good = write_key(&client, i, &w, why, sizeof why);
         key_name(i, key);
+        bool good = write_key(&client, key, i, &w, why, sizeof why);
         if (!good)
             note_failure(&counts.failed_writes, "write", key, why);
         pthread_mutex_lock(&lock);

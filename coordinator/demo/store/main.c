@@ -1,8 +1,6 @@
-/*
- * Start: configuration, port, data, then serve; nothing waits, so that a restart interrupts for milliseconds only.
+/* Start: configuration, port, data, then serve; nothing waits, so that a restart interrupts for milliseconds only.
  * Exit codes: 0 after SIGTERM or SIGINT, 1 the surroundings failed (port taken, disk), 2 refused (usage, configuration,
- * foreign or damaged data).
- */
+ * foreign or damaged data). */
 #include "coordinator/demo/store/store.h"
 
 #include <errno.h>
@@ -30,56 +28,54 @@ static int fail(int status, const char *what, const char *why) {
 static int bind_socket(const char *listen_on, int type) {
     struct sockaddr_in address;
     int one = 1, fd = address_parse(listen_on, &address) ? socket(AF_INET, type | SOCK_CLOEXEC, 0) : -1;
-    if (fd >= 0 && (type == SOCK_DGRAM || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0) &&
-        bind(fd, (const struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    return -1;
+    if (type == SOCK_STREAM)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    return fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 ? fd : -1;
 }
 
-static int store_open(struct store *s, bool read_only, char problem[static PROBLEM_MAX]) {
-    unsigned char bytes[8];
-    int result = records_open(&s->records, &s->config, problem);
-    if (result != 0)
-        return result == -1 ? 2 : 1;
+static void store_init(struct store *s, bool read_only) {
+    unsigned char bytes[8] = {0};
     settings_load(s);
     s->read_only = read_only;
     s->read_only_by = read_only ? "start-flag" : "-";
     s->started_ms = now_ms();
-    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-        return 1;
+    (void)!getrandom(bytes, sizeof bytes, 0);
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(s->instance + 2 * i, 3, "%02x", bytes[i]);
-    for (; s->n_peers < s->config.n_peers; s->n_peers++) {
+    for (size_t i = 0; i < s->config.n_peers; i++) {
         struct peer *peer = &s->peers[s->n_peers];
         *peer = (struct peer){.id = "-", .next_number = 1};
-        memcpy(peer->address, s->config.peers[s->n_peers], sizeof peer->address);
-        (void)address_parse(peer->address, &peer->to);
+        memcpy(peer->address, s->config.peers[i], sizeof peer->address);
+        if (strcmp(peer->address, s->config.listen) != 0 && address_parse(peer->address, &peer->to))
+            s->n_peers++;
     }
-    return 0;
 }
 
 static int serve(struct store *s, bool read_only) {
-    char problem[PROBLEM_MAX] = "no random numbers";
-    int fd = bind_socket(s->config.listen, SOCK_STREAM);
-    s->ping_fd = fd < 0 ? -1 : bind_socket(s->config.listen, SOCK_DGRAM);
-    if (s->ping_fd < 0)
-        return fail(1, s->config.listen, strerror(errno));
-    int status = store_open(s, read_only, problem);
-    if (status != 0)
-        return fail(status, problem, "");
+    char problem[PROBLEM_MAX];
     sigset_t ends;
     int ended_by;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
-    sigprocmask(SIG_BLOCK, &ends, NULL); /* before the threads, which inherit it */
+    sigprocmask(SIG_BLOCK, &ends, NULL); /* for all threads; from here on a stop is a graceful one */
+    int fd = bind_socket(s->config.listen, SOCK_STREAM);
+    s->ping_fd = fd < 0 ? -1 : bind_socket(s->config.listen, SOCK_DGRAM);
+    if (s->ping_fd < 0)
+        return fail(1, s->config.listen, strerror(errno));
+    int result = records_open(&s->records, &s->config, problem);
+    if (result != 0)
+        return fail(result == -1 ? 2 : 1, problem, "");
+    store_init(s, read_only);
+    const char *mode = store_mode(s);
+    size_t n_keys = s->records.n_keys;
     struct MHD_Daemon *daemon = listen(fd, 512) == 0 ? http_start(s, fd) : NULL;
     if (daemon == NULL)
         return fail(1, s->config.listen, "cannot serve HTTP there");
     if (peers_start(s) != 0)
         return fail(1, "threads", strerror(EAGAIN));
     printf("demo-store %s: %s serves %s %s, %zu keys, instance %s\n", store_version, s->config.id,
-           s->config.listen, store_mode(s), s->records.n_keys, s->instance);
+           s->config.listen, mode, n_keys, s->instance);
     fflush(stdout);
     sigwait(&ends, &ended_by);
     pthread_mutex_lock(&s->lock);
@@ -89,7 +85,7 @@ static int serve(struct store *s, bool read_only) {
     http_stop(daemon, fd);
     pthread_mutex_lock(&s->lock); /* for good: no record is half written when the process ends */
     printf("demo-store %s: %s stopped\n", store_version, s->config.id);
-    return fflush(stdout) == 0 && fdatasync(s->records.fd) == 0 ? 0 : 1;
+    return 0;
 }
 
 int main(int argc, char **argv) {

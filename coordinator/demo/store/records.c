@@ -1,26 +1,21 @@
-/*
- * One append-only log, all of it also in memory. The CRC of a record covers everything behind itself. An incomplete
- * record at the end is what a kill leaves: it was never acknowledged and is cut off. A complete record with a wrong
- * CRC is damage and refuses the start.
- */
+/* One append-only log, all of it also in memory. An incomplete record at its end is what a kill leaves: it was never
+ * acknowledged and is cut off. A complete record with a wrong CRC is damage and refuses the start. */
 #include "coordinator/demo/store/store.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <search.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-struct header {
-    uint32_t crc, key_size, ensemble_size, value_length; /* sizes count the final NUL */
-    uint64_t sequence, time_ms;
-};
-enum { BODY_MAX = KEY_MAX + 1 + ENSEMBLE_MAX + 1 + VALUE_MAX };
+enum { HEAD_SIZE = offsetof(struct record, value) - offsetof(struct record, crc) };
 
 static uint64_t clock_ms(clockid_t clock) {
     struct timespec t;
@@ -36,32 +31,37 @@ uint64_t wall_ms(void) {
     return clock_ms(CLOCK_REALTIME);
 }
 
-static void out_of_memory(void) {
-    fputs("demo-store: out of memory\n", stderr);
-    _exit(1);
-}
-
 void *must_grow(void *memory, size_t size) {
     void *grown = realloc(memory, size);
-    if (grown == NULL)
-        out_of_memory();
+    if (grown == NULL) {
+        fputs("demo-store: out of memory\n", stderr);
+        _exit(1);
+    }
     return grown;
 }
 
-static uint32_t crc_add(uint32_t crc, const void *bytes, size_t n) {
+struct record *record_new(size_t value_length) {
+    struct record *record = memset(must_grow(NULL, sizeof *record + value_length), 0, sizeof *record);
+    record->value_length = (uint32_t)value_length;
+    return record;
+}
+
+size_t record_size(const struct record *record) {
+    return HEAD_SIZE + record->value_length;
+}
+
+static uint32_t crc_of(const struct record *record) {
     static uint32_t table[256];
     for (uint32_t i = 0; table[255] == 0 && i < 256; i++) {
         table[i] = i;
         for (int bit = 0; bit < 8; bit++)
             table[i] = (table[i] >> 1) ^ (table[i] & 1 ? 0xedb88320U : 0);
     }
-    for (size_t i = 0; i < n; i++)
-        crc = (crc >> 8) ^ table[(crc ^ ((const unsigned char *)bytes)[i]) & 0xff];
-    return crc;
-}
-
-static uint32_t crc_of(const struct header *h, const char *body, size_t n) {
-    return ~crc_add(crc_add(~0U, &h->key_size, sizeof *h - sizeof h->crc), body, n);
+    uint32_t crc = ~0U;
+    const unsigned char *bytes = (const unsigned char *)&record->crc;
+    for (size_t i = sizeof crc; i < record_size(record); i++)
+        crc = (crc >> 8) ^ table[(crc ^ bytes[i]) & 0xff];
+    return ~crc;
 }
 
 static int compare(const void *a, const void *b) {
@@ -69,88 +69,80 @@ static int compare(const void *a, const void *b) {
 }
 
 struct record *records_find(const struct records *r, const char *key) {
-    struct record wanted = {.key = (char *)(uintptr_t)key};
-    void *found = tfind(&wanted, &r->tree, compare);
-    return found == NULL ? NULL : *(struct record **)found;
+    struct record wanted;
+    if ((size_t)snprintf(wanted.key, sizeof wanted.key, "%s", key) >= sizeof wanted.key)
+        return NULL;
+    struct record *const *found = tfind(&wanted, &r->tree, compare);
+    return found == NULL ? NULL : *found;
 }
 
-/* Takes `body` over: key, NUL, ensemble, NUL, value. */
-static void index_put(struct records *r, const struct header *h, char *body, uint64_t arrived_ms) {
-    struct record *record = records_find(r, body);
-    bool is_new = record == NULL;
-    if (is_new) {
-        record = must_grow(NULL, sizeof *record);
-        r->n_keys++;
-    } else {
-        r->by_number[record->number] = NULL;
-        free(record->key);
-    }
+static void index_put(struct records *r, struct record *record) {
+    struct record **slot = tsearch(record, &r->tree, compare);
     if (++r->n_numbers >= r->n_allocated) {
         r->n_allocated = r->n_numbers * 2 + 1024;
         r->by_number = must_grow(r->by_number, r->n_allocated * sizeof *r->by_number);
     }
+    if (slot != NULL && *slot != record) {
+        r->by_number[(*slot)->number] = NULL;
+        free(*slot);
+        *slot = record;
+        r->n_keys--;
+    }
+    r->n_keys++;
     r->by_number[r->n_numbers] = record;
-    *record = (struct record){.key = body,
-                              .ensemble = body + h->key_size,
-                              .value = body + h->key_size + h->ensemble_size,
-                              .value_length = h->value_length,
-                              .sequence = h->sequence,
-                              .time_ms = h->time_ms,
-                              .number = r->n_numbers,
-                              .arrived_ms = arrived_ms};
-    if (is_new && tsearch(record, &r->tree, compare) == NULL)
-        out_of_memory();
+    record->number = r->n_numbers;
 }
 
-int records_append(struct records *r, const struct record *record) {
-    struct header h = {.key_size = (uint32_t)strlen(record->key) + 1,
-                       .ensemble_size = (uint32_t)strlen(record->ensemble) + 1,
-                       .value_length = (uint32_t)record->value_length,
-                       .sequence = record->sequence,
-                       .time_ms = record->time_ms};
-    size_t n = h.key_size + h.ensemble_size + h.value_length;
-    char bytes[sizeof h + BODY_MAX], *body = bytes + sizeof h;
-    memcpy(mempcpy(mempcpy(body, record->key, h.key_size), record->ensemble, h.ensemble_size), record->value,
-           h.value_length);
-    h.crc = crc_of(&h, body, n);
-    memcpy(bytes, &h, sizeof h);
-    ssize_t written = pwrite(r->fd, bytes, sizeof h + n, r->end);
-    if (written != (ssize_t)(sizeof h + n) || (r->sync && fdatasync(r->fd) != 0)) {
-        int error = written >= 0 && written < (ssize_t)(sizeof h + n) ? ENOSPC : errno;
+int records_append(struct records *r, struct record *record) {
+    record->arrived_ms = now_ms();
+    record->crc = crc_of(record);
+    ssize_t size = (ssize_t)record_size(record), n = pwrite(r->fd, &record->crc, (size_t)size, r->end);
+    int error = n == size ? 0 : n < 0 ? errno : ENOSPC;
+    if (error == 0 && r->sync && fdatasync(r->fd) != 0)
+        error = errno;
+    if (error != 0) {
+        free(record);
         return ftruncate(r->fd, r->end) == 0 ? -error : -EIO;
     }
-    r->end += written;
-    index_put(r, &h, memcpy(must_grow(NULL, n), body, n), now_ms());
+    r->end += size;
+    index_put(r, record);
     return 0;
 }
 
-static int replay(struct records *r, const char *folder, char problem[static PROBLEM_MAX]) {
-    FILE *file = fdopen(openat(r->folder_fd, "log", O_RDONLY | O_CLOEXEC), "r");
-    struct header h;
-    bool complete = true, damaged = false;
-    while (file != NULL && !damaged && fread(&h, 1, sizeof h, file) == sizeof h) {
-        damaged =
-            h.key_size > KEY_MAX + 1 || h.ensemble_size > ENSEMBLE_MAX + 1 || h.value_length > VALUE_MAX;
-        size_t n = damaged ? 0 : h.key_size + h.ensemble_size + h.value_length;
-        char *body = must_grow(NULL, n + 1);
-        complete = fread(body, 1, n, file) == n;
-        damaged = damaged || (complete && crc_of(&h, body, n) != h.crc);
-        if (!complete || damaged) {
-            free(body);
-            break;
-        }
-        index_put(r, &h, body, 0);
-        r->end += (off_t)(sizeof h + n);
-    }
-    if (file == NULL || ferror(file) || damaged)
-        snprintf(problem, PROBLEM_MAX, "%s/log: %s at byte %lld", folder,
-                 damaged ? "damaged: refused" : "cannot be read", (long long)r->end);
-    if (file == NULL || ferror(file))
+struct record *record_load(const char *bytes, size_t n, bool *damaged) {
+    struct record head = {0};
+    if (n < HEAD_SIZE)
+        return NULL;
+    memcpy(&head.crc, bytes, HEAD_SIZE);
+    *damaged = head.value_length > VALUE_MAX;
+    if (*damaged || n < record_size(&head))
+        return NULL;
+    struct record *record = record_new(head.value_length);
+    memcpy(&record->crc, bytes, record_size(&head));
+    *damaged = crc_of(record) != record->crc;
+    if (!*damaged)
+        return record;
+    free(record);
+    return NULL;
+}
+
+/* 0, -1 damaged, -2 environment with errno */
+static int replay(struct records *r) {
+    struct stat st;
+    struct record *record;
+    bool damaged = false;
+    if (fstat(r->fd, &st) != 0)
         return -2;
-    fclose(file);
-    if (!damaged && ftruncate(r->fd, r->end) != 0)
+    size_t size = (size_t)st.st_size, at = 0;
+    char *log = size == 0 ? NULL : mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, r->fd, 0);
+    if (log == MAP_FAILED)
         return -2;
-    return damaged ? -1 : 0;
+    for (; (record = record_load(log + at, size - at, &damaged)) != NULL; at += record_size(record))
+        index_put(r, record);
+    if (size > 0)
+        munmap(log, size);
+    r->end = (off_t)at;
+    return damaged ? -1 : ftruncate(r->fd, r->end) == 0 ? 0 : -2;
 }
 
 int file_read(int folder_fd, const char *name, char *text, size_t size) {
@@ -185,39 +177,33 @@ static bool folder_is_empty(int folder_fd) {
 }
 
 /* An empty folder is taken for a new replica, whatever this replica held before: real systems have this hole too. */
-static int check_cookie(struct records *r, const struct config *c, char problem[static PROBLEM_MAX]) {
-    char wanted[ID_MAX + FOLDER_MAX + 32], cookie[sizeof wanted + 32], born[32];
-    snprintf(wanted, sizeof wanted, "id=%s\nfolder=%s\nborn=", c->id, c->data);
-    int n = file_read(r->folder_fd, "cookie", cookie, sizeof cookie);
-    if (n == -ENOENT && folder_is_empty(r->folder_fd)) {
-        snprintf(born, sizeof born, "%llu\n", (unsigned long long)wall_ms());
-        snprintf(cookie, sizeof cookie, "%s%s", wanted, born);
-        n = file_replace(r->folder_fd, "cookie", cookie);
+static bool cookie_fits(struct records *r, const struct config *c) {
+    char ours[ID_MAX + FOLDER_MAX + 32], cookie[sizeof ours + 32];
+    snprintf(ours, sizeof ours, "id=%s\nfolder=%s\nborn=", c->id, c->data);
+    if (file_read(r->folder_fd, "cookie", cookie, sizeof cookie) == -ENOENT &&
+        folder_is_empty(r->folder_fd)) {
+        snprintf(cookie, sizeof cookie, "%s%020llu\n", ours, (unsigned long long)wall_ms());
+        if (file_replace(r->folder_fd, "cookie", cookie) != 0)
+            return false;
     }
-    if (n >= 0 && strncmp(cookie, wanted, strlen(wanted)) == 0) {
-        r->born_ms = strtoull(cookie + strlen(wanted), NULL, 10);
-        return 0;
-    }
-    snprintf(problem, PROBLEM_MAX, "%s/cookie: %s id=%s folder=%s: refused", c->data,
-             n >= 0 ? "is another replica's or another folder's, not that of" : "cannot be read or made for",
-             c->id, c->data);
-    return -1;
+    r->born_ms = strncmp(cookie, ours, strlen(ours)) == 0 ? strtoull(cookie + strlen(ours), NULL, 10) : 0;
+    return r->born_ms != 0;
 }
 
 int records_open(struct records *r, const struct config *c, char problem[static PROBLEM_MAX]) {
     *r = (struct records){.sync = c->sync, .fd = -1};
     r->folder_fd = mkdir(c->data, 0755) == 0 || errno == EEXIST ? open(c->data, O_DIRECTORY | O_CLOEXEC) : -1;
-    if (r->folder_fd < 0) {
-        snprintf(problem, PROBLEM_MAX, "%s: %s", c->data, strerror(errno));
-        return -2;
-    }
-    if (check_cookie(r, c, problem) != 0)
+    if (r->folder_fd >= 0 && !cookie_fits(r, c)) {
+        snprintf(problem, PROBLEM_MAX, "%s: has no cookie of id=%s folder=%s and is not empty: refused",
+                 c->data, c->id, c->data);
         return -1;
-    r->fd = openat(r->folder_fd, "log", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-    if (r->fd < 0 || flock(r->fd, LOCK_EX | LOCK_NB) != 0) {
-        snprintf(problem, PROBLEM_MAX, "%s/log: %s", c->data,
-                 errno == EWOULDBLOCK ? "another process serves this folder" : strerror(errno));
-        return -2;
     }
-    return replay(r, c->data, problem);
+    r->fd = r->folder_fd < 0 ? -1 : openat(r->folder_fd, "log", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int result = r->fd < 0 || flock(r->fd, LOCK_EX | LOCK_NB) != 0 ? -2 : replay(r);
+    if (result == -2)
+        snprintf(problem, PROBLEM_MAX, "%s: %s", c->data,
+                 errno == EWOULDBLOCK ? "another process serves this folder" : strerror(errno));
+    if (result == -1)
+        snprintf(problem, PROBLEM_MAX, "%s/log: damaged at byte %lld: refused", c->data, (long long)r->end);
+    return result;
 }
