@@ -367,7 +367,8 @@ class Cluster:
 
     def _main(self):
         if self.http:
-            return ["-Dlog4j2.configurationFile=log/log4j2.properties", "org.apache.bookkeeper.server.Main"]
+            return ["-Djava.io.tmpdir=log", "-Dlog4j2.configurationFile=log/log4j2.properties",
+                    "org.apache.bookkeeper.server.Main"]
         return ["org.apache.bookkeeper.proto.BookieServer"]
 
     def _spawn(self, name, args, out):
