@@ -1,0 +1,157 @@
+/* One member on its node, as a machine that decides and does nothing: events in, actions out, time in the event. The
+ * executor performs the actions in their order and brings back what came of them.
+ *
+ *                     order               last row done
+ *            IDLE ───────────▶ FORWARD ─────────────────▶ IDLE   (done; before any change also: waits, failed)
+ *             ▲ ▲                │ │
+ *             │ │ proven         │ │ a row failed after the stop and
+ *             │ └── RETURNING ◀──┘ ├── its word is hold ───────────▶ HOLDING ──▶ HELD   (what runs is stopped first)
+ *             │         │          └── the way back is closed ─────────────────▶ HELD   (what runs is left as it is)
+ *             │         └── the return failed ─────────────────────────────────▶ HELD
+ *             └──────────── order: return, or a newer plan ────────────────────── HELD
+ *
+ * The machine borrows the order of its open step until the step is concluded. */
+#ifndef KEDGE_AGENT_CORE_MEMBER_H
+#define KEDGE_AGENT_CORE_MEMBER_H
+
+#include "agent/core/primitives.h"
+#include "common/plan/work_order.h"
+
+enum member_state { MEMBER_IDLE, MEMBER_FORWARD, MEMBER_RETURNING, MEMBER_HOLDING, MEMBER_HELD };
+enum { MEMBER_STATES = 5 };
+const char *member_state_text(enum member_state state);
+
+/* What the journal keeps of a machine: enough to go on after a crash, with the order beside it. */
+struct member_record {
+    enum member_state state;
+    uint32_t row; /* of the step (FORWARD) or of the way back (RETURNING) */
+    bool changed; /* this step has begun something that changes the member */
+    bool stopped; /* this step has sent the stop signal, or may have */
+    bool held;    /* it was held when this step began, or is */
+    bool
+        started_new; /* in this plan: a generation other than the one found running was started, or may have been */
+    bool promoted;        /* in this plan: it was started read-write, or may have been */
+    uint64_t serial;      /* the plan that the two above speak of */
+    uint32_t generation;  /* index in the order of what was proven last; meaningful with `outcome` */
+    enum outcome outcome; /* of the step that this record concludes; NONE while it is open */
+    uint64_t
+        stopped_at_us; /* monotonic: the stop signal was sent then, or the agent died in that moment; 0: not */
+    uint64_t interruption_us; /* see struct report */
+    uint64_t evidence_age_us;
+    char reason[KEDGE_REASON_MAX]; /* why it ended, returns or is held; "" none */
+};
+
+enum member_event_kind {
+    EVENT_ORDER,        /* a verified order for this member, its binding facts compared */
+    EVENT_ANSWER,       /* of the row under way: yes is done, no and unknown as the row's primitive says */
+    EVENT_FAILED,       /* the row under way cannot succeed any more */
+    EVENT_STALE,        /* the stop was not carried out: the answers before it were too old by then */
+    EVENT_PROGRESS,     /* start: a line of output that counts as progress */
+    EVENT_ENDED,        /* the member's process ended and nobody here had asked for it */
+    EVENT_TIME,         /* nothing but the time */
+    EVENT_LATCH,        /* an abort of the member's plan */
+    EVENT_RECOVERED,    /* the agent has started and looked; once, before all other events */
+    EVENT_JOURNAL_LOST, /* the journal can no longer be written */
+};
+enum { MEMBER_EVENTS = 10 };
+
+struct member_event {
+    enum member_event_kind kind;
+    uint64_t now_us;    /* monotonic */
+    const char *reason; /* ANSWER, FAILED, ENDED: one sentence; may be NULL */
+
+    /* ORDER */
+    const struct work_order *order;
+    const struct step *step;
+    const char
+        *refused; /* NULL, or why the executor would not act on it (differences to the signed facts, paths) */
+    bool latched; /* its plan was aborted */
+
+    /* ANSWER, FAILED, STALE: which action they answer; others are ignored */
+    uint32_t op;
+    enum answer answer;
+    uint64_t age_us;   /* of the oldest evidence; of a stop: how long ago the signal was sent */
+    uint64_t limit_us; /* how old the evidence may be when it is used; 0: no limit */
+    bool untouched;    /* FAILED of a stop: the process was not signalled */
+
+    /* RECOVERED */
+    bool same_boot;
+    bool running;                /* a process of this member is alive */
+    uint32_t running_generation; /* index in the order; UINT32_MAX: another one */
+};
+
+enum member_action_kind {
+    ACTION_JOURNAL, /* write `record`, and sync it before the next action where `sync` */
+    ACTION_EXECUTE, /* begin `row`, or ask again; answer with `op`. A stop writes `record` with its own time in
+                     * stopped_at_us (no sync) and sends the signal at once after it, so that the next agent can tell
+                     * "never signalled" from "signalled, maybe" */
+    ACTION_KILL,    /* the stop under way: SIGKILL now */
+    ACTION_REPORT,  /* send `outcome`; for all but BEGUN it was journaled just before */
+    ACTION_ALARM,   /* a person is needed: `reason` */
+};
+
+struct member_action {
+    enum member_action_kind kind;
+    struct member_record record; /* JOURNAL, EXECUTE of a stop */
+    bool sync;
+    const struct row *row; /* EXECUTE; valid until the step is concluded */
+    uint32_t op;
+    uint32_t attempt; /* 0: the first time; later ones look or ask again */
+    uint64_t
+        not_after_us; /* stop: later than this the evidence is too old: do nothing, answer STALE; 0: no limit */
+    enum outcome outcome; /* REPORT */
+    const char *reason;   /* REPORT, ALARM: points into the machine, valid until its next step */
+};
+
+/* No event leads to more. */
+enum { MEMBER_ACTIONS_MAX = 8 };
+struct member_actions {
+    struct member_action items[MEMBER_ACTIONS_MAX];
+    size_t n;
+};
+
+enum { RETURN_ROWS_MAX = KEDGE_ROWS_MAX };
+
+struct member_machine {
+    struct member_record record;
+    const struct work_order *order; /* of the open step; NULL when none is open */
+    const struct step *step;
+    struct row way[RETURN_ROWS_MAX]; /* the way back of the open step */
+    size_t n_way;
+    struct row hold; /* the one row of HOLDING */
+    bool latched;    /* the open step's plan was aborted */
+    bool journal_lost;
+    bool recovered; /* false until EVENT_RECOVERED: other events are refused */
+
+    /* the row under way */
+    uint32_t op, attempt, stale;
+    bool killed;
+    bool asking; /* EXECUTE is out and not answered */
+    uint64_t begun_us, deadline_us, cap_us, poll_us, pause_us;
+    uint64_t held_since_us;                  /* an asking row: since when yes; 0: not */
+    uint64_t evidence_us, evidence_limit_us; /* of the last answer before the stop */
+    char said[KEDGE_REASON_MAX];             /* the last answer that was not yes */
+};
+
+/* A machine of a member of which nothing is open. `record` is what the journal holds, zeroed when it holds nothing;
+ * order and step are those of the record, NULL unless its state is FORWARD, RETURNING or HOLDING. Then feed
+ * EVENT_RECOVERED. */
+void member_init(struct member_machine *machine, const struct member_record *record,
+                 const struct work_order *order, const struct step *step);
+
+/* The door. `actions` is overwritten. */
+void member_step(struct member_machine *machine, const struct member_event *event,
+                 struct member_actions *actions);
+
+/* When EVENT_TIME is due, monotonic; UINT64_MAX: never. */
+uint64_t member_next_deadline(const struct member_machine *machine);
+
+/* True while a step is open: from an order to its conclusion. */
+static inline bool member_is_busy(const struct member_machine *machine) {
+    return machine->order != NULL;
+}
+
+/* True if the member may go back alone after what has happened in this plan. */
+bool way_back_is_open(enum way_back way_back, const struct member_record *record);
+
+#endif

@@ -1,0 +1,594 @@
+#include "tests/unit/test.h"
+
+#include "agent/core/internal.h"
+
+#include <signal.h>
+
+/* ---- one member's order: prepare, switch, promote, return, open and close ---- */
+
+static struct digest gate_digest = {{1}};
+static struct check nothing;
+static struct argument argument = {.text = "/bin/true"};
+static struct command command = {.arguments = &argument, .n_arguments = 1, .deadline_ms = 1000};
+
+#define ASK(...)                                                                                             \
+    { .primitive = PRIMITIVE_ASK, .gates = &gate_digest, .n_gates = 1, __VA_ARGS__ }
+static const struct row prepare_rows[] = {{.primitive = PRIMITIVE_STAGE, .generation = 1},
+                                          {.primitive = PRIMITIVE_RENDER, .generation = 1}};
+static const struct row switch_rows[] = {
+    ASK(.sample = SAMPLE_CAPTURE),
+    {.primitive = PRIMITIVE_STOP, .signal = SIGTERM, .deadline_ms = 5000, .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_SWAP, .generation = 1, .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_START,
+     .generation = 1,
+     .deadline_ms = 2000,
+     .hard_cap_ms = 9000,
+     .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_OBSERVE, .generation = 1, .deadline_ms = 1000, .on_failure = ON_FAILURE_RETURN},
+    ASK(.deadline_ms = 1000, .hold_ms = 50, .on_failure = ON_FAILURE_RETURN),
+    ASK(.sample = SAMPLE_COMPARE, .deadline_ms = 1000, .on_failure = ON_FAILURE_HOLD),
+};
+static const struct row promote_rows[] = {
+    {.primitive = PRIMITIVE_RUN, .command = &command, .done_if = &nothing, .on_failure = ON_FAILURE_RETURN}};
+static const struct row return_rows[] = {
+    ASK(.on_failure = ON_FAILURE_STOP),
+    {.primitive = PRIMITIVE_STOP, .signal = SIGTERM, .deadline_ms = 5000, .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_SWAP, .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_START, .deadline_ms = 2000, .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_OBSERVE, .deadline_ms = 1000, .on_failure = ON_FAILURE_RETURN},
+    ASK(.deadline_ms = 1000, .on_failure = ON_FAILURE_RETURN),
+};
+static const struct row act_rows[] = {{.primitive = PRIMITIVE_RUN, .command = &command, .done_if = &nothing}};
+#define STEP(name_, verb_, rows_)                                                                            \
+    { .name = name_, .verb = verb_, .rows = rows_, .n_rows = sizeof(rows_) / sizeof(rows_[0]) }
+static const struct step steps[] = {
+    STEP("prepare", VERB_PREPARE, prepare_rows), STEP("switch", VERB_SWITCH, switch_rows),
+    STEP("promote", VERB_PROMOTE, promote_rows), STEP("return", VERB_REVERT, return_rows),
+    STEP("open delay", VERB_ACT, act_rows),      STEP("close delay", VERB_ACT, act_rows)};
+static const struct generation generation = {.mode = MODE_READ_WRITE};
+static const struct lease lease = {.name = "delay", .close_step = "close delay"};
+static struct work_order order = {.serial = 7,
+                                  .member = "c/m@n",
+                                  .steps = steps,
+                                  .n_steps = 6,
+                                  .generations = &generation,
+                                  .n_generations = 1,
+                                  .leases = &lease,
+                                  .n_leases = 1,
+                                  .way_back = WAY_BACK_UNTIL_FINALIZE};
+
+static const struct step *step_named(const char *name) {
+    return work_order_step(&order, name);
+}
+
+/* ---- a world that answers every action with yes, but where it is told otherwise ---- */
+
+struct world {
+    struct member_machine m;
+    struct member_record kept, synced; /* what the journal holds, what of it would outlive the host */
+    uint64_t now_us;
+    bool running;
+    uint32_t running_generation;
+    unsigned n_signals, n_starts, n_kills, n_alarms;
+    enum outcome outcome;
+    char reason[512];
+    unsigned bad; /* this primitive answers `bad_answer` while the step goes forward */
+    enum answer bad_answer;
+    int bad_times;     /* -1: always */
+    bool bad_fails;    /* as a definite failure */
+    int die_at_row;    /* crash just after the record of this row was written; -1 none */
+    int die_after_row; /* crash after this row was performed, before its answer; -1 none */
+    bool dead;
+};
+
+static void world_init(struct world *w) {
+    *w = (struct world){
+        .now_us = 1000000, .running = true, .bad = PRIMITIVES, .die_at_row = -1, .die_after_row = -1};
+    struct member_record record = {0};
+    member_init(&w->m, &record, NULL, NULL);
+    struct member_actions actions;
+    member_step(&w->m,
+                &(struct member_event){
+                    .kind = EVENT_RECOVERED, .now_us = w->now_us, .same_boot = true, .running = true},
+                &actions);
+}
+
+static void perform(struct world *w, const struct row *row) {
+    if (row->primitive == PRIMITIVE_STOP && w->running) {
+        w->running = false;
+        w->n_signals++;
+    }
+    if (row->primitive == PRIMITIVE_START && !w->running) {
+        w->running = true;
+        w->running_generation = row->generation;
+        w->n_starts++;
+    }
+}
+
+/* Performs one list of actions; true when `answer` was filled. */
+static bool perform_all(struct world *w, const struct member_actions *actions, struct member_event *answer) {
+    for (size_t i = 0; i < actions->n; i++) {
+        const struct member_action *action = &actions->items[i];
+        switch (action->kind) {
+        case ACTION_JOURNAL:
+            w->kept = action->record;
+            if (action->sync)
+                w->synced = action->record;
+            if (action->record.outcome == OUTCOME_NONE && (int)action->record.row == w->die_at_row) {
+                w->dead = true;
+                return false;
+            }
+            break;
+        case ACTION_EXECUTE:
+            *answer = (struct member_event){.kind = EVENT_ANSWER, .op = action->op, .now_us = w->now_us};
+            if (action->row->primitive == w->bad && w->bad_times != 0 &&
+                w->m.record.state == MEMBER_FORWARD) {
+                w->bad_times -= w->bad_times > 0;
+                answer->answer = w->bad_answer;
+                answer->kind = w->bad_fails ? EVENT_FAILED : EVENT_ANSWER;
+                answer->reason = "as told";
+                if (w->bad == PRIMITIVE_START && w->bad_fails)
+                    w->running = false;
+                return true;
+            }
+            if (action->attempt == 0)
+                perform(w, action->row);
+            if (action->row->primitive == PRIMITIVE_STOP)
+                w->kept.stopped_at_us = w->now_us;
+            if ((int)w->kept.row == w->die_after_row) {
+                w->dead = true;
+                return false;
+            }
+            return true;
+        case ACTION_KILL:
+            w->n_kills++;
+            w->running = false;
+            break;
+        case ACTION_REPORT:
+            w->outcome = action->outcome;
+            snprintf(w->reason, sizeof(w->reason), "%s", action->reason);
+            break;
+        case ACTION_ALARM: w->n_alarms++; break;
+        }
+    }
+    return false;
+}
+
+static void run(struct world *w, struct member_event event) {
+    for (int i = 0; i < 10000 && !w->dead; i++) {
+        struct member_actions actions;
+        struct member_event answer;
+        member_step(&w->m, &event, &actions);
+        if (perform_all(w, &actions, &answer)) {
+            event = answer;
+            continue;
+        }
+        uint64_t next = member_next_deadline(&w->m);
+        if (next == UINT64_MAX || w->dead)
+            return;
+        w->now_us = next > w->now_us ? next : w->now_us;
+        event = (struct member_event){.kind = EVENT_TIME, .now_us = w->now_us};
+    }
+    check(w->dead || !"it ends");
+}
+
+static void do_step(struct world *w, const char *name) {
+    run(w, (struct member_event){
+               .kind = EVENT_ORDER, .now_us = w->now_us, .order = &order, .step = step_named(name)});
+}
+
+static void restart(struct world *w, bool same_boot, const char *step) {
+    w->dead = false;
+    w->die_at_row = w->die_after_row = -1;
+    bool open = w->kept.state != MEMBER_IDLE && w->kept.state != MEMBER_HELD;
+    struct member_record record = same_boot ? w->kept : w->synced;
+    open = record.outcome == OUTCOME_NONE && record.state != MEMBER_IDLE && record.state != MEMBER_HELD;
+    if (!same_boot)
+        w->running = false;
+    member_init(&w->m, &record, open ? &order : NULL, open ? step_named(step) : NULL);
+    run(w, (struct member_event){.kind = EVENT_RECOVERED,
+                                 .now_us = w->now_us,
+                                 .same_boot = same_boot,
+                                 .running = w->running,
+                                 .running_generation = w->running_generation});
+}
+
+/* ---- the table ---- */
+
+TEST("every primitive has a complete row") {
+    for (int i = 0; i < PRIMITIVES; i++) {
+        const struct primitive_rule *rule = primitive_rule((enum primitive)i);
+        check(rule->last_return && rule->last_return[0]);
+        check(rule->deadline_ms > 0);
+        check(!rule->latched || rule->changes);
+        check(rule->poll_first_us <= rule->poll_last_us);
+        /* what only looks or writes beside is never undone by a crash of the agent */
+        check(rule->changes || rule->agent_died == CRASH_REDO);
+    }
+    check_eq_int(primitive_rule(PRIMITIVE_STOP)->before, DURABLE_SYNCED);
+}
+
+TEST("F07 a switch is done, with one sync before the stop and one at the end") {
+    struct world w;
+    world_init(&w);
+    do_step(&w, "switch");
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.n_signals, 1);
+    check_eq_int(w.n_starts, 1);
+    check_eq_int(w.running_generation, 1);
+    check_eq_int(w.m.record.generation, 1);
+    check_eq_int(w.m.record.state, MEMBER_IDLE);
+    check(w.m.record.started_new && w.m.record.promoted);
+}
+
+TEST("between stop and proof nothing is synced") {
+    struct world w;
+    world_init(&w);
+    struct member_event event = {
+        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    unsigned n_syncs = 0;
+    int synced_row[8];
+    for (int i = 0; i < 100; i++) {
+        struct member_actions actions;
+        member_step(&w.m, &event, &actions);
+        for (size_t k = 0; k < actions.n; k++)
+            if (actions.items[k].kind == ACTION_JOURNAL && actions.items[k].sync)
+                synced_row[n_syncs++] =
+                    actions.items[k].record.outcome ? -1 : (int)actions.items[k].record.row;
+        if (!perform_all(&w, &actions, &event)) {
+            if (!member_is_busy(&w.m))
+                break;
+            event =
+                (struct member_event){.kind = EVENT_TIME, .now_us = w.now_us = member_next_deadline(&w.m)};
+        }
+    }
+    check_eq_int(n_syncs, 2);
+    check_eq_int(synced_row[0], 1);
+    check_eq_int(synced_row[1], -1);
+}
+
+TEST("F01 may-stop that is not yes leaves everything as it is") {
+    for (int answer = ANSWER_NO; answer <= ANSWER_UNKNOWN; answer++) {
+        struct world w;
+        world_init(&w);
+        w.bad = PRIMITIVE_ASK;
+        w.bad_answer = (enum answer)answer;
+        w.bad_times = -1;
+        do_step(&w, "switch");
+        check_eq_int(w.outcome, OUTCOME_WAITS);
+        check_eq_int(w.n_signals, 0);
+        check_contains(w.reason, "as told");
+    }
+}
+
+TEST("F05 F27 each row that fails after the stop brings the old one back") {
+    static const enum primitive bad[] = {PRIMITIVE_SWAP, PRIMITIVE_START, PRIMITIVE_OBSERVE};
+    for (size_t i = 0; i < 3; i++)
+        for (int fails = 0; fails < 2; fails++) {
+            struct world w;
+            world_init(&w);
+            w.bad = bad[i];
+            w.bad_answer = ANSWER_NO;
+            w.bad_fails = fails;
+            w.bad_times = -1;
+            do_step(&w, "switch");
+            check_eq_int(w.outcome, OUTCOME_RETURNED);
+            check(w.running);
+            check_eq_int(w.running_generation, 0);
+            check_eq_int(w.m.record.state, MEMBER_IDLE);
+            check_contains(w.reason, "as told");
+        }
+}
+
+TEST("F05 past the way back it is kept, with an alarm, and not touched") {
+    struct world w;
+    world_init(&w);
+    order.way_back = WAY_BACK_UNTIL_START;
+    w.bad = PRIMITIVE_OBSERVE;
+    w.bad_answer = ANSWER_NO;
+    w.bad_times = -1;
+    do_step(&w, "switch");
+    check_eq_int(w.outcome, OUTCOME_HELD);
+    check_eq_int(w.n_alarms, 1);
+    check_eq_int(w.n_starts, 1);
+    check(w.running);
+    check_eq_int(w.m.record.state, MEMBER_HELD);
+    check_contains(w.reason, "way back is closed");
+    /* nothing but a newer plan gets through, and the return is closed too */
+    do_step(&w, "promote");
+    check_eq_int(w.outcome, OUTCOME_REFUSED);
+    do_step(&w, "return");
+    check_eq_int(w.outcome, OUTCOME_REFUSED);
+    check_eq_int(w.m.record.state, MEMBER_HELD);
+    w.bad_times = 0;
+    do_step(&w, "close delay"); /* an act for the cluster does not free it */
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.m.record.state, MEMBER_HELD);
+    order.serial = 8;
+    do_step(&w, "switch");
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.m.record.state, MEMBER_IDLE);
+    order.serial = 7;
+    order.way_back = WAY_BACK_UNTIL_FINALIZE;
+}
+
+TEST("lost data stops the new one at once, neither promoted nor returned") {
+    struct world w;
+    world_init(&w);
+    struct member_event event = {
+        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    for (int i = 0; i < 100 && member_next_deadline(&w.m) + 1 != 0; i++)
+        ;
+    for (int i = 0; i < 200; i++) {
+        struct member_actions actions;
+        member_step(&w.m, &event, &actions);
+        if (perform_all(&w, &actions, &event)) {
+            const struct row *row = row_now(&w.m);
+            if (row && row->sample == SAMPLE_COMPARE && w.m.record.state == MEMBER_FORWARD) {
+                event.answer = ANSWER_NO;
+                event.reason = "3 of 40 are gone";
+            }
+            continue;
+        }
+        if (!member_is_busy(&w.m))
+            break;
+        event = (struct member_event){.kind = EVENT_TIME, .now_us = w.now_us = member_next_deadline(&w.m)};
+    }
+    check_eq_int(w.outcome, OUTCOME_HELD);
+    check(!w.running);
+    check_eq_int(w.n_signals, 2);
+    check_eq_int(w.n_starts, 1);
+    check_eq_str(w.reason, "3 of 40 are gone");
+}
+
+TEST("an end that nobody asked for fails the step, exit code 0 included") {
+    struct world w;
+    world_init(&w);
+    w.bad = PRIMITIVE_OBSERVE;
+    w.bad_answer = ANSWER_NO;
+    w.bad_times = -1;
+    struct member_event event = {
+        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    for (int i = 0; i < 8; i++) {
+        struct member_actions actions;
+        member_step(&w.m, &event, &actions);
+        if (!perform_all(&w, &actions, &event))
+            break;
+        if (row_now(&w.m)->primitive == PRIMITIVE_OBSERVE)
+            break;
+    }
+    require(row_now(&w.m)->primitive == PRIMITIVE_OBSERVE);
+    w.running = false;
+    run(&w, (struct member_event){.kind = EVENT_ENDED, .now_us = w.now_us, .reason = "exit code 0"});
+    check_eq_int(w.outcome, OUTCOME_RETURNED);
+    check_contains(w.reason, "exit code 0");
+    check_eq_int(w.running_generation, 0);
+}
+
+TEST("F08 abort before the stop changes nothing, closings go on, the way back stays open") {
+    struct world w;
+    world_init(&w);
+    struct member_actions actions;
+    member_step(&w.m,
+                &(struct member_event){
+                    .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
+                &actions);
+    uint32_t op = actions.items[actions.n - 1].op;
+    member_step(&w.m, &(struct member_event){.kind = EVENT_LATCH}, &actions);
+    run(&w, (struct member_event){.kind = EVENT_ANSWER, .op = op, .now_us = 2});
+    check_eq_int(w.outcome, OUTCOME_FAILED);
+    check_eq_int(w.n_signals, 0);
+    check_contains(w.reason, "aborted");
+    run(&w, (struct member_event){.kind = EVENT_ORDER,
+                                  .order = &order,
+                                  .step = step_named("switch"),
+                                  .latched = true,
+                                  .now_us = 3});
+    check_eq_int(w.outcome, OUTCOME_REFUSED);
+    run(&w, (struct member_event){.kind = EVENT_ORDER,
+                                  .order = &order,
+                                  .step = step_named("close delay"),
+                                  .latched = true,
+                                  .now_us = 3});
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    run(&w, (struct member_event){.kind = EVENT_ORDER,
+                                  .order = &order,
+                                  .step = step_named("return"),
+                                  .latched = true,
+                                  .now_us = 3});
+    check_eq_int(w.outcome, OUTCOME_DONE);
+}
+
+TEST("a stop that is too slow is killed, and one that never ends is reported") {
+    struct world w;
+    world_init(&w);
+    struct member_actions actions;
+    struct member_event answer;
+    member_step(&w.m,
+                &(struct member_event){
+                    .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
+                &actions);
+    require(perform_all(&w, &actions, &answer));
+    member_step(&w.m, &answer, &actions); /* the stop is out, and is not answered */
+    uint32_t op = actions.items[actions.n - 1].op;
+    uint64_t due = member_next_deadline(&w.m);
+    member_step(&w.m, &(struct member_event){.kind = EVENT_TIME, .now_us = due}, &actions);
+    require(actions.n == 1);
+    check_eq_int(actions.items[0].kind, ACTION_KILL);
+    run(&w, (struct member_event){.kind = EVENT_ANSWER, .op = op, .now_us = due + 10});
+    check_eq_int(w.outcome, OUTCOME_DONE);
+}
+
+TEST("old evidence puts the stop off, three times at most") {
+    struct world w;
+    world_init(&w);
+    struct member_event event = {
+        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    unsigned n_stale = 0;
+    for (int i = 0; i < 50; i++) {
+        struct member_actions actions;
+        member_step(&w.m, &event, &actions);
+        const struct row *row = row_now(&w.m);
+        if (row && row->primitive == PRIMITIVE_STOP) {
+            check(actions.items[actions.n - 1].not_after_us == 600);
+            event = (struct member_event){
+                .kind = EVENT_STALE, .op = actions.items[actions.n - 1].op, .now_us = 700};
+            n_stale++;
+            continue;
+        }
+        if (!perform_all(&w, &actions, &event))
+            break;
+        event.now_us = 200;
+        event.age_us = 100;
+        event.limit_us = 500;
+    }
+    check_eq_int(n_stale, 4);
+    check_eq_int(w.outcome, OUTCOME_WAITS);
+    check_eq_int(w.n_signals, 0);
+}
+
+/* ---- every pair ---- */
+
+static void feed_all(const struct member_machine *from) {
+    for (int kind = 0; kind < MEMBER_EVENTS; kind++)
+        for (int answer = 0; answer < ANSWERS; answer++)
+            for (int right_op = 0; right_op < 2; right_op++)
+                for (size_t s = 0; s < 6; s++) {
+                    struct member_machine m = *from;
+                    struct member_actions actions;
+                    struct member_event event = {.kind = (enum member_event_kind)kind,
+                                                 .now_us = 1000000000,
+                                                 .op = m.op + !right_op,
+                                                 .answer = (enum answer)answer,
+                                                 .order = &order,
+                                                 .step = &steps[s],
+                                                 .reason = "told"};
+                    member_step(&m, &event, &actions); /* the invariant is asserted inside */
+                    check(actions.n <= MEMBER_ACTIONS_MAX);
+                    if (!right_op && (kind == EVENT_ANSWER || kind == EVENT_FAILED || kind == EVENT_STALE))
+                        check_eq_int(actions.n, 0);
+                    for (size_t i = 0; i < actions.n; i++)
+                        if (actions.items[i].kind ==
+                            ACTION_EXECUTE) /* never without its intent, but for asking again */
+                            check(actions.items[i].attempt > 0 ||
+                                  (i > 0 && (actions.items[i - 1].kind == ACTION_JOURNAL ||
+                                             actions.items[i - 1].kind == ACTION_REPORT)));
+                }
+}
+
+TEST("every state and every row answer every event") {
+    static const enum member_state open[] = {MEMBER_FORWARD, MEMBER_RETURNING, MEMBER_HOLDING};
+    struct member_machine m;
+    struct member_actions actions;
+    for (size_t s = 0; s < 6; s++)
+        for (size_t i = 0; i < 3; i++)
+            for (uint32_t row = 0; row < 8; row++)
+                for (int running = 0; running < 2; running++)
+                    for (int boot = 0; boot < 2; boot++)
+                        for (int changed = 0; changed < 2; changed++) {
+                            struct member_record record = {.state = open[i],
+                                                           .row = row,
+                                                           .serial = 7,
+                                                           .changed = changed || i > 0,
+                                                           .stopped = changed};
+                            member_init(&m, &record, &order, &steps[s]);
+                            if (record.row >= rows_now(&m))
+                                continue;
+                            struct member_machine before = m;
+                            feed_all(&before);
+                            member_step(&m,
+                                        &(struct member_event){.kind = EVENT_RECOVERED,
+                                                               .now_us = 5,
+                                                               .same_boot = boot,
+                                                               .running = running},
+                                        &actions);
+                            feed_all(&m);
+                        }
+    for (int held = 0; held < 2; held++) {
+        struct member_record record = {.state = held ? MEMBER_HELD : MEMBER_IDLE, .held = held, .serial = 7};
+        member_init(&m, &record, NULL, NULL);
+        member_step(&m, &(struct member_event){.kind = EVENT_RECOVERED}, &actions);
+        feed_all(&m);
+    }
+}
+
+/* ---- crashes ---- */
+
+TEST("F04 A41 the agent dies at any row: the switch ends as without it, with one stop") {
+    for (int after = 0; after < 2; after++)
+        for (int row = 0; row < 7; row++) {
+            struct world w;
+            world_init(&w);
+            w.die_at_row = after ? -1 : row;
+            w.die_after_row = after ? row : -1;
+            do_step(&w, "switch");
+            require(w.dead);
+            restart(&w, true, "switch");
+            check_eq_int(w.outcome, OUTCOME_DONE);
+            check_eq_int(w.n_signals, 1);
+            check_eq_int(w.n_starts, 1);
+            check_eq_int(w.running_generation, 1);
+        }
+}
+
+TEST("F05 the host dies at any row after the stop: the old one is back") {
+    for (int row = 1; row < 7; row++) {
+        struct world w;
+        world_init(&w);
+        w.die_after_row = row;
+        do_step(&w, "switch");
+        require(w.dead);
+        restart(&w, false, "switch");
+        check_eq_int(w.outcome, OUTCOME_RETURNED);
+        check_eq_int(w.running_generation, 0);
+        check(w.running);
+    }
+}
+
+TEST("the host dies past the way back: what was to be started is started") {
+    order.way_back = WAY_BACK_NEVER;
+    struct world w;
+    world_init(&w);
+    w.die_after_row = 4;
+    do_step(&w, "switch");
+    require(w.dead);
+    w.synced = w.kept; /* the disk had it */
+    restart(&w, false, "switch");
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.running_generation, 1);
+    order.way_back = WAY_BACK_UNTIL_FINALIZE;
+}
+
+TEST("a stop that was never signalled asks may-stop again after a crash") {
+    struct world w;
+    world_init(&w);
+    w.die_at_row = 1;
+    do_step(&w, "switch");
+    require(w.dead && w.running);
+    w.bad = PRIMITIVE_ASK;
+    w.bad_answer = ANSWER_NO;
+    w.bad_times = -1;
+    restart(&w, true, "switch");
+    check_eq_int(w.outcome, OUTCOME_WAITS);
+    check_eq_int(w.n_signals, 0);
+    check(w.running);
+}
+
+TEST("a command that was cut off is asked for, or has failed where nothing can be asked") {
+    struct world w;
+    world_init(&w);
+    w.die_after_row = 0;
+    do_step(&w, "open delay");
+    require(w.dead);
+    restart(&w, true, "open delay");
+    check_eq_int(w.outcome, OUTCOME_DONE);
+
+    struct row blind[] = {act_rows[0]};
+    blind[0].done_if = NULL;
+    struct step step = steps[4];
+    step.rows = blind;
+    struct member_record record = {.state = MEMBER_FORWARD, .changed = true, .serial = 7};
+    member_init(&w.m, &record, &order, &step);
+    run(&w, (struct member_event){.kind = EVENT_RECOVERED, .now_us = 5, .same_boot = true, .running = true});
+    check_eq_int(w.outcome, OUTCOME_FAILED);
+}
