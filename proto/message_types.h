@@ -39,6 +39,8 @@ enum message_type {
     MESSAGE_ANSWER = 23,
     MESSAGE_LEASE = 24,
     MESSAGE_COMMAND = 25, /* an operator's signed word, passed on */
+    MESSAGE_INQUIRE = 26, /* answered by FACTS */
+    MESSAGE_LATCH = 27,   /* an abort; it only reduces, so the coordinator's word is enough */
 };
 
 enum message_role { ROLE_AGENT = 1, ROLE_COORDINATOR = 2 };

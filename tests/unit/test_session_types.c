@@ -29,6 +29,8 @@ static const struct {
     {23, "o", ""},     /* answer */
     {24, "", "o"},     /* lease */
     {25, "", "o"},     /* command */
+    {26, "", "o"},     /* inquire */
+    {27, "", "o"},     /* latch */
 };
 /* clang-format on */
 
