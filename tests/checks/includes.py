@@ -19,6 +19,7 @@ MAY_INCLUDE = {
     "common/sqlite":         BASE,
     "proto":                 BASE + ["common/trust"],
     "common/plan":           BASE + ["common/trust", "proto"],
+    "common/archive":        BASE + ["common/trust", "common/plan"],
 
     "agent/core":            PURE,
     # a single header is what two processes say to each other; the room behind it stays out of sight
@@ -50,7 +51,7 @@ MAY_KNOW = {
     r"protobuf-c/|.*\.pb-c\.h":    ["proto", "common/plan/encoding.c"],
     r"zookeeper/":                 ["agent/prober"],
     r"curl/":                      ["agent/prober", "agent/stager", "coordinator/demo"],
-    r"archive(_entry)?\.h":        ["agent/stager"],
+    r"archive(_entry)?\.h":        ["common/archive"],
     r"microhttpd\.h":              ["coordinator/web", "coordinator/demo"],
     r"systemd/":                   ["agent/executor", "agent/link", "agent/prober", "coordinator/fleet",
                                     "coordinator/control", "coordinator/daemon"],
