@@ -106,8 +106,9 @@ enum probe_kind {
     PROBE_LOG,         /* as FILE, from the place where the output stood when the member was started */
     PROBE_COMMAND, /* run by the executor; items: matches over its output lines; exit code not 0 is unknown */
     PROBE_COMMAND_EXIT, /* run by the executor; item: the exit code as text */
+    PROBE_ZK_FIRST,     /* items: as GET, of that child of path whose name sorts first; no children: none */
 };
-enum { PROBE_KINDS = 10 };
+enum { PROBE_KINDS = 11 };
 
 /* Rules over the items of a probe. */
 enum check_rule {

@@ -188,7 +188,7 @@ static const struct codec_field shape_fields[] = {
     FIELD_SUBS(shape, side_actions, 8, &side_action_codec),
     FIELD_FIXED_LIST(shape, may_stop, KEDGE_GATES_MAX),
     FIELD_FIXED_LIST(shape, recovered, KEDGE_GATES_MAX),
-    FIELD_TEXTS(shape, warnings, 64, KEDGE_NAME_MAX),
+    FIELD_TEXTS(shape, warnings, 64, SAYS_MAX),
     FIELD_TEXT_OR_EMPTY(shape, point_of_no_return, SAYS_MAX),
 };
 CODEC_MESSAGE(shape, "shape", shape, kedge__shape__descriptor);

@@ -30,7 +30,8 @@ struct command {
 
 struct probe {
     enum probe_kind kind;
-    const char *target; /* URL, host:port, servers, path: by kind; NULL for commands */
+    const char *target; /* URL, host:port, servers, path: by kind; NULL for commands. Of URLs and host:port there may
+                         * be several, separated by blanks: asked in order until one answers */
     const char *path;   /* path in the tree that is asked */
     struct bytes send;
     const char
@@ -52,10 +53,11 @@ struct check {
 };
 
 /* A proof of life: objects read through the member before its stop and again after it.
- * The source yields paths; those whose content has `filter` (text) and one of `filter_any` (bytes) are candidates.
- * The digits of the path, joined, are the object's number; `per_object` entries are asked of each.
- * Templates are bytes with two placeholders: "{o}" 8 bytes big endian object number, "{e}" 8 bytes entry number;
- * "{o:d}" and "{e:d}" are the same in decimal text; "??" bytes (0xff 0x3f 0x3f) stand for any byte in `answer`. */
+ * A source of paths (ZK_LEAVES): those whose content has `filter` (text) and one of `filter_any` (bytes) are candidates;
+ * the digits of the path behind the source's path, joined, are the object's number; `per_object` entries, from 0 on, are
+ * asked of each. A source of names (HTTP): every item is a candidate, nothing is fetched for it, one entry is asked.
+ * Templates are bytes with places: "{o}" 8 bytes big endian object number, "{e}" 8 bytes entry number, "{o:d}" and
+ * "{e:d}" the same in decimal text, "{i}" the item itself; "??" bytes (0xff 0x3f 0x3f) stand for any byte in `answer`. */
 struct sample {
     struct probe source;
     const char *filter;

@@ -39,7 +39,7 @@ struct shape {
     size_t n_may_stop;
     const struct digest *recovered; /* gates after every change, held for their detection time */
     size_t n_recovered;
-    const char *const *warnings; /* named, each needs consent */
+    const char *const *warnings; /* "name: what it means"; each name needs a consent in the header */
     size_t n_warnings;
     const char *point_of_no_return; /* "" when the plan has none */
 };
