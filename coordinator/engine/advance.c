@@ -1,0 +1,284 @@
+/* What a run does next. run_advance is called after whatever happened and goes on until nothing moves; every new thing
+ * begins here, so pause and abort are asked here and nowhere else. */
+#include "coordinator/engine/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void run_pause(struct run *run, const char *format, ...) {
+    char text[KEDGE_REASON_MAX * 2];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    if (!run->paused && run_move(run->state, RUN_EVENT_PAUSE).kind == RUN_MOVE_FLAG)
+        commit_run_event(run, RUN_EVENT_PAUSE, VERDICT_NONE, text);
+}
+
+/* ---- verdicts, each one sentence ---- */
+
+static uint32_t n_done(const struct run *run) {
+    return run->n_state[MEMBER_DONE];
+}
+
+static const struct run_member *first_in(const struct run *run, enum member_state state) {
+    for (uint32_t i = 0; run->n_state[state] > 0 && i < run->n_members; i++)
+        if (run->members[i].state == state)
+            return &run->members[i];
+    return NULL;
+}
+
+static const struct run_member *first_bad(const struct run *run) {
+    const struct run_member *m = first_in(run, MEMBER_HELD);
+    m = m ? m : first_in(run, MEMBER_RETURNED);
+    return m ? m : first_in(run, MEMBER_FAILED);
+}
+
+static void say_bad(const struct run_member *m, const char *what, char *text, size_t size) {
+    const char *how = m->state == MEMBER_HELD       ? "is held by its agent"
+                      : m->state == MEMBER_RETURNED ? "failed and was returned by its agent"
+                                                    : "failed before anything was stopped";
+    snprintf(text, size, "%s%s %s: %s", what, m->order->member, how, m->reason ? m->reason : "");
+}
+
+static void say_members(const struct run *run, const char *what, char *text, size_t size) {
+    const struct header *header = &run->plan->header;
+    size_t used = (size_t)snprintf(text, size, "%s%u of %u members run %s", what, n_done(run), run->n_members,
+                                   header->to_version);
+    for (uint32_t i = 0; i < run->n_members && used < size; i++) {
+        const struct run_member *m = &run->members[i];
+        if (member_state_is_in_change(m->state) || m->state == MEMBER_HELD)
+            used += (size_t)snprintf(text + used, size - used, ", %s is %s%s", m->order->member,
+                                     member_state_text(m->state),
+                                     m->mode == MODE_READ_ONLY ? " (read-only)" : "");
+    }
+}
+
+static bool waves_over(struct run *run) {
+    char text[KEDGE_REASON_MAX * 2];
+    const struct run_member *bad = first_bad(run);
+    if (bad)
+        say_bad(bad, "", text, sizeof(text));
+    else
+        say_members(run, "", text, sizeof(text));
+    commit_run_event(run, RUN_EVENT_WAVES_OVER, bad ? VERDICT_FAILED : VERDICT_DONE, text);
+    return true;
+}
+
+static bool aborted(struct run *run) {
+    char text[KEDGE_REASON_MAX * 2], what[KEDGE_REASON_MAX];
+    if (!orders_drained(run))
+        return false;
+    snprintf(what, sizeof(what), "aborted%s%s: ", run->pause_reason && run->pause_reason[0] ? " by " : "",
+             run->pause_reason ? run->pause_reason : "");
+    say_members(run, what, text, sizeof(text));
+    commit_run_event(run, RUN_EVENT_ABORTED, VERDICT_ABORTED, text);
+    return true;
+}
+
+/* ---- preparing ---- */
+
+static bool prepare_failed(struct run *run) {
+    char text[KEDGE_REASON_MAX * 2];
+    if (!orders_drained(run))
+        return false;
+    const struct run_member *m = first_in(run, MEMBER_FAILED);
+    snprintf(text, sizeof(text), "%s could not be prepared, nothing was stopped: %s",
+             m ? m->order->member : "a member", m && m->reason ? m->reason : "");
+    commit_run_event(run, RUN_EVENT_PREPARE_FAILED, VERDICT_FAILED, text);
+    return true;
+}
+
+static bool prepare_more(struct run *run) {
+    uint32_t in_flight = run->n_state[MEMBER_PREPARING], before = in_flight;
+    if (run->retry_ms > 0)
+        return false;
+    for (uint32_t i = 0; i < run->n_members && in_flight < PREPARE_AT_ONCE; i++) {
+        const struct run_member *m = &run->members[i];
+        if (m->state == MEMBER_PLANNED && run->engine->nodes[m->node].up) {
+            order_issue(run, i, "prepare");
+            in_flight++;
+        }
+    }
+    return in_flight > before;
+}
+
+static bool advance_preparing(struct run *run) {
+    uint64_t not_before_ms = run->plan->header.not_before_s * 1000;
+    if (run->aborting)
+        return aborted(run);
+    if (run->n_state[MEMBER_FAILED] > 0)
+        return prepare_failed(run);
+    if (run->engine->now_ms < not_before_ms) {
+        timer_set(run->engine, &run->start, not_before_ms);
+        return false;
+    }
+    if (run->n_state[MEMBER_PREPARED] == run->n_members && !run->paused) {
+        commit_run_event(run, RUN_EVENT_PREPARED, VERDICT_NONE, "");
+        return true;
+    }
+    return run->n_state[MEMBER_PLANNED] > 0 && prepare_more(run);
+}
+
+/* ---- side actions ---- */
+
+static bool advance_opening(struct run *run) {
+    if (run->aborting)
+        return aborted(run);
+    if (run->paused || !sides_open(run))
+        return false;
+    commit_run_event(run, run->rollback ? RUN_EVENT_ROLLS_BACK : RUN_EVENT_OPENED, VERDICT_NONE, "");
+    return true;
+}
+
+static bool advance_closing(struct run *run) {
+    if (!sides_close(run))
+        return false;
+    commit_run_event(run, RUN_EVENT_CLOSED, VERDICT_NONE, "");
+    return true;
+}
+
+/* ---- one change ---- */
+
+static bool has_expired(struct run *run) {
+    if (run->engine->now_ms / 1000 <= run->plan->header.not_after_s || run->state == RUN_RETURNING)
+        return false;
+    run_pause(run, "the plan has expired; make and approve a new one, or abort");
+    return true;
+}
+
+/* Asks whether the next member may stop, and orders it when all say yes: in the same step as the last answer. */
+static bool change_next(struct run *run) {
+    const char *step;
+    if (run->retry_ms > 0 || !survey(run))
+        return false;
+    uint32_t member = choose_change(run, &step);
+    if (member == NO_MEMBER || has_expired(run))
+        return false;
+    run->candidate = member;
+    switch (may_stop(run, member)) {
+    case MAY_STOP_ASKING: return false;
+    case MAY_STOP_WAITS: may_stop_wait(run); return false;
+    case MAY_STOP_YES: break;
+    }
+    run->candidate = NO_MEMBER;
+    run->wait_since_ms = run->backoff_ms = 0;
+    reasons_clear(&run->wait);
+    order_issue(run, member, step);
+    return true;
+}
+
+/* While the two probers are asked for a candidate, other answers change nothing. */
+static bool is_asking(const struct run *run) {
+    if (run->candidate == NO_MEMBER)
+        return false;
+    const struct run_member *m = &run->members[run->candidate];
+    for (size_t i = 0; i < PROBERS; i++)
+        if (m->cluster[i].id != 0 && m->cluster[i].purpose == PURPOSE_MAY_STOP)
+            return true;
+    return false;
+}
+
+/* ---- waves ---- */
+
+static bool canary_failed(struct run *run, const struct wave *wave) {
+    char text[KEDGE_REASON_MAX * 2];
+    for (size_t i = 0; i < wave->n_members; i++) {
+        const struct run_member *m = &run->members[wave->members[i]];
+        bool bad = m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED ||
+                   (m->state == MEMBER_HELD && !run->paused);
+        if (!bad || !orders_drained(run))
+            continue;
+        say_bad(m, "canary ", text, sizeof(text));
+        commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED, text);
+        return true;
+    }
+    return false;
+}
+
+static bool rolls_back(struct run *run) {
+    if (!orders_drained(run))
+        return false;
+    commit_run_event(run, RUN_EVENT_ROLLS_BACK, VERDICT_NONE, "");
+    return true;
+}
+
+static bool advance_waves(struct run *run) {
+    const struct shape *shape = &run->plan->shape;
+    const struct wave *wave = run->wave < shape->n_waves ? &shape->waves[run->wave] : NULL;
+    if (run->aborting)
+        return aborted(run);
+    if (run->rollback)
+        return rolls_back(run);
+    if (!wave)
+        return waves_over(run);
+    if (wave->kind == WAVE_CANARY && run->wave_over[run->wave] > 0 && canary_failed(run, wave))
+        return true;
+    if (run->paused || is_asking(run))
+        return false;
+    if (run->wave_over[run->wave] == wave->n_members) {
+        if (run->wave + 1 == shape->n_waves)
+            return waves_over(run);
+        commit(run->engine,
+               (struct record){
+                   .kind = RECORD_WAVE, .run = run->id, .number = run->wave + 1, .name = wave[1].name},
+               NULL);
+        return true;
+    }
+    return change_next(run);
+}
+
+/* ---- the way back ---- */
+
+static bool wave_is_back(const struct run *run, const struct wave *wave) {
+    for (size_t i = 0; i < wave->n_members; i++) {
+        enum member_state state = run->members[wave->members[i]].state;
+        if (member_state_is_changed(state) || member_state_is_in_change(state))
+            return false;
+    }
+    return true;
+}
+
+static bool all_back(struct run *run) {
+    char text[KEDGE_REASON_MAX * 2];
+    const struct run_member *held = first_in(run, MEMBER_HELD);
+    snprintf(text, sizeof(text), "rolled back: %u members run %s again%s%s", run->n_state[MEMBER_BACK],
+             run->plan->header.from_version, held ? ", still held: " : "", held ? held->order->member : "");
+    commit_run_event(run, RUN_EVENT_ALL_BACK, VERDICT_ROLLED_BACK, text);
+    return true;
+}
+
+static bool advance_returning(struct run *run) {
+    const struct shape *shape = &run->plan->shape;
+    if (run->aborting)
+        return aborted(run);
+    if (wave_is_back(run, &shape->waves[run->wave])) {
+        if (run->wave == 0)
+            return all_back(run);
+        const struct wave *next = &shape->waves[run->wave - 1];
+        commit(
+            run->engine,
+            (struct record){.kind = RECORD_WAVE, .run = run->id, .number = run->wave - 1, .name = next->name},
+            NULL);
+        return true;
+    }
+    return !run->paused && !is_asking(run) && change_next(run);
+}
+
+static bool advance_once(struct run *run) {
+    switch (run->state) {
+    case RUN_PREPARING: return advance_preparing(run);
+    case RUN_OPENING: return advance_opening(run);
+    case RUN_WAVES: return advance_waves(run);
+    case RUN_RETURNING: return advance_returning(run);
+    case RUN_CLOSING: return advance_closing(run);
+    case RUN_ENDED: break;
+    }
+    return false;
+}
+
+void run_advance(struct run *run) {
+    while (advance_once(run))
+        ;
+}

@@ -1,0 +1,100 @@
+/* Which member is next: a wave is a set, and its order is asked live. A canary that has soaked read-only is promoted
+ * before anything else begins; then come members that are broken already (F13), then those that are not last by the
+ * wave's gate (F16), then those of which that is unknown, and the last one alone. */
+#include "coordinator/engine/internal.h"
+
+#include <string.h>
+
+enum rank { RANK_BROKEN, RANK_PLAIN, RANK_UNSURE, RANK_LAST, RANK_NONE };
+
+static enum rank rank_of(const struct run_member *m) {
+    if (m->own.answered && m->own.answer == ANSWER_NO)
+        return RANK_BROKEN;
+    if (!m->own.with_last)
+        return RANK_PLAIN;
+    switch (m->own.last) {
+    case ANSWER_YES: return RANK_LAST;
+    case ANSWER_NO: return RANK_PLAIN;
+    case ANSWER_UNKNOWN: break;
+    }
+    return RANK_UNSURE;
+}
+
+/* How many may be in change at once: the count, and the percentage of the cluster's members, whichever is less (F14). */
+static uint32_t wave_limit(const struct run *run, const struct wave *wave) {
+    uint32_t limit = wave->limit_count;
+    if (wave->limit_percent > 0) {
+        uint32_t part = (uint32_t)((uint64_t)run->n_members * wave->limit_percent / 100);
+        part = part > 0 ? part : 1;
+        limit = part < limit ? part : limit;
+    }
+    return limit;
+}
+
+/* On the way back, members that were in change when it began are what it takes back, not what it waits for. */
+static bool counts(const struct run *run, enum member_state state) {
+    if (run->state == RUN_RETURNING)
+        return state == MEMBER_REVERTING || state == MEMBER_RECOVERING_BACK;
+    return member_state_is_in_change(state);
+}
+
+static uint32_t n_in_change(const struct run *run) {
+    uint32_t n = 0;
+    for (unsigned s = 0; s < MEMBER_STATES; s++)
+        if (counts(run, (enum member_state)s))
+            n += run->n_state[s];
+    return n;
+}
+
+/* The domain in which members are in change; NULL when none is. */
+static const char *domain_in_change(const struct run *run, const struct wave *wave) {
+    for (size_t i = 0; i < wave->n_members; i++)
+        if (counts(run, run->members[wave->members[i]].state))
+            return run->members[wave->members[i]].order->domain;
+    return NULL;
+}
+
+static uint32_t choose_promotion(const struct run *run, const struct wave *wave) {
+    if (wave->kind != WAVE_CANARY || run->n_state[MEMBER_SOAKING_READ_ONLY] == 0)
+        return NO_MEMBER;
+    for (size_t i = 0; i < wave->n_members; i++) {
+        const struct run_member *m = &run->members[wave->members[i]];
+        if (m->state == MEMBER_SOAKING_READ_ONLY && m->soaked && m->own.answer == ANSWER_YES)
+            return wave->members[i];
+    }
+    return NO_MEMBER;
+}
+
+static bool wants_change(const struct run *run, const struct run_member *m) {
+    return run->state == RUN_RETURNING ? member_state_is_changed(m->state) : m->state == MEMBER_PREPARED;
+}
+
+/* The best of the wave, and whether all that is left of it is last by its gate. */
+static uint32_t choose_next(const struct run *run, const struct wave *wave) {
+    const char *domain = wave->one_domain ? domain_in_change(run, wave) : NULL;
+    uint32_t best = NO_MEMBER, n_left = 0, n_last = 0;
+    enum rank best_rank = RANK_NONE;
+    for (size_t i = 0; i < wave->n_members; i++) {
+        const struct run_member *m = &run->members[wave->members[i]];
+        n_left += !member_state_is_over(m->state);
+        if (!wants_change(run, m))
+            continue;
+        enum rank rank = run->state == RUN_RETURNING ? RANK_PLAIN : rank_of(m);
+        n_last += rank == RANK_LAST;
+        if (rank < best_rank && (!domain || strcmp(domain, m->order->domain) == 0)) {
+            best_rank = rank;
+            best = wave->members[i];
+        }
+    }
+    return best_rank == RANK_LAST && n_left > n_last ? NO_MEMBER : best;
+}
+
+uint32_t choose_change(const struct run *run, const char **step) {
+    const struct wave *wave = &run->plan->shape.waves[run->wave];
+    *step = run->state == RUN_RETURNING ? "return" : "promote";
+    uint32_t member = run->state == RUN_WAVES ? choose_promotion(run, wave) : NO_MEMBER;
+    if (member != NO_MEMBER || n_in_change(run) >= wave_limit(run, wave))
+        return member;
+    *step = run->state == RUN_RETURNING ? "return" : "switch";
+    return choose_next(run, wave);
+}

@@ -1,0 +1,326 @@
+/* The door: each event goes to the file that decides about it; then timers that are due fire, so that what needs no
+ * waiting happens in the same step. */
+#include "coordinator/engine/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct engine *engine_new(uint64_t epoch) {
+    struct engine *engine = must(calloc(1, sizeof(*engine)));
+    engine->epoch = epoch;
+    return engine;
+}
+
+struct engine *engine_free(struct engine *engine) {
+    if (!engine)
+        return NULL;
+    for (size_t i = 0; i < engine->n_runs; i++)
+        run_free(engine->runs[i]);
+    for (uint32_t i = 0; i < engine->n_nodes; i++)
+        free(engine->nodes[i].name);
+    free(engine->runs);
+    free(engine->nodes);
+    free(engine->slots);
+    free(engine->timers);
+    free(engine);
+    return NULL;
+}
+
+void actions_clear(struct actions *actions) {
+    for (size_t i = 0; i < actions->n; i++)
+        free((void *)(uintptr_t)actions->items[i].record.data);
+    actions->n = 0;
+    actions->run = 0;
+    actions->refused[0] = 0;
+}
+
+void actions_deinit(struct actions *actions) {
+    actions_clear(actions);
+    free(actions->items);
+    *actions = (struct actions){0};
+}
+
+static int refuse(struct actions *actions, const char *format, ...) _printf_(2, 3);
+static int refuse(struct actions *actions, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(actions->refused, sizeof(actions->refused), format, ap);
+    va_end(ap);
+    return ENGINE_REFUSED;
+}
+
+/* ---- apply ---- */
+
+static int check_serial(const struct engine *engine, const struct header *header, struct actions *actions) {
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        const struct run *run = engine->runs[i];
+        const struct header *other = &run->plan->header;
+        if (strcmp(other->cluster, header->cluster) != 0)
+            continue;
+        if (run->state != RUN_ENDED)
+            return refuse(
+                actions,
+                "cluster %s: run %llu holds it since it began; it must end first (see `kedge run show`)",
+                header->cluster, (unsigned long long)run->id);
+        if (other->serial >= header->serial)
+            return refuse(actions, "cluster %s: serial %llu was used by run %llu already; make a new plan",
+                          header->cluster, (unsigned long long)header->serial, (unsigned long long)run->id);
+    }
+    return 0;
+}
+
+static int check_waves(const struct verified_plan *plan, struct actions *actions) {
+    bool *seen = must(calloc(plan->n_orders + 1, sizeof(*seen)));
+    int r = 0;
+    for (size_t w = 0; w < plan->shape.n_waves; w++)
+        for (size_t i = 0; i < plan->shape.waves[w].n_members; i++) {
+            uint32_t member = plan->shape.waves[w].members[i];
+            if (seen[member] && r == 0)
+                r = refuse(actions, "the plan is broken: %s stands in two waves",
+                           plan->orders[member]->member);
+            seen[member] = true;
+        }
+    for (size_t i = 0; i < plan->n_orders && r == 0; i++)
+        if (!seen[i])
+            r = refuse(actions, "the plan is broken: %s stands in no wave", plan->orders[i]->member);
+    free(seen);
+    return r;
+}
+
+static int check_steps(const struct verified_plan *plan, struct actions *actions) {
+    static const char *const needed[] = {"prepare", "switch", "return"};
+    for (size_t i = 0; i < plan->n_orders; i++)
+        for (size_t k = 0; k < ARRAY_LEN(needed); k++)
+            if (!work_order_step(plan->orders[i], needed[k]))
+                return refuse(actions, "the plan is broken: %s has no step \"%s\"", plan->orders[i]->member,
+                              needed[k]);
+    return 0;
+}
+
+static int check_plan(const struct engine *engine, const struct verified_plan *plan,
+                      struct actions *actions) {
+    const struct header *header = &plan->header;
+    if (!plan->signed_by_enough)
+        return refuse(
+            actions, "the plan has not been signed by enough operators (%zu signatures); see `kedge approve`",
+            plan->n_signatures);
+    if (plan->shape.n_waves == 0 || plan->n_orders == 0)
+        return refuse(actions, "the plan has nothing to do");
+    if (engine->now_ms / 1000 > header->not_after_s)
+        return refuse(actions, "the plan has expired; make and approve a new one");
+    int r = check_serial(engine, header, actions);
+    r = r == 0 ? check_waves(plan, actions) : r;
+    return r == 0 ? check_steps(plan, actions) : r;
+}
+
+static int apply(struct engine *engine, const struct event *event) {
+    struct verified_plan *plan = event->plan;
+    int r = check_plan(engine, plan, engine->actions);
+    if (r != 0) {
+        verified_plan_free(plan);
+        return r;
+    }
+    struct record record = {
+        .kind = RECORD_RUN_BEGUN,
+        .run = engine->n_runs > 0 ? engine->runs[engine->n_runs - 1]->id + 1 : 1,
+        .value = plan->header.serial,
+        .digest = plan->digest,
+        .name = plan->header.cluster,
+        .text = event->text,
+    };
+    commit(engine, record, plan);
+    engine->actions->run = record.run;
+    run_advance(engine->runs[engine->n_runs - 1]);
+    return 0;
+}
+
+/* ---- commands ---- */
+
+/* A way back that is closed is said before anything is touched. */
+static int check_rollback(const struct run *run, struct actions *actions) {
+    uint32_t n_changed = 0;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        enum way_back way = m->order->way_back;
+        bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
+        if (!member_state_is_changed(m->state))
+            continue;
+        n_changed++;
+        if (way == WAY_BACK_UNTIL_START || way == WAY_BACK_NEVER ||
+            (way == WAY_BACK_UNTIL_PROMOTION && promoted))
+            return refuse(actions, "%s cannot go back: its way back was \"%s\"", m->order->member,
+                          way_back_text(way));
+    }
+    if (n_changed == 0 && run->n_in_flight == 0)
+        return refuse(actions, "no member runs %s, so there is nothing to take back",
+                      run->plan->header.to_version);
+    return 0;
+}
+
+/* An aborted run is ended by what is under way; nobody may take it up again. */
+static int check_command(const struct run *run, enum run_event command, struct actions *actions) {
+    if (command != RUN_EVENT_PAUSE && command != RUN_EVENT_RESUME && command != RUN_EVENT_ABORT &&
+        command != RUN_EVENT_ROLLBACK)
+        return refuse(actions, "this is not an operator's word");
+    struct run_move move = run_move(run->state, command);
+    if (move.kind != RUN_MOVE_TO && move.kind != RUN_MOVE_FLAG)
+        return refuse(actions, "%s", move.why);
+    if (run->aborting && run->state != RUN_ENDED && command != RUN_EVENT_ABORT)
+        return refuse(actions, "the run is being aborted; nothing but its closing moves is done");
+    if (command == RUN_EVENT_RESUME && !run->paused)
+        return refuse(actions, "the run is not paused");
+    return command == RUN_EVENT_ROLLBACK ? check_rollback(run, actions) : 0;
+}
+
+static int command(struct engine *engine, const struct event *event) {
+    struct run *run = run_find(engine, event->run);
+    if (!run)
+        return refuse(engine->actions, "there is no run %llu", (unsigned long long)event->run);
+    int r = check_command(run, event->command, engine->actions);
+    if (r != 0)
+        return r;
+    bool has_flag = (event->command == RUN_EVENT_PAUSE && run->paused) ||
+                    (event->command == RUN_EVENT_ABORT && run->aborting) ||
+                    (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
+    if (!has_flag)
+        commit_run_event(run, event->command, VERDICT_NONE, event->text);
+    run->retry_ms = 0;
+    timer_clear(engine, &run->retry);
+    run_advance(run);
+    return 0;
+}
+
+/* ---- agents ---- */
+
+static void agent_up(struct engine *engine, const char *name) {
+    uint32_t node = node_index(engine, name);
+    engine->nodes[node].up = true;
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        struct run *run = engine->runs[i];
+        if (run->state == RUN_ENDED && run->n_in_flight == 0)
+            continue;
+        questions_node_lost(run, node);
+        order_again(run, node);
+        side_again(run, node);
+        if (run->state == RUN_ENDED)
+            continue;
+        timer_clear(engine, &run->retry);
+        may_stop_retry(run, NO_MEMBER);
+    }
+}
+
+static void agent_down(struct engine *engine, const char *name) {
+    uint32_t node = node_index(engine, name);
+    engine->nodes[node].up = false;
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        struct run *run = engine->runs[i];
+        if (run->state == RUN_ENDED)
+            continue;
+        questions_node_lost(run, node);
+        for (uint32_t k = 0; k < run->n_members; k++)
+            if (run->members[k].node == node)
+                run->members[k].own.stale = true;
+        run_advance(run);
+    }
+}
+
+/* ---- the door ---- */
+
+int engine_step(struct engine *engine, const struct event *event, struct actions *actions) {
+    int r = 0;
+    actions_clear(actions);
+    engine->actions = actions;
+    if (event->now_ms > engine->now_ms)
+        engine->now_ms = event->now_ms;
+    switch (event->kind) {
+    case EVENT_TICK: break;
+    case EVENT_APPLY: r = apply(engine, event); break;
+    case EVENT_AGENT_UP: agent_up(engine, event->node); break;
+    case EVENT_AGENT_DOWN: agent_down(engine, event->node); break;
+    case EVENT_REPORT: r = order_report(engine, event) ? 0 : ENGINE_REFUSED; break;
+    case EVENT_ANSWER: questions_answer(engine, event); break;
+    case EVENT_COMMAND: r = command(engine, event); break;
+    }
+    timers_fire(engine);
+    engine->actions = NULL;
+    return r;
+}
+
+void engine_resume(struct engine *engine, uint64_t now_ms, struct actions *actions) {
+    actions_clear(actions);
+    engine->actions = actions;
+    if (now_ms > engine->now_ms)
+        engine->now_ms = now_ms;
+    commit(engine, (struct record){.kind = RECORD_REIGN, .value = engine->epoch}, NULL);
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        run_advance(engine->runs[i]);
+        sides_lease(engine->runs[i], NO_MEMBER);
+    }
+    timers_fire(engine);
+    engine->actions = NULL;
+}
+
+/* ---- looking ---- */
+
+size_t engine_n_runs(const struct engine *engine) {
+    return engine->n_runs;
+}
+
+const struct run *engine_run_at(const struct engine *engine, size_t index) {
+    return index < engine->n_runs ? engine->runs[index] : NULL;
+}
+
+struct run *run_find(const struct engine *engine, uint64_t id) {
+    for (size_t i = engine->n_runs; i-- > 0;)
+        if (engine->runs[i]->id == id)
+            return engine->runs[i];
+    return NULL;
+}
+
+const struct run *engine_run(const struct engine *engine, uint64_t id) {
+    return run_find(engine, id);
+}
+
+const struct run *engine_run_open(const struct engine *engine, const char *cluster) {
+    for (size_t i = engine->n_runs; i-- > 0;) {
+        const struct run *run = engine->runs[i];
+        if (run->state != RUN_ENDED && strcmp(run->plan->header.cluster, cluster) == 0)
+            return run;
+    }
+    return NULL;
+}
+
+bool engine_node_is_up(const struct engine *engine, const char *node) {
+    for (uint32_t i = 0; i < engine->n_nodes; i++)
+        if (strcmp(engine->nodes[i].name, node) == 0)
+            return engine->nodes[i].up;
+    return false;
+}
+
+uint64_t engine_epoch(const struct engine *engine) {
+    return engine->epoch;
+}
+
+static void dump_run(const struct run *run, struct buffer *out) {
+    buffer_format(out, "run %llu %s wave %u%s%s%s verdict %s \"%s\" pause \"%s\"\n",
+                  (unsigned long long)run->id, run_state_text(run->state), run->wave,
+                  run->paused ? " paused" : "", run->aborting ? " aborting" : "",
+                  run->rollback ? " rollback" : "", run_verdict_text(run->verdict),
+                  run->verdict_text ? run->verdict_text : "", run->pause_reason ? run->pause_reason : "");
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"\n", m->order->member,
+                      member_state_text(m->state), m->step ? m->step : "-", (unsigned long long)m->expires_s,
+                      m->n_stops, mode_text(m->mode), m->reason ? m->reason : "");
+    }
+    for (uint32_t i = 0; i < run->n_sides; i++)
+        buffer_format(out, "  side action %s %s carrier %u%s\n", run->sides[i].action->name,
+                      side_state_text(run->sides[i].state), run->sides[i].carrier,
+                      run->sides[i].in_flight ? " in flight" : "");
+}
+
+void engine_dump(const struct engine *engine, struct buffer *out) {
+    for (size_t i = 0; i < engine->n_runs; i++)
+        dump_run(engine->runs[i], out);
+}

@@ -1,0 +1,165 @@
+/* Why a member is where it is, in words: what it does, since when, which gate says what, and what happens if it goes on
+ * (F29). Nothing is decided here. */
+#include "coordinator/engine/internal.h"
+
+#include <stdio.h>
+
+static void say(struct why *why, const char *headline, const char *then) {
+    snprintf(why->headline, sizeof(why->headline), "%s", headline);
+    snprintf(why->then, sizeof(why->then), "%s", then);
+}
+
+static const struct wave *wave_of(const struct run *run, const struct run_member *m) {
+    const struct shape *shape = &run->plan->shape;
+    return m->wave < shape->n_waves ? &shape->waves[m->wave] : NULL;
+}
+
+static void explain_soak(const struct run *run, const struct run_member *m, struct why *why) {
+    const struct wave *wave = wave_of(run, m);
+    bool read_only = m->state == MEMBER_SOAKING_READ_ONLY;
+    why->soak_of_ms = !wave ? 0 : read_only ? wave->soak_read_only_ms : wave->soak_ms;
+    why->soak_until_ms = m->good_since_ms ? m->good_since_ms + why->soak_of_ms : 0;
+    reasons_add_all(&why->reasons, &m->own.reasons, false);
+    for (size_t i = 0; i < PROBERS; i++)
+        if (m->cluster[i].answered && m->cluster[i].purpose == PURPOSE_RECOVERED)
+            reasons_add_all(&why->reasons, &m->cluster[i].reasons, false);
+}
+
+static void explain_waiting(const struct run *run, const struct run_member *m, struct why *why,
+                            const char *headline) {
+    const struct wave *wave = wave_of(run, m);
+    why->since_ms = run->wait_since_ms;
+    reasons_add_all(&why->reasons, &run->wait, false);
+    if (run->paused) {
+        say(why, headline, "nothing, until `kedge run resume`");
+        return;
+    }
+    say(why, headline, wave && wave->wait_limit_ms ? "the run pauses, nothing else" : "it goes on waiting");
+    why->limit_ms = wave && wave->wait_limit_ms ? run->wait_since_ms + wave->wait_limit_ms : 0;
+}
+
+static void explain_turn(const struct run *run, const struct run_member *m, struct why *why) {
+    const char *then = run->state == RUN_ENDED || run->aborting
+                           ? "nothing more: the run is over or being aborted"
+                       : run->paused ? "nothing, until `kedge run resume`"
+                                     : "it is switched when its wave has room";
+    say(why,
+        run->state == RUN_WAVES && run->wave == m->wave ? "waits for its turn in this wave"
+                                                        : "waits for its wave",
+        then);
+}
+
+static void explain_ordered(const struct run *run, const struct run_member *m, struct why *why) {
+    char headline[128];
+    bool up = run->engine->nodes[m->node].up;
+    snprintf(headline, sizeof(headline), "does step \"%s\"", m->step ? m->step : "");
+    say(why, headline, "its agent finishes or returns alone; then it reports");
+    if (!up) {
+        reasons_add(&why->reasons, "its agent", m->order->node, ANSWER_UNKNOWN, "it is not connected");
+        say(why, "has an order in flight, its agent is NOT connected",
+            "the run waits for it; the agent finishes or returns alone");
+    }
+}
+
+static void explain_recovering(const struct run *run, const struct run_member *m, struct why *why) {
+    const struct wave *wave = wave_of(run, m);
+    explain_soak(run, m, why);
+    why->soak_until_ms = why->soak_of_ms = 0;
+    say(why, m->bad_since_ms ? "WAITS to recover" : "recovers: its gates must hold",
+        "the run pauses, nothing else");
+    if (m->bad_since_ms && wave && wave->wait_limit_ms)
+        why->limit_ms = m->bad_since_ms + wave->wait_limit_ms;
+    else if (!m->bad_since_ms)
+        snprintf(why->then, sizeof(why->then), "it soaks");
+}
+
+static void explain_read_only(const struct run *run, const struct run_member *m, struct why *why,
+                              bool candidate) {
+    explain_soak(run, m, why);
+    if (!m->soaked) {
+        say(why, "soaks read-only", "it is promoted when its gates have held without a break");
+    } else if (candidate && run->wait_since_ms) {
+        reasons_clear(&why->reasons);
+        explain_waiting(run, m, why, "WAITS for its promotion");
+    } else {
+        say(why, "has soaked read-only",
+            run->paused ? "nothing, until `kedge run resume`" : "it is promoted");
+    }
+}
+
+void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp) {
+    const struct run_member *m = &run->members[member];
+    bool candidate = run->candidate == member;
+    (void)engine;
+    *outp = (struct why){.state = member_state_text(m->state), .since_ms = m->since_ms};
+    switch (m->state) {
+    case MEMBER_PLANNED:
+        say(outp,
+            run->engine->nodes[m->node].up ? "waits to be prepared"
+                                           : "waits to be prepared, its agent is NOT connected",
+            "no member is stopped before all are prepared");
+        break;
+    case MEMBER_PREPARED:
+        if (candidate && run->wait_since_ms)
+            explain_waiting(run, m, outp, "WAITS to stop");
+        else
+            explain_turn(run, m, outp);
+        break;
+    case MEMBER_PREPARING:
+    case MEMBER_SWITCHING:
+    case MEMBER_PROMOTING:
+    case MEMBER_REVERTING: explain_ordered(run, m, outp); break;
+    case MEMBER_RECOVERING:
+    case MEMBER_SETTLING:
+    case MEMBER_RECOVERING_BACK: explain_recovering(run, m, outp); break;
+    case MEMBER_SOAKING_READ_ONLY: explain_read_only(run, m, outp, candidate); break;
+    case MEMBER_SOAKING:
+        explain_soak(run, m, outp);
+        say(outp, "soaks", "it is done when its gates have held without a break");
+        break;
+    case MEMBER_DONE:
+        reasons_add_all(&outp->reasons, &m->own.reasons, false);
+        if (candidate && run->wait_since_ms)
+            explain_waiting(run, m, outp, "WAITS to return");
+        else
+            say(outp, m->relapsed ? "RELAPSED" : "done", "it stays watched until the run ends");
+        break;
+    case MEMBER_FAILED: say(outp, "failed, nothing was stopped", "`kedge run resume` tries it again"); break;
+    case MEMBER_RETURNED:
+        say(outp, "failed and was returned by its own agent", "it stays as it was before the run");
+        break;
+    case MEMBER_HELD: say(outp, "HELD by its own agent", "nothing, until somebody has looked at it"); break;
+    case MEMBER_BACK: say(outp, "is back on what it ran before", "nothing more"); break;
+    }
+    if (m->state != MEMBER_DONE && m->reason && m->reason[0])
+        reasons_add(&outp->reasons, "last report", m->order->member,
+                    member_state_is_over(m->state) ? ANSWER_NO : ANSWER_UNKNOWN, m->reason);
+}
+
+void why_deinit(struct why *why) {
+    reasons_clear(&why->reasons);
+}
+
+static void explain_sides(const struct run *run, char *text, size_t size) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        const struct run_side *side = &run->sides[i];
+        if (side->state == SIDE_OPENING || side->state == SIDE_CLOSING || run->state == RUN_CLOSING)
+            snprintf(text, size, "side action %s is %s%s%s", side->action->name, side_state_text(side->state),
+                     side->reason && side->reason[0] ? ": " : "", side->reason ? side->reason : "");
+    }
+}
+
+void engine_explain_run(const struct engine *engine, const struct run *run, char *text, size_t size) {
+    (void)engine;
+    text[0] = 0;
+    if (run->state == RUN_ENDED)
+        snprintf(text, size, "%s", run->verdict_text ? run->verdict_text : "");
+    else if (run->paused)
+        snprintf(text, size, "paused: %s", run->pause_reason ? run->pause_reason : "");
+    else if (run->state == RUN_OPENING || run->state == RUN_CLOSING)
+        explain_sides(run, text, size);
+    else if (run->aborting)
+        snprintf(text, size, "aborting: orders in flight finish or return first");
+    else if (run->candidate != NO_MEMBER && run->wait_since_ms)
+        snprintf(text, size, "%s waits", run->members[run->candidate].order->member);
+}

@@ -1,0 +1,446 @@
+/* The one mutator: durable state changes here and nowhere else, by a record, whether the record was just decided or is
+ * read back from the journal. So what a restart finds is what was there, and a test can say so for every record. */
+#include "coordinator/engine/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- making and unmaking a run ---- */
+
+static void timer_init(struct timer *timer, struct run *run, uint32_t member,
+                       void (*fire)(struct run *, uint32_t)) {
+    *timer = (struct timer){.run = run, .member = member, .fire = fire};
+}
+
+static void member_init(struct run *run, uint32_t index) {
+    struct run_member *m = &run->members[index];
+    m->order = run->plan->orders[index];
+    m->wave = UINT32_MAX;
+    m->node = node_index(run->engine, m->order->node);
+    timer_init(&m->poll, run, index, recovered_poll);
+    timer_init(&m->own.timeout, run, index, question_timed_out);
+    for (size_t i = 0; i < PROBERS; i++)
+        timer_init(&m->cluster[i].timeout, run, index, question_timed_out);
+}
+
+static void sides_init(struct run *run) {
+    const struct shape *shape = &run->plan->shape;
+    run->n_sides = (uint32_t)shape->n_side_actions;
+    run->sides = must(calloc(run->n_sides + 1, sizeof(*run->sides)));
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        run->sides[i].action = &shape->side_actions[i];
+        run->sides[i].carrier = NO_MEMBER;
+        run->sides[i].carried = must(calloc(run->n_members + 1, sizeof(bool)));
+        run->sides[i].closed = must(calloc(run->n_members + 1, sizeof(bool)));
+    }
+}
+
+static void timer_advance(struct run *run, uint32_t member) {
+    (void)member;
+    run_advance(run);
+}
+
+struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *plan) {
+    struct run *run = must(calloc(1, sizeof(*run)));
+    const struct shape *shape = &plan->shape;
+    run->id = id;
+    run->engine = engine;
+    run->plan = plan;
+    run->candidate = NO_MEMBER;
+    run->arena = must(arena_new(KEDGE_CONTROL_BYTES_MAX));
+    run->n_members = (uint32_t)plan->n_orders;
+    run->members = must(calloc(run->n_members + 1, sizeof(*run->members)));
+    run->wave_over = must(calloc(shape->n_waves + 1, sizeof(*run->wave_over)));
+    run->n_state[MEMBER_PLANNED] = run->n_members;
+    for (uint32_t i = 0; i < run->n_members; i++)
+        member_init(run, i);
+    for (size_t w = 0; w < shape->n_waves; w++)
+        for (size_t i = 0; i < shape->waves[w].n_members; i++)
+            run->members[shape->waves[w].members[i]].wave = (uint32_t)w;
+    sides_init(run);
+    members_sort(run);
+    gate_lists_make(run);
+    timer_init(&run->retry, run, NO_MEMBER, may_stop_retry);
+    timer_init(&run->lease, run, NO_MEMBER, sides_lease);
+    timer_init(&run->start, run, NO_MEMBER, timer_advance);
+    return run;
+}
+
+static void question_deinit(struct run *run, struct question *question) {
+    timer_clear(run->engine, &question->timeout);
+    reasons_clear(&question->reasons);
+    question->id = 0;
+}
+
+static void timers_clear(struct run *run) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        struct run_member *m = &run->members[i];
+        timer_clear(run->engine, &m->poll);
+        question_deinit(run, &m->own);
+        for (size_t k = 0; k < PROBERS; k++)
+            question_deinit(run, &m->cluster[k]);
+        m->surveyed = false;
+    }
+    run->n_surveyed = 0;
+    timer_clear(run->engine, &run->retry);
+    timer_clear(run->engine, &run->lease);
+    timer_clear(run->engine, &run->start);
+}
+
+struct run *run_free(struct run *run) {
+    if (!run)
+        return NULL;
+    timers_clear(run);
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        free(run->members[i].reason);
+        free(run->members[i].version);
+        free(run->members[i].waits);
+    }
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        free(run->sides[i].carried);
+        free(run->sides[i].closed);
+        free(run->sides[i].reason);
+    }
+    reasons_clear(&run->wait);
+    free(run->sides);
+    free(run->members);
+    free(run->wave_over);
+    free(run->by_name);
+    free(run->by);
+    free(run->pause_reason);
+    free(run->verdict_text);
+    arena_free(run->arena);
+    verified_plan_free(run->plan);
+    free(run);
+    return NULL;
+}
+
+/* ---- members ---- */
+
+static void member_check(const struct run *run, const struct run_member *m) {
+    assert(member_state_is_ordered(m->state) == (m->step != NULL));
+    assert(run->n_in_flight <= run->n_members);
+}
+
+static void member_move_to(struct run *run, uint32_t index, enum member_state to, uint64_t at_ms) {
+    struct run_member *m = &run->members[index];
+    struct node *node = &run->engine->nodes[m->node];
+    enum member_state from = m->state;
+    if (from == to)
+        return;
+    run->n_state[from]--;
+    run->n_state[to]++;
+    node->n_in_change -= member_state_is_in_change(from);
+    node->n_in_change += member_state_is_in_change(to);
+    run->n_in_flight -= member_state_is_ordered(from);
+    run->n_in_flight += member_state_is_ordered(to);
+    if (m->wave < run->plan->shape.n_waves) {
+        run->wave_over[m->wave] -= member_state_is_over(from);
+        run->wave_over[m->wave] += member_state_is_over(to);
+    }
+    if (member_state_is_ordered(to))
+        m->before = from;
+    else
+        m->step = NULL;
+    m->state = to;
+    m->since_ms = at_ms;
+    if (to == MEMBER_RECOVERING || to == MEMBER_SETTLING || to == MEMBER_RECOVERING_BACK)
+        recovered_begin(run, index);
+}
+
+/* False: the table does not let it happen. */
+static bool member_apply(struct run *run, uint32_t index, enum member_event event, uint64_t at_ms) {
+    struct run_member *m = &run->members[index];
+    struct member_move move = member_move(m->state, event);
+    if (move.kind == MOVE_TO)
+        member_move_to(run, index, move.to, at_ms);
+    else if (move.kind == MOVE_BEFORE)
+        member_move_to(run, index, m->before, at_ms);
+    return move.kind == MOVE_TO || move.kind == MOVE_BEFORE;
+}
+
+static bool event_of_step(const char *step, enum member_event *outp) {
+    static const struct {
+        const char *step;
+        enum member_event event;
+    } rows[] = {
+        {"prepare", MEMBER_EVENT_ORDERED_PREPARE},
+        {"switch", MEMBER_EVENT_ORDERED_SWITCH},
+        {"promote", MEMBER_EVENT_ORDERED_PROMOTE},
+        {"return", MEMBER_EVENT_ORDERED_RETURN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (strcmp(rows[i].step, step) == 0) {
+            *outp = rows[i].event;
+            return true;
+        }
+    return false;
+}
+
+static bool fold_ordered(struct run *run, const struct record *record) {
+    struct run_member *m = &run->members[record->member];
+    const struct step *step = work_order_step(m->order, record->name);
+    enum member_event event;
+    if (!step || !event_of_step(record->name, &event))
+        return false;
+    if (event != MEMBER_EVENT_ORDERED_PREPARE)
+        run->n_changes++;
+    struct member_move move = member_move(m->state, event);
+    if (move.kind != MOVE_TO)
+        return false;
+    m->step = step->name;
+    m->expires_s = record->value;
+    return member_apply(run, record->member, event, record->at_ms);
+}
+
+static bool fold_reported(struct run *run, const struct record *record) {
+    struct run_member *m = &run->members[record->member];
+    if (record->number >= OUTCOMES || !m->step || strcmp(m->step, record->name) != 0)
+        return false;
+    enum outcome outcome = (enum outcome)record->number;
+    if (strcmp(record->name, "prepare") != 0)
+        run->n_changes++;
+    if (record->value > 0 || outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)
+        m->n_stops++;
+    if (record->value > 0) {
+        m->interruption_us = record->value;
+        m->evidence_age_us = record->value2;
+    }
+    text_set(&m->reason, record->text);
+    return member_apply(run, record->member, member_event_of_outcome(outcome), record->at_ms);
+}
+
+static bool fold_seen(struct run *run, const struct record *record) {
+    struct run_member *m = &run->members[record->member];
+    if (record->number >= MODES || record->value >= ORIGINS)
+        return false;
+    m->mode = (enum mode)record->number;
+    m->origin = (enum origin)record->value;
+    m->generation = (uint32_t)record->value2;
+    text_set(&m->version, record->name);
+    return true;
+}
+
+/* ---- side actions ---- */
+
+static bool fold_side_ordered(struct run *run, const struct record *record) {
+    struct run_side *side = &run->sides[record->number];
+    bool opens = strcmp(record->name, side->action->open_step) == 0;
+    if (!opens && strcmp(record->name, side->action->close_step) != 0)
+        return false;
+    enum side_state to = opens ? SIDE_OPENING : SIDE_CLOSING;
+    side->since_ms = side->state == to ? side->since_ms : record->at_ms;
+    side->state = to;
+    side->carrier = record->member;
+    side->in_flight = true;
+    side->expires_s = record->value;
+    return true;
+}
+
+static bool fold_side_reported(struct run *run, const struct record *record) {
+    struct run_side *side = &run->sides[record->number];
+    bool done = record->value == OUTCOME_DONE;
+    bool opens = strcmp(record->name, side->action->open_step) == 0;
+    if (record->value >= OUTCOMES || (side->state != SIDE_OPENING && side->state != SIDE_CLOSING))
+        return false;
+    side->in_flight = false;
+    text_set(&side->reason, record->text);
+    if (!done)
+        return true;
+    (opens ? side->carried : side->closed)[record->member] = true;
+    side->state = opens ? SIDE_OPEN : SIDE_CLOSED;
+    side->since_ms = record->at_ms;
+    return true;
+}
+
+/* ---- the run ---- */
+
+static void run_end(struct run *run, uint64_t at_ms) {
+    run->ended_ms = at_ms;
+    run->paused = false;
+    run->candidate = NO_MEMBER;
+    run->wait_since_ms = run->retry_ms = 0;
+    reasons_clear(&run->wait);
+    timers_clear(run);
+}
+
+static void run_move_to(struct run *run, enum run_state to, const struct record *record) {
+    const struct shape *shape = &run->plan->shape;
+    run->state = to;
+    run->since_ms = record->at_ms;
+    run->candidate = NO_MEMBER;
+    run->wait_since_ms = 0;
+    reasons_clear(&run->wait);
+    switch (to) {
+    case RUN_RETURNING: run->wave = shape->n_waves > 0 ? (uint32_t)shape->n_waves - 1 : 0; break;
+    case RUN_CLOSING:
+        run->verdict = (enum run_verdict)record->value;
+        text_set(&run->verdict_text, record->text);
+        run->paused = false;
+        break;
+    case RUN_ENDED: run_end(run, record->at_ms); break;
+    case RUN_OPENING: /* the first time, or once more on the way back */
+        run->verdict = VERDICT_NONE;
+        run->ended_ms = 0;
+        run->aborting = run->aborting && !run->rollback;
+        break;
+    case RUN_PREPARING:
+    case RUN_WAVES: break;
+    }
+}
+
+static void retry_failed(struct run *run, uint64_t at_ms) {
+    for (uint32_t i = 0; i < run->n_members && run->n_state[MEMBER_FAILED] > 0; i++)
+        if (run->members[i].state == MEMBER_FAILED)
+            member_apply(run, i, MEMBER_EVENT_RETRY, at_ms);
+}
+
+static void run_flag(struct run *run, enum run_event event, const struct record *record) {
+    switch (event) {
+    case RUN_EVENT_PAUSE:
+        run->paused = true;
+        run->paused_ms = record->at_ms;
+        text_set(&run->pause_reason, record->text);
+        break;
+    case RUN_EVENT_RESUME:
+        run->paused = false;
+        run->wait_since_ms = 0;
+        retry_failed(run, record->at_ms);
+        break;
+    case RUN_EVENT_ABORT:
+        run->aborting = true;
+        text_set(&run->pause_reason, record->text);
+        break;
+    case RUN_EVENT_ROLLBACK:
+        run->rollback = true;
+        run->paused = false;
+        break;
+    case RUN_EVENT_PREPARED:
+    case RUN_EVENT_PREPARE_FAILED:
+    case RUN_EVENT_OPENED:
+    case RUN_EVENT_OPEN_FAILED:
+    case RUN_EVENT_WAVES_OVER:
+    case RUN_EVENT_CANARY_FAILED:
+    case RUN_EVENT_ABORTED:
+    case RUN_EVENT_ROLLS_BACK:
+    case RUN_EVENT_ALL_BACK:
+    case RUN_EVENT_CLOSED: break;
+    }
+}
+
+static bool fold_run_event(struct run *run, const struct record *record) {
+    if (record->number >= RUN_EVENTS || record->value >= VERDICTS)
+        return false;
+    enum run_event event = (enum run_event)record->number;
+    struct run_move move = run_move(run->state, event);
+    if (move.kind != RUN_MOVE_TO && move.kind != RUN_MOVE_FLAG)
+        return false;
+    if (move.kind == RUN_MOVE_FLAG || event == RUN_EVENT_ROLLBACK)
+        run_flag(run, event, record);
+    if (move.kind == RUN_MOVE_TO)
+        run_move_to(run, move.to, record);
+    return true;
+}
+
+static bool fold_begun(struct engine *engine, const struct record *record, struct verified_plan *plan) {
+    if (!plan || !digest_equal(&plan->digest, &record->digest) || engine_run(engine, record->run)) {
+        verified_plan_free(plan);
+        return false;
+    }
+    struct run *run = run_new(engine, record->run, plan);
+    run->begun_ms = run->since_ms = record->at_ms;
+    run->by = text_copy(record->text);
+    engine->runs = must(realloc(engine->runs, (engine->n_runs + 1) * sizeof(struct run *)));
+    engine->runs[engine->n_runs++] = run;
+    return true;
+}
+
+static bool fold_in_run(struct run *run, const struct record *record) {
+    bool member_known = record->member < run->n_members, side_known = record->number < run->n_sides;
+    switch (record->kind) {
+    case RECORD_RUN_EVENT: return fold_run_event(run, record);
+    case RECORD_WAVE:
+        if (record->number >= run->plan->shape.n_waves)
+            return false;
+        run->wave = record->number;
+        return true;
+    case RECORD_ORDERED: return member_known && fold_ordered(run, record);
+    case RECORD_REPORTED: return member_known && fold_reported(run, record);
+    case RECORD_MEMBER_EVENT:
+        return member_known && record->number < MEMBER_EVENTS &&
+               member_apply(run, record->member, (enum member_event)record->number, record->at_ms);
+    case RECORD_SIDE_ORDERED: return member_known && side_known && fold_side_ordered(run, record);
+    case RECORD_SIDE_REPORTED: return member_known && side_known && fold_side_reported(run, record);
+    case RECORD_MEMBER_SEEN: return member_known && fold_seen(run, record);
+    case RECORD_REIGN:
+    case RECORD_RUN_BEGUN:
+    case RECORD_KIND_END: break;
+    }
+    return false;
+}
+
+int engine_fold(struct engine *engine, const struct record *record, struct verified_plan *plan,
+                struct error *err) {
+    if (record->at_ms > engine->now_ms)
+        engine->now_ms = record->at_ms;
+    if (record->kind == RECORD_REIGN)
+        return 0;
+    if (record->kind == RECORD_RUN_BEGUN)
+        return fold_begun(engine, record, plan)
+                   ? 0
+                   : error_set(err, -EBADMSG, "run %llu: its plan is not the one that the record names",
+                               (unsigned long long)record->run);
+    struct run *run = run_find(engine, record->run);
+    if (!run)
+        return error_set(err, -EBADMSG, "run %llu: it never began", (unsigned long long)record->run);
+    if (!fold_in_run(run, record))
+        return error_set(err, -EBADMSG, "run %llu: \"%s\" (%u) cannot follow on what was before it",
+                         (unsigned long long)record->run, record_kind_text(record->kind), record->number);
+    if (record->kind != RECORD_RUN_EVENT && record->kind != RECORD_WAVE &&
+        record->kind != RECORD_SIDE_ORDERED && record->kind != RECORD_SIDE_REPORTED)
+        member_check(run, &run->members[record->member]);
+    return 0;
+}
+
+/* ---- deciding ---- */
+
+struct action *action_add(struct engine *engine, enum action_kind kind) {
+    struct actions *actions = engine->actions;
+    if (actions->n == actions->room) {
+        actions->room = actions->room ? actions->room * 2 : 16;
+        actions->items = must(realloc(actions->items, actions->room * sizeof(*actions->items)));
+    }
+    struct action *action = &actions->items[actions->n++];
+    *action = (struct action){.kind = kind};
+    return action;
+}
+
+void commit(struct engine *engine, struct record record, struct verified_plan *plan) {
+    struct buffer bytes = {0};
+    struct error err;
+    record.at_ms = engine->now_ms;
+    record.name = record.name ? record.name : "";
+    record.text = record.text ? record.text : "";
+    record_encode(&record, &bytes);
+    struct action *action = action_add(engine, ACTION_RECORD);
+    action->run = record.run;
+    action->record.len = bytes.len;
+    action->record.data = (uint8_t *)must(buffer_take(&bytes));
+    int r = engine_fold(engine, &record, plan, &err);
+    assert(r == 0); /* what is decided here fits what is; else the journal would be unreadable later */
+    (void)r;
+}
+
+void commit_run_event(struct run *run, enum run_event event, enum run_verdict verdict, const char *text) {
+    commit(run->engine,
+           (struct record){
+               .kind = RECORD_RUN_EVENT, .run = run->id, .number = event, .value = verdict, .text = text},
+           NULL);
+}
+
+void commit_member_event(struct run *run, uint32_t member, enum member_event event, const char *text) {
+    commit(run->engine,
+           (struct record){
+               .kind = RECORD_MEMBER_EVENT, .run = run->id, .member = member, .number = event, .text = text},
+           NULL);
+}

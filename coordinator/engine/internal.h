@@ -1,0 +1,117 @@
+/* What the files of this room say to each other; nobody else includes it. */
+#ifndef KEDGE_ENGINE_INTERNAL_H
+#define KEDGE_ENGINE_INTERNAL_H
+
+#include "coordinator/engine/engine.h"
+
+struct node {
+    char *name;
+    bool up;
+    uint32_t n_in_change; /* members in change on it, of all runs */
+};
+
+struct engine {
+    uint64_t epoch, now_ms, n_asks;
+    struct actions *actions; /* of the step that is under way */
+    struct node *nodes;
+    uint32_t n_nodes, n_slots;
+    uint32_t *slots;   /* a hash table over nodes, by name; 0: free, else index + 1 */
+    struct run **runs; /* the oldest first */
+    size_t n_runs;
+    struct timer **timers; /* a heap, the earliest at place 1 */
+    size_t n_timers, room_timers;
+};
+
+enum {
+    ASK_AGAIN_FIRST_MS = 50, /* after a no or an unknown: soon, then less often */
+    ASK_AGAIN_LAST_MS = 1000,
+    WATCH_MS = 1000,        /* how often a member that is done is asked */
+    RELAPSE_NOES = 2,       /* noes one after the other that make a relapse */
+    EVIDENCE_AGE_MS = 2000, /* of a gate that names none */
+    ANSWER_SLACK_MS = 3000, /* for the way and the prober's queue, beyond the probes' own time-outs */
+    ORDER_TTL_S = 120,      /* how long an order may begin after it was sent */
+    PREPARE_AT_ONCE = 64,   /* members that fetch the release at the same time */
+};
+
+/* Ends the program when memory is out. */
+void *must(void *pointer);
+char *text_copy(const char *text);
+void text_set(char **text, const char *value);
+
+/* ---- reasons.c ---- */
+void reasons_clear(struct reasons *reasons);
+void reasons_add(struct reasons *reasons, const char *gate, const char *who, enum answer answer,
+                 const char *text);
+void reasons_add_all(struct reasons *to, const struct reasons *from, bool only_not_yes);
+/* "n3: writable: no: zone b would keep 2" and more of them, joined by "; ". */
+void reasons_text(const struct reasons *reasons, char *out, size_t size);
+
+/* ---- timers.c ---- */
+void timer_set(struct engine *engine, struct timer *timer, uint64_t at_ms);
+void timer_clear(struct engine *engine, struct timer *timer);
+void timers_fire(struct engine *engine);
+
+/* ---- fold.c: the one mutator of durable state ---- */
+struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *plan);
+struct run *run_free(struct run *run);
+/* Writes the record and applies it, as a later replay will. */
+void commit(struct engine *engine, struct record record, struct verified_plan *plan);
+void commit_run_event(struct run *run, enum run_event event, enum run_verdict verdict, const char *text);
+void commit_member_event(struct run *run, uint32_t member, enum member_event event, const char *text);
+struct action *action_add(struct engine *engine, enum action_kind kind);
+
+/* ---- questions.c ---- */
+void question_ask(struct run *run, uint32_t member, struct question *question, enum purpose purpose,
+                  uint32_t node);
+void questions_drop(struct run *run, uint32_t member);
+bool question_is_fresh(const struct run *run, const struct question *question);
+void questions_answer(struct engine *engine, const struct event *event);
+void questions_node_lost(struct run *run, uint32_t node);
+void question_timed_out(struct run *run, uint32_t member);
+const struct gate_list *member_gates(const struct run_member *member);
+void gate_lists_make(struct run *run);
+
+/* ---- probers.c ---- */
+size_t probers_choose(const struct run *run, uint32_t member, uint32_t nodes[static PROBERS]);
+
+/* ---- may_stop.c ---- */
+enum may_stop { MAY_STOP_YES, MAY_STOP_ASKING, MAY_STOP_WAITS };
+bool survey(struct run *run);
+enum may_stop may_stop(struct run *run, uint32_t member);
+void may_stop_wait(struct run *run);
+void may_stop_retry(struct run *run, uint32_t member);
+
+/* ---- recovered.c ---- */
+void recovered_begin(struct run *run, uint32_t member);
+void recovered_poll(struct run *run, uint32_t member);
+void recovered_answered(struct run *run, uint32_t member);
+
+/* ---- choose.c ---- */
+uint32_t choose_change(const struct run *run, const char **step);
+
+/* ---- orders.c ---- */
+void order_issue(struct run *run, uint32_t member, const char *step);
+void order_again(struct run *run, uint32_t node);
+bool order_report(struct engine *engine, const struct event *event);
+bool orders_drained(const struct run *run);
+
+/* ---- side_actions.c ---- */
+bool sides_open(struct run *run);  /* true when all are in force */
+bool sides_close(struct run *run); /* true when none is */
+void sides_lease(struct run *run, uint32_t member);
+void side_report(struct run *run, uint32_t member, uint32_t side, const struct engine_report *report);
+void side_again(struct run *run, uint32_t node);
+
+/* ---- advance.c ---- */
+void run_advance(struct run *run);
+void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);
+
+/* ---- engine.c ---- */
+struct run *run_find(const struct engine *engine, uint64_t id);
+
+/* ---- names.c ---- */
+uint32_t node_index(struct engine *engine, const char *name); /* made when it is new */
+void members_sort(struct run *run);
+uint32_t member_index(const struct run *run, const char *name); /* or NO_MEMBER */
+
+#endif

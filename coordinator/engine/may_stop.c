@@ -1,0 +1,143 @@
+/* Where it is decided that a member may stop.
+ *
+ * It may, when after the last change of the run, and on evidence that is not older than its gates allow,
+ *   1. its own agent can be reached, so that it will be started again;
+ *   2. every other member that is not in change says yes to all of its gates, through its own agent (no answer is
+ *      unknown, and unknown never passes);
+ *   3. the cluster gates were answered yes by two probers of different domains that are not in change, both.
+ * The member's own state is no condition: a broken member is what a new release may heal (F13). For the same reason a
+ * no of others does not hold back a member that itself says no: it serves nothing that its stop could take away; what
+ * the cluster would lose is asked in 3.
+ *
+ * While the answer is not yes the member waits, with every reason, and is asked again after 50 ms, then less often up to
+ * 1 s. At the wave's wait limit the run is paused, nothing else. The agent asks the cluster gates once more itself, as
+ * its last act before the stop. */
+#include "coordinator/engine/internal.h"
+
+#include <stdio.h>
+
+/* ---- the evidence about every member ---- */
+
+static void survey_member(struct run *run, uint32_t member) {
+    struct run_member *m = &run->members[member];
+    if (question_is_fresh(run, &m->own))
+        return;
+    if (m->own.id == 0)
+        question_ask(run, member, &m->own, PURPOSE_OWN, m->node);
+    if (m->own.id != 0 && !m->surveyed) {
+        m->surveyed = true;
+        run->n_surveyed++;
+    }
+}
+
+/* True when every member that is not in change has answered for itself, freshly; else the asks are under way. */
+bool survey(struct run *run) {
+    if (run->n_surveyed > 0)
+        return false;
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (!member_state_is_in_change(run->members[i].state))
+            survey_member(run, i);
+    return run->n_surveyed == 0;
+}
+
+/* ---- the three conditions ---- */
+
+static void reach(struct run *run, const struct run_member *self) {
+    const struct node *node = &run->engine->nodes[self->node];
+    if (!node->up)
+        reasons_add(&run->wait, "its agent", self->order->member, ANSWER_UNKNOWN, "it is not connected");
+}
+
+static bool holds_back(const struct run_member *self, const struct run_member *other) {
+    bool broken = self->own.answered && self->own.answer == ANSWER_NO;
+    return other->own.answer == ANSWER_UNKNOWN || (other->own.answer == ANSWER_NO && !broken);
+}
+
+static void others(struct run *run, const struct run_member *self) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *other = &run->members[i];
+        if (other != self && !member_state_is_in_change(other->state) && holds_back(self, other))
+            reasons_add_all(&run->wait, &other->own.reasons, true);
+    }
+}
+
+static bool asked_for_this(const struct run *run, const struct question *question) {
+    return question->purpose == PURPOSE_MAY_STOP && question_is_fresh(run, question);
+}
+
+/* False while answers are awaited. */
+static bool cluster(struct run *run, uint32_t member) {
+    struct run_member *self = &run->members[member];
+    uint32_t nodes[PROBERS];
+    size_t n = run->may_stop.n > 0 ? probers_choose(run, member, nodes) : 0;
+    bool complete = true;
+    for (size_t i = 0; i < n; i++) {
+        struct question *question = &self->cluster[i];
+        if (question->id == 0 && (question->node != nodes[i] || !asked_for_this(run, question)))
+            question_ask(run, member, question, PURPOSE_MAY_STOP, nodes[i]);
+        complete = complete && question->id == 0;
+    }
+    for (size_t i = 0; complete && i < n; i++)
+        reasons_add_all(&run->wait, &self->cluster[i].reasons, true);
+    if (run->may_stop.n > 0 && n == 0)
+        reasons_add(&run->wait, "cluster gates", self->order->member, ANSWER_UNKNOWN,
+                    "no agent is connected to ask them");
+    return complete;
+}
+
+enum may_stop may_stop(struct run *run, uint32_t member) {
+    struct run_member *self = &run->members[member];
+    struct reasons before = run->wait; /* shown until the new answer is complete */
+    run->wait = (struct reasons){0};
+    reach(run, self);
+    others(run, self);
+    if (!cluster(run, member)) {
+        reasons_clear(&run->wait);
+        run->wait = before;
+        return MAY_STOP_ASKING;
+    }
+    reasons_clear(&before);
+    return run->wait.n == 0 ? MAY_STOP_YES : MAY_STOP_WAITS;
+}
+
+/* ---- waiting ---- */
+
+static uint32_t wait_limit_ms(const struct run *run) {
+    return run->wave < run->plan->shape.n_waves ? run->plan->shape.waves[run->wave].wait_limit_ms : 0;
+}
+
+void may_stop_wait(struct run *run) {
+    struct engine *engine = run->engine;
+    uint64_t now = engine->now_ms, limit = wait_limit_ms(run);
+    if (run->wait_since_ms == 0)
+        run->wait_since_ms = now;
+    if (limit > 0 && now >= run->wait_since_ms + limit) {
+        char text[KEDGE_REASON_MAX];
+        reasons_text(&run->wait, text, sizeof(text));
+        uint64_t waited = now - run->wait_since_ms;
+        run->wait_since_ms = 0;
+        run_pause(run, "%s has waited %llu s to stop: %s", run->members[run->candidate].order->member,
+                  (unsigned long long)(waited / 1000), text);
+        return;
+    }
+    run->backoff_ms = run->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : run->backoff_ms * 2;
+    if (run->backoff_ms > ASK_AGAIN_LAST_MS)
+        run->backoff_ms = ASK_AGAIN_LAST_MS;
+    run->retry_ms = now + run->backoff_ms;
+    if (limit > 0 && run->retry_ms > run->wait_since_ms + limit)
+        run->retry_ms = run->wait_since_ms + limit;
+    timer_set(engine, &run->retry, run->retry_ms);
+}
+
+/* What was not yes is asked again; what was, as long as its evidence is young enough, is not. */
+void may_stop_retry(struct run *run, uint32_t member) {
+    (void)member;
+    run->retry_ms = 0;
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (run->members[i].own.answer != ANSWER_YES)
+            run->members[i].own.stale = true;
+    if (run->candidate != NO_MEMBER)
+        for (size_t i = 0; i < PROBERS; i++)
+            run->members[run->candidate].cluster[i].stale = true;
+    run_advance(run);
+}

@@ -1,0 +1,266 @@
+/* Why a full matrix and not the list of allowed moves: the pair that nobody thought of is where runs wedge. A hole is
+ * found by a test, not by an operator. */
+#include "coordinator/engine/member.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define TO(state)                                                                                            \
+    { MOVE_TO, MEMBER_##state, NULL }
+#define BEFORE                                                                                               \
+    { MOVE_BEFORE, 0, NULL }
+#define IGNORED(text)                                                                                        \
+    { MOVE_IGNORED, 0, text }
+#define REFUSED(text)                                                                                        \
+    { MOVE_REFUSED, 0, text }
+
+#define NO_ORDERS(text)                                                                                      \
+    [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(text), [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(text),           \
+    [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(text), [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(text)
+#define NO_REPORTS(text)                                                                                     \
+    [MEMBER_EVENT_BEGUN] = IGNORED(text), [MEMBER_EVENT_REPORTED_DONE] = IGNORED(text),                      \
+    [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(text), [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(text),          \
+    [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(text), [MEMBER_EVENT_REPORTED_RETURNED] = IGNORED(text),        \
+    [MEMBER_EVENT_REPORTED_HELD] = IGNORED(text)
+#define NO_GATES(text)                                                                                       \
+    [MEMBER_EVENT_RECOVERED_READ_ONLY] = REFUSED(text), [MEMBER_EVENT_RECOVERED] = REFUSED(text),            \
+    [MEMBER_EVENT_SOAKED] = REFUSED(text)
+#define NO_RETRY [MEMBER_EVENT_RETRY] = IGNORED("it has not failed")
+
+/* A state in which an order is in flight; the same order may be sent once more, after a new connection or a restart. */
+#define ORDERED(done, waits, refused, failed, returned)                                                      \
+    [MEMBER_EVENT_BEGUN] = IGNORED("under way, the report follows"), [MEMBER_EVENT_REPORTED_DONE] = done,    \
+    [MEMBER_EVENT_REPORTED_WAITS] = waits, [MEMBER_EVENT_REPORTED_REFUSED] = refused,                        \
+    [MEMBER_EVENT_REPORTED_FAILED] = failed, [MEMBER_EVENT_REPORTED_RETURNED] = returned,                    \
+    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"), NO_RETRY
+
+#define LATE "no order is in flight: a repeated report"
+#define BUSY "another order is in flight"
+
+static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
+    {
+        [MEMBER_PLANNED] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = TO(PREPARING),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared"),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED("nothing was changed"),
+                NO_REPORTS(LATE),
+                NO_GATES("nothing was changed"),
+                NO_RETRY,
+            },
+        [MEMBER_PREPARING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = TO(PREPARING),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared yet"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared yet"),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED("nothing was changed"),
+                ORDERED(TO(PREPARED), TO(PLANNED), TO(FAILED), TO(FAILED), TO(FAILED)),
+            },
+        [MEMBER_PREPARED] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it is prepared"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = TO(SWITCHING),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it was not switched"),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED("nothing was changed"),
+                NO_REPORTS(LATE),
+                NO_GATES("nothing was changed"),
+                NO_RETRY,
+            },
+        [MEMBER_SWITCHING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = TO(SWITCHING),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                ORDERED(TO(RECOVERING), BEFORE, TO(FAILED), TO(FAILED), TO(RETURNED)),
+            },
+        [MEMBER_RECOVERING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("its recovered gates have not held yet"),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                NO_REPORTS(LATE),
+                [MEMBER_EVENT_RECOVERED_READ_ONLY] = TO(SOAKING_READ_ONLY),
+                [MEMBER_EVENT_RECOVERED] = TO(SOAKING),
+                [MEMBER_EVENT_SOAKED] = REFUSED("its recovered gates have not held yet"),
+                NO_RETRY,
+            },
+        [MEMBER_SOAKING_READ_ONLY] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                NO_REPORTS(LATE),
+                NO_GATES("it waits for its promotion"),
+                NO_RETRY,
+            },
+        [MEMBER_PROMOTING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                ORDERED(TO(SETTLING), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+            },
+        [MEMBER_SETTLING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was promoted"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was promoted"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it was promoted"),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                NO_REPORTS(LATE),
+                [MEMBER_EVENT_RECOVERED_READ_ONLY] = REFUSED("it was promoted"),
+                [MEMBER_EVENT_RECOVERED] = TO(SOAKING),
+                [MEMBER_EVENT_SOAKED] = REFUSED("its recovered gates have not held yet"),
+                NO_RETRY,
+            },
+        [MEMBER_SOAKING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is in its end mode"),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                NO_REPORTS(LATE),
+                [MEMBER_EVENT_RECOVERED_READ_ONLY] = REFUSED("it is in its end mode"),
+                [MEMBER_EVENT_RECOVERED] = REFUSED("it soaks already"),
+                [MEMBER_EVENT_SOAKED] = TO(DONE),
+                NO_RETRY,
+            },
+        [MEMBER_DONE] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it is done"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is done"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is done"),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                NO_REPORTS(LATE),
+                NO_GATES("it is done"),
+                NO_RETRY,
+            },
+        [MEMBER_FAILED] =
+            {
+                NO_ORDERS("it failed; `run resume` tries it again"),
+                NO_REPORTS(LATE),
+                NO_GATES("nothing was changed"),
+                [MEMBER_EVENT_RETRY] = TO(PREPARED),
+            },
+        [MEMBER_RETURNED] =
+            {
+                NO_ORDERS("its agent went back; a new plan is needed"),
+                NO_REPORTS(LATE),
+                NO_GATES("its agent went back"),
+                [MEMBER_EVENT_RETRY] = IGNORED("a step is done at most once; a new plan is needed"),
+            },
+        [MEMBER_HELD] =
+            {
+                NO_ORDERS("its agent holds it, with an alarm"),
+                NO_REPORTS(LATE),
+                NO_GATES("its agent holds it"),
+                [MEMBER_EVENT_RETRY] = IGNORED("its agent holds it, with an alarm"),
+            },
+        [MEMBER_REVERTING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                ORDERED(TO(RECOVERING_BACK), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+            },
+        [MEMBER_RECOVERING_BACK] =
+            {
+                NO_ORDERS("it was returned"),
+                NO_REPORTS(LATE),
+                [MEMBER_EVENT_RECOVERED_READ_ONLY] = REFUSED("it was returned"),
+                [MEMBER_EVENT_RECOVERED] = TO(BACK),
+                [MEMBER_EVENT_SOAKED] = REFUSED("it was returned"),
+                NO_RETRY,
+            },
+        [MEMBER_BACK] =
+            {
+                NO_ORDERS("it was returned"),
+                NO_REPORTS(LATE),
+                NO_GATES("it was returned"),
+                NO_RETRY,
+            },
+};
+
+struct member_move member_move(enum member_state state, enum member_event event) {
+    assert((unsigned)state < MEMBER_STATES && (unsigned)event < MEMBER_EVENTS);
+    return moves[state][event];
+}
+
+static const struct {
+    const char *text;
+    bool ordered, in_change, over, changed;
+} states[MEMBER_STATES] = {
+    [MEMBER_PLANNED] = {"planned", false, false, false, false},
+    [MEMBER_PREPARING] = {"preparing", true, false, false, false},
+    [MEMBER_PREPARED] = {"prepared", false, false, false, false},
+    [MEMBER_SWITCHING] = {"switching", true, true, false, false},
+    [MEMBER_RECOVERING] = {"recovering", false, true, false, true},
+    [MEMBER_SOAKING_READ_ONLY] = {"soaking read-only", false, true, false, true},
+    [MEMBER_PROMOTING] = {"promoting", true, true, false, false},
+    [MEMBER_SETTLING] = {"settling", false, true, false, true},
+    [MEMBER_SOAKING] = {"soaking", false, true, false, true},
+    [MEMBER_DONE] = {"done", false, false, true, true},
+    [MEMBER_FAILED] = {"failed", false, false, true, false},
+    [MEMBER_RETURNED] = {"returned", false, false, true, false},
+    [MEMBER_HELD] = {"held", false, false, true, false},
+    [MEMBER_REVERTING] = {"reverting", true, true, false, false},
+    [MEMBER_RECOVERING_BACK] = {"recovering back", false, true, false, false},
+    [MEMBER_BACK] = {"back", false, false, true, false},
+};
+
+const char *member_state_text(enum member_state state) {
+    return (unsigned)state < MEMBER_STATES ? states[state].text : "?";
+}
+bool member_state_is_ordered(enum member_state state) {
+    return states[state].ordered;
+}
+bool member_state_is_in_change(enum member_state state) {
+    return states[state].in_change;
+}
+bool member_state_is_over(enum member_state state) {
+    return states[state].over;
+}
+bool member_state_is_changed(enum member_state state) {
+    return states[state].changed;
+}
+
+static const char *const event_texts[MEMBER_EVENTS] = {
+    [MEMBER_EVENT_ORDERED_PREPARE] = "ordered to prepare",
+    [MEMBER_EVENT_ORDERED_SWITCH] = "ordered to switch",
+    [MEMBER_EVENT_ORDERED_PROMOTE] = "ordered to promote",
+    [MEMBER_EVENT_ORDERED_RETURN] = "ordered to return",
+    [MEMBER_EVENT_BEGUN] = "reported: begun",
+    [MEMBER_EVENT_REPORTED_DONE] = "reported: done",
+    [MEMBER_EVENT_REPORTED_WAITS] = "reported: waits",
+    [MEMBER_EVENT_REPORTED_REFUSED] = "reported: refused",
+    [MEMBER_EVENT_REPORTED_FAILED] = "reported: failed",
+    [MEMBER_EVENT_REPORTED_RETURNED] = "reported: returned",
+    [MEMBER_EVENT_REPORTED_HELD] = "reported: held",
+    [MEMBER_EVENT_RECOVERED_READ_ONLY] = "recovered, read-only",
+    [MEMBER_EVENT_RECOVERED] = "recovered",
+    [MEMBER_EVENT_SOAKED] = "soaked",
+    [MEMBER_EVENT_RETRY] = "tried again",
+};
+
+const char *member_event_text(enum member_event event) {
+    return (unsigned)event < MEMBER_EVENTS ? event_texts[event] : "?";
+}
+
+enum member_event member_event_of_outcome(enum outcome outcome) {
+    switch (outcome) {
+    case OUTCOME_DONE: return MEMBER_EVENT_REPORTED_DONE;
+    case OUTCOME_WAITS: return MEMBER_EVENT_REPORTED_WAITS;
+    case OUTCOME_REFUSED: return MEMBER_EVENT_REPORTED_REFUSED;
+    case OUTCOME_FAILED: return MEMBER_EVENT_REPORTED_FAILED;
+    case OUTCOME_RETURNED: return MEMBER_EVENT_REPORTED_RETURNED;
+    case OUTCOME_HELD: return MEMBER_EVENT_REPORTED_HELD;
+    case OUTCOME_NONE:
+    case OUTCOME_BEGUN: break;
+    }
+    return MEMBER_EVENT_BEGUN;
+}

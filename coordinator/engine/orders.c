@@ -1,0 +1,163 @@
+/* Orders and the reports on them. An order is a record first: member, step, and an expiry larger than that of any order
+ * which this member had before, so that the agent knows the newer one. An order in flight is issued again when its agent
+ * has a new session; the agent does a step at most once and answers with the report it has. */
+#include "coordinator/engine/internal.h"
+
+#include <assert.h>
+#include <string.h>
+
+static uint64_t expires_s(const struct run *run, uint64_t last_s) {
+    uint64_t at = run->engine->now_ms / 1000 + ORDER_TTL_S;
+    return at > last_s ? at : last_s + 1;
+}
+
+void order_issue(struct run *run, uint32_t member, const char *step) {
+    struct run_member *m = &run->members[member];
+    struct record record = {
+        .kind = RECORD_ORDERED,
+        .run = run->id,
+        .member = member,
+        .value = expires_s(run, m->expires_s),
+        .value2 = run->engine->epoch,
+        .name = step,
+    };
+    commit(run->engine, record, NULL);
+    struct action *action = action_add(run->engine, ACTION_ORDER);
+    action->run = run->id;
+    action->member = member;
+    action->node = m->order->node;
+    action->step = m->step;
+    action->expires_s = m->expires_s;
+}
+
+void order_again(struct run *run, uint32_t node) {
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (run->members[i].node == node && run->members[i].step)
+            order_issue(run, i, run->members[i].step);
+}
+
+/* On abort: what can still be reached is waited for; an agent that cannot finishes or returns alone. */
+bool orders_drained(const struct run *run) {
+    for (uint32_t i = 0; run->n_in_flight > 0 && i < run->n_members; i++)
+        if (run->members[i].step && run->engine->nodes[run->members[i].node].up)
+            return false;
+    for (uint32_t i = 0; i < run->n_sides; i++)
+        if (run->sides[i].in_flight && run->engine->nodes[run->members[run->sides[i].carrier].node].up)
+            return false;
+    return true;
+}
+
+/* ---- reports ---- */
+
+static void record_seen(struct run *run, uint32_t member, const struct engine_report *report) {
+    struct record record = {
+        .kind = RECORD_MEMBER_SEEN,
+        .run = run->id,
+        .member = member,
+        .number = report->mode,
+        .value = report->origin,
+        .value2 = report->generation,
+        .name = report->version,
+    };
+    commit(run->engine, record, NULL);
+}
+
+static void record_report(struct run *run, uint32_t member, const struct engine_report *report) {
+    struct record record = {
+        .kind = RECORD_REPORTED,
+        .run = run->id,
+        .member = member,
+        .number = report->outcome,
+        .value = report->interruption_us,
+        .value2 = report->evidence_age_us,
+        .name = report->step,
+        .text = report->reason,
+    };
+    commit(run->engine, record, NULL);
+    if (report->mode != MODE_UNKNOWN || (report->version && report->version[0]))
+        record_seen(run, member, report);
+}
+
+/* The agent's own last question was not answered yes: the member goes on waiting, with that reason. */
+static void wait_again(struct run *run, uint32_t member, const struct engine_report *report) {
+    struct run_member *m = &run->members[member];
+    text_set(&m->waits, report->reason);
+    run->candidate = member;
+    reasons_clear(&run->wait);
+    reasons_add(&run->wait, "its own agent's last question", m->order->member, ANSWER_UNKNOWN,
+                report->reason);
+    may_stop_wait(run);
+}
+
+/* A canary that failed ends the run (advance.c); any other failure is one more than the budget of none allows. */
+static void failure(struct run *run, uint32_t member, const struct engine_report *report) {
+    const struct run_member *m = &run->members[member];
+    const struct wave *wave = &run->plan->shape.waves[m->wave];
+    const char *name = m->order->member;
+    bool ends_run =
+        run->state == RUN_PREPARING || (run->state == RUN_WAVES && wave->kind == WAVE_CANARY &&
+                                        (m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED));
+    if (m->state == MEMBER_HELD)
+        run_pause(run, "ALARM: %s is held by its agent: %s", name, report->reason);
+    else if (!ends_run)
+        run_pause(run, "%s: %s %s: %s; the budget of failures is 0", name, report->step,
+                  outcome_text(report->outcome), report->reason);
+}
+
+static void member_report(struct run *run, uint32_t member, const struct engine_report *report) {
+    record_report(run, member, report);
+    switch (report->outcome) {
+    case OUTCOME_WAITS: wait_again(run, member, report); break;
+    case OUTCOME_REFUSED:
+    case OUTCOME_FAILED:
+    case OUTCOME_RETURNED:
+    case OUTCOME_HELD: failure(run, member, report); break;
+    case OUTCOME_DONE:
+    case OUTCOME_NONE:
+    case OUTCOME_BEGUN: break;
+    }
+    run_advance(run);
+}
+
+static struct run *run_of_plan(struct engine *engine, const char *cluster, uint64_t serial) {
+    for (size_t i = engine->n_runs; i-- > 0;) {
+        const struct header *header = &engine->runs[i]->plan->header;
+        if (header->serial == serial && strcmp(header->cluster, cluster) == 0)
+            return engine->runs[i];
+    }
+    return NULL;
+}
+
+static bool pass_over(struct engine *engine, const char *why) {
+    struct actions *actions = engine->actions;
+    size_t len = strnlen(why, sizeof(actions->refused) - 1);
+    memcpy(actions->refused, why, len);
+    actions->refused[len] = 0;
+    return false;
+}
+
+/* False when the report is passed over, with the reason in actions->refused. */
+bool order_report(struct engine *engine, const struct event *event) {
+    const struct engine_report *report = &event->report;
+    struct run *run = run_of_plan(engine, report->cluster, report->serial);
+    uint32_t member = run ? member_index(run, report->member) : NO_MEMBER, side;
+    bool opens;
+    if (member == NO_MEMBER)
+        return pass_over(engine, "no run has such a member");
+    struct run_member *m = &run->members[member];
+    if (strcmp(m->order->node, event->node) != 0)
+        return pass_over(engine, "the member is another node's");
+    if (report->outcome == OUTCOME_BEGUN || report->outcome == OUTCOME_NONE)
+        return pass_over(engine, "it only says that the step is under way");
+    if (run_side_of_step(run, report->step, &side, &opens)) {
+        side_report(run, member, side, report);
+        return true;
+    }
+    if (!m->step || strcmp(m->step, report->step) != 0)
+        return pass_over(engine, "no such order is in flight: a repeated report");
+    struct member_move move = member_move(m->state, member_event_of_outcome(report->outcome));
+    if (move.kind != MOVE_TO && move.kind != MOVE_BEFORE)
+        return pass_over(engine, move.why);
+    member_report(run, member, report);
+    return true;
+}

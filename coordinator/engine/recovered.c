@@ -1,0 +1,190 @@
+/* Whether a member has recovered after a change, whether it soaks well, and whether it still is well when it is done.
+ *
+ * The same questions all the time: its own gates by its own agent, the recovered gates by two others. They must be yes
+ * without a break for the longest detection time of the gates, then (counted from the same first good answer) for the
+ * wave's soak. A no or an unknown begins the count anew. While it recovers that is waiting, and at the wait limit the
+ * run is paused; while it soaks, and after it is done, two noes one after the other are a relapse, which pauses the run
+ * with the reason (F12). Unknown is no relapse: trouble of an agent is not ill health of its member. */
+#include "coordinator/engine/internal.h"
+
+#include <stdio.h>
+
+static bool is_recovering(enum member_state state) {
+    return state == MEMBER_RECOVERING || state == MEMBER_SETTLING || state == MEMBER_RECOVERING_BACK;
+}
+
+static bool is_soaking(const struct run_member *m) {
+    return (m->state == MEMBER_SOAKING_READ_ONLY && !m->soaked) || m->state == MEMBER_SOAKING;
+}
+
+/* Done, or a canary that has soaked and waits for its promotion: it has to stay well. */
+static bool is_watched(const struct run_member *m) {
+    return m->state == MEMBER_DONE || (m->state == MEMBER_SOAKING_READ_ONLY && m->soaked);
+}
+
+static const struct wave *wave_of(const struct run *run, const struct run_member *m) {
+    return &run->plan->shape.waves[m->wave];
+}
+
+/* How long its gates must say yes in this state, from the first yes on. */
+static uint64_t needed_ms(const struct run *run, const struct run_member *m) {
+    uint32_t own = member_gates(m)->detection_ms, all = run->recovered.detection_ms;
+    if (is_recovering(m->state))
+        return own > all ? own : all;
+    return m->state == MEMBER_SOAKING ? wave_of(run, m)->soak_ms : wave_of(run, m)->soak_read_only_ms;
+}
+
+/* What takes part in a rollback is looked at there. */
+static bool is_polled(const struct run *run, const struct run_member *m) {
+    if (run->state == RUN_ENDED || (run->state == RUN_RETURNING && m->state != MEMBER_RECOVERING_BACK))
+        return false;
+    return is_recovering(m->state) || is_soaking(m) || is_watched(m);
+}
+
+/* ---- asking ---- */
+
+void recovered_poll(struct run *run, uint32_t member) {
+    struct run_member *m = &run->members[member];
+    if (!is_polled(run, m))
+        return;
+    if (m->own.id == 0)
+        question_ask(run, member, &m->own, PURPOSE_OWN, m->node);
+    uint32_t nodes[PROBERS];
+    size_t n = run->recovered.n > 0 && !is_watched(m) ? probers_choose(run, member, nodes) : 0;
+    for (size_t i = 0; i < PROBERS; i++) {
+        if (i < n && m->cluster[i].id == 0)
+            question_ask(run, member, &m->cluster[i], PURPOSE_RECOVERED, nodes[i]);
+        else if (i >= n && m->cluster[i].id == 0)
+            m->cluster[i].answered = false;
+    }
+    recovered_answered(run, member);
+}
+
+void recovered_begin(struct run *run, uint32_t member) {
+    struct run_member *m = &run->members[member];
+    m->good_since_ms = m->bad_since_ms = 0;
+    m->n_bad = 0;
+    m->backoff_ms = 0;
+    m->soaked = m->relapsed = false;
+    questions_drop(run, member);
+    timer_set(run->engine, &m->poll, run->engine->now_ms);
+}
+
+/* ---- judging ---- */
+
+static enum answer join(const struct run *run, const struct run_member *m, struct reasons *reasons) {
+    struct verdict all = {.answer = m->own.answer};
+    reasons_add_all(reasons, &m->own.reasons, true);
+    bool asked = false;
+    for (size_t i = 0; i < PROBERS && !is_watched(m); i++) {
+        const struct question *q = &m->cluster[i];
+        if (!q->answered || q->purpose != PURPOSE_RECOVERED)
+            continue;
+        struct verdict one = {.answer = q->answer};
+        verdict_join(&all, &one);
+        reasons_add_all(reasons, &q->reasons, true);
+        asked = true;
+    }
+    if (run->recovered.n > 0 && !is_watched(m) && !asked) {
+        struct verdict one = {.answer = ANSWER_UNKNOWN};
+        verdict_join(&all, &one);
+        reasons_add(reasons, "cluster gates", m->order->member, ANSWER_UNKNOWN,
+                    "no agent is connected to ask them");
+    }
+    return all.answer;
+}
+
+static void relapse(struct run *run, struct run_member *m, const struct reasons *reasons) {
+    if (m->relapsed || ++m->n_bad < RELAPSE_NOES)
+        return;
+    char text[KEDGE_REASON_MAX];
+    m->relapsed = true;
+    reasons_text(reasons, text, sizeof(text));
+    run_pause(run, "relapse: %s is %s and was well: %s", m->order->member, member_state_text(m->state), text);
+}
+
+static void not_good(struct run *run, struct run_member *m, enum answer answer,
+                     const struct reasons *reasons) {
+    uint64_t now = run->engine->now_ms;
+    uint32_t limit = wave_of(run, m)->wait_limit_ms;
+    m->good_since_ms = 0;
+    m->bad_since_ms = m->bad_since_ms ? m->bad_since_ms : now;
+    if (answer == ANSWER_NO && !is_recovering(m->state))
+        relapse(run, m, reasons);
+    if (is_recovering(m->state) && limit > 0 && now >= m->bad_since_ms + limit && !m->relapsed) {
+        char text[KEDGE_REASON_MAX];
+        m->relapsed = true;
+        reasons_text(reasons, text, sizeof(text));
+        run_pause(run, "%s has not recovered for %llu s: %s", m->order->member,
+                  (unsigned long long)((now - m->bad_since_ms) / 1000), text);
+    }
+    m->backoff_ms = m->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : m->backoff_ms * 2;
+    m->backoff_ms = m->backoff_ms < ASK_AGAIN_LAST_MS ? m->backoff_ms : ASK_AGAIN_LAST_MS;
+    timer_set(run->engine, &m->poll, now + m->backoff_ms);
+}
+
+static uint64_t watch_ms(const struct run *run) {
+    return run->n_members > WATCH_MS ? run->n_members : WATCH_MS; /* a thousand asks a second are enough */
+}
+
+static void held(struct run *run, uint32_t member) {
+    struct run_member *m = &run->members[member];
+    bool read_only = m->state == MEMBER_RECOVERING && work_order_step(m->order, "promote") != NULL;
+    if (is_recovering(m->state)) {
+        commit_member_event(run, member,
+                            read_only ? MEMBER_EVENT_RECOVERED_READ_ONLY : MEMBER_EVENT_RECOVERED, "");
+    } else if (m->state == MEMBER_SOAKING) {
+        commit_member_event(run, member, MEMBER_EVENT_SOAKED, "");
+    } else {
+        m->soaked = true;
+        m->good_since_ms = 0;
+        for (size_t i = 0; i < PROBERS; i++)
+            m->cluster[i].stale = true;
+    }
+}
+
+static void good(struct run *run, uint32_t member) {
+    struct run_member *m = &run->members[member];
+    uint64_t now = run->engine->now_ms;
+    m->n_bad = 0;
+    m->bad_since_ms = m->backoff_ms = 0;
+    m->relapsed = false;
+    if (is_watched(m)) {
+        timer_set(run->engine, &m->poll, now + watch_ms(run));
+        return;
+    }
+    if (m->good_since_ms == 0)
+        m->good_since_ms = now;
+    while ((is_recovering(m->state) || is_soaking(m)) && now - m->good_since_ms >= needed_ms(run, m))
+        held(run, member);
+    if (!is_recovering(m->state) && !is_soaking(m)) {
+        timer_set(run->engine, &m->poll, now + watch_ms(run));
+        return;
+    }
+    uint64_t needed = needed_ms(run, m), left = m->good_since_ms + needed - now, pause = needed / 5;
+    pause = pause < ASK_AGAIN_FIRST_MS  ? ASK_AGAIN_FIRST_MS
+            : pause > ASK_AGAIN_LAST_MS ? ASK_AGAIN_LAST_MS
+                                        : pause;
+    timer_set(run->engine, &m->poll, now + (left < pause ? left : pause));
+}
+
+static bool complete(const struct run_member *m) {
+    bool all = m->own.id == 0 && m->own.answered;
+    for (size_t i = 0; i < PROBERS; i++)
+        all = all && (m->cluster[i].id == 0 || is_watched(m));
+    return all;
+}
+
+/* Called after every answer that concerns the member; does nothing until the round is complete. */
+void recovered_answered(struct run *run, uint32_t member) {
+    struct run_member *m = &run->members[member];
+    if (!is_polled(run, m) || m->poll.place != 0 || !complete(m))
+        return;
+    _cleanup_(reasons_clear) struct reasons reasons = {0};
+    enum answer answer = join(run, m, &reasons);
+    if (answer == ANSWER_YES)
+        good(run, member);
+    else
+        not_good(run, m, answer, &reasons);
+    run_advance(run);
+}

@@ -1,0 +1,153 @@
+/* What the engine knows of one run. Written by coordinator/engine only; others read it, to show it.
+ * Fields marked (durable) are the fold of the journal; the rest is asked again after a restart. */
+#ifndef KEDGE_ENGINE_RUN_H
+#define KEDGE_ENGINE_RUN_H
+
+#include "common/plan/verify.h"
+#include "coordinator/engine/member.h"
+#include "coordinator/engine/run_machine.h"
+
+struct engine;
+
+enum { NO_MEMBER = UINT32_MAX };
+
+/* A timer lies in the engine's heap while `at_ms` is not 0. */
+struct timer {
+    uint64_t at_ms;
+    size_t place; /* in the heap, from 1; 0: not there */
+    struct run *run;
+    uint32_t member; /* NO_MEMBER: the run's own */
+    void (*fire)(struct run *run, uint32_t member);
+};
+
+/* Why something is not yes: one gate, as one node answered it. */
+struct reason {
+    char *gate;
+    char *who; /* the member or node that it is about */
+    enum answer answer;
+    char *text;
+};
+struct reasons {
+    struct reason *items;
+    size_t n, room;
+};
+
+/* Gates that are asked together, and what they say about time. */
+struct gate_list {
+    const struct digest *gates;
+    size_t n;
+    uint32_t age_ms;       /* how old an answer may be when it is used */
+    uint32_t detection_ms; /* how long yes must last after a stop */
+    uint32_t timeout_ms;   /* after which no answer is unknown */
+};
+
+/* What runs decides which of its gates a member answers. */
+enum stage { STAGE_BEFORE, STAGE_READ_ONLY, STAGE_AFTER };
+enum { STAGES = 3 };
+
+enum purpose { PURPOSE_OWN, PURPOSE_MAY_STOP, PURPOSE_RECOVERED };
+
+/* Gates that were asked of one node, and the answer. */
+struct question {
+    uint64_t id;       /* of the ask in flight; 0: none */
+    uint64_t asked_ms; /* when the ask was issued */
+    uint64_t change;   /* run->n_changes at that time */
+    enum purpose purpose;
+    const struct gate_list *gates;
+    uint32_t node;
+    bool answered, stale, with_last;
+    enum answer answer, last; /* joined without the `last` gate; the answer of the `last` gate */
+    uint64_t at_ms;           /* of the answer, less the age of its evidence */
+    struct reasons reasons;   /* one for each gate */
+    struct timer timeout;
+};
+
+enum { PROBERS = 2 };
+
+struct run_member {
+    const struct work_order *order;
+    uint32_t node, wave;
+    struct gate_list gates[STAGES];            /* its own; after them lies the wave's `last` gate */
+    enum member_state state, before;           /* (durable) */
+    const char *step;                          /* (durable) of the order in flight; NULL: none */
+    uint64_t expires_s;                        /* (durable) of the last order */
+    uint64_t since_ms;                         /* (durable) of the state */
+    char *reason;                              /* (durable) of the last report or event */
+    uint32_t n_stops;                          /* (durable) */
+    uint64_t interruption_us, evidence_age_us; /* (durable) of its last interruption */
+    enum mode mode;                            /* (durable) last reported, as the next three */
+    enum origin origin;
+    uint32_t generation;
+    char *version;
+
+    struct question own;              /* its gates, by its own agent */
+    struct question cluster[PROBERS]; /* may-stop or recovered gates, by two others */
+    bool surveyed;                    /* counted in run->n_surveyed */
+    bool soaked;                      /* read-only soak is over, waits for promotion */
+    uint64_t good_since_ms;           /* its gates say yes without a break since then; 0: they do not */
+    uint64_t bad_since_ms;
+    unsigned n_bad; /* noes one after the other */
+    bool relapsed;
+    uint64_t backoff_ms;
+    struct timer poll;
+    char *waits; /* what its own agent said when it last declined to stop */
+};
+
+enum side_state { SIDE_CLOSED, SIDE_OPENING, SIDE_OPEN, SIDE_CLOSING };
+enum { SIDE_STATES = 4 };
+const char *side_state_text(enum side_state state);
+
+struct run_side {
+    const struct side_action *action;
+    enum side_state state; /* (durable) */
+    uint32_t carrier;      /* (durable) the member whose agent runs open and close */
+    bool in_flight;        /* (durable) */
+    uint64_t expires_s;    /* (durable) */
+    uint64_t since_ms;     /* (durable) */
+    bool *carried;         /* (durable) by member: it has run `open` and cannot again */
+    bool *closed;          /* (durable) by member: it has run `close` and cannot again */
+    char *reason;
+};
+
+struct member_name {
+    const char *name;
+    uint32_t index;
+};
+
+struct run {
+    uint64_t id;
+    struct engine *engine;
+    struct verified_plan *plan;
+    struct run_member *members;
+    uint32_t n_members;
+    struct member_name *by_name; /* sorted */
+    struct run_side *sides;
+    uint32_t n_sides;
+    struct arena *arena;                  /* of the gate lists */
+    struct gate_list may_stop, recovered; /* about the whole cluster */
+
+    enum run_state state; /* (durable), as all up to `verdict_text` */
+    uint32_t wave;
+    bool paused, aborting, rollback;
+    uint64_t begun_ms, ended_ms, since_ms, paused_ms;
+    char *by, *pause_reason;
+    enum run_verdict verdict; /* decided when CLOSING begins, said when the run has ended */
+    char *verdict_text;
+
+    uint32_t n_state[MEMBER_STATES]; /* how many members are in each state */
+    uint32_t n_in_flight;            /* orders of members */
+    uint32_t *wave_over;             /* by wave: members with which nothing more is done */
+    uint64_t n_changes; /* orders to change and reports about them; evidence from before is not used */
+
+    uint32_t candidate;     /* the member that wants to stop, or NO_MEMBER */
+    uint64_t wait_since_ms; /* how long the candidates have been waiting; 0: they do not */
+    struct reasons wait;    /* why */
+    uint32_t n_surveyed;    /* questions under way before a candidate can be chosen */
+    uint64_t retry_ms, backoff_ms;
+    struct timer retry, lease, start;
+};
+
+/* By name of step: the side action and whether it opens; false if it is none. */
+bool run_side_of_step(const struct run *run, const char *step, uint32_t *side, bool *opens);
+
+#endif

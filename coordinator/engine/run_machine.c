@@ -1,0 +1,168 @@
+/* Why pause, abort and rollback are flags and no states: they may come at any time and must not make the run forget
+ * where it was. What they hold back is asked where something new would begin (advance.c), nowhere else. */
+#include "coordinator/engine/run_machine.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define TO(state)                                                                                            \
+    { RUN_MOVE_TO, RUN_##state, NULL }
+#define FLAG                                                                                                 \
+    { RUN_MOVE_FLAG, 0, NULL }
+#define IGNORED(text)                                                                                        \
+    { RUN_MOVE_IGNORED, 0, text }
+#define REFUSED(text)                                                                                        \
+    { RUN_MOVE_REFUSED, 0, text }
+
+#define NOT_NOW "it does not happen in this state"
+
+static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
+    {
+        [RUN_PREPARING] =
+            {
+                [RUN_EVENT_PREPARED] = TO(OPENING),
+                [RUN_EVENT_PREPARE_FAILED] = TO(CLOSING),
+                [RUN_EVENT_OPENED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPEN_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_WAVES_OVER] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CANARY_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ABORTED] = TO(CLOSING),
+                [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PAUSE] = FLAG,
+                [RUN_EVENT_RESUME] = FLAG,
+                [RUN_EVENT_ABORT] = FLAG,
+                [RUN_EVENT_ROLLBACK] = REFUSED("nothing was changed yet; `run abort` ends the run"),
+            },
+        [RUN_OPENING] =
+            {
+                [RUN_EVENT_PREPARED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PREPARE_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPENED] = TO(WAVES),
+                [RUN_EVENT_OPEN_FAILED] = TO(CLOSING),
+                [RUN_EVENT_WAVES_OVER] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CANARY_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ABORTED] = TO(CLOSING),
+                [RUN_EVENT_ROLLS_BACK] = TO(RETURNING),
+                [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PAUSE] = FLAG,
+                [RUN_EVENT_RESUME] = FLAG,
+                [RUN_EVENT_ABORT] = FLAG,
+                [RUN_EVENT_ROLLBACK] = REFUSED("no member was changed yet; `run abort` ends the run"),
+            },
+        [RUN_WAVES] =
+            {
+                [RUN_EVENT_PREPARED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PREPARE_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPENED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPEN_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_WAVES_OVER] = TO(CLOSING),
+                [RUN_EVENT_CANARY_FAILED] = TO(CLOSING),
+                [RUN_EVENT_ABORTED] = TO(CLOSING),
+                [RUN_EVENT_ROLLS_BACK] = TO(RETURNING),
+                [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PAUSE] = FLAG,
+                [RUN_EVENT_RESUME] = FLAG,
+                [RUN_EVENT_ABORT] = FLAG,
+                [RUN_EVENT_ROLLBACK] = FLAG,
+            },
+        [RUN_RETURNING] =
+            {
+                [RUN_EVENT_PREPARED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PREPARE_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPENED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPEN_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_WAVES_OVER] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CANARY_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ABORTED] = TO(CLOSING),
+                [RUN_EVENT_ROLLS_BACK] = IGNORED("it rolls back already"),
+                [RUN_EVENT_ALL_BACK] = TO(CLOSING),
+                [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PAUSE] = FLAG,
+                [RUN_EVENT_RESUME] = FLAG,
+                [RUN_EVENT_ABORT] = FLAG,
+                [RUN_EVENT_ROLLBACK] = IGNORED("it rolls back already"),
+            },
+        [RUN_CLOSING] =
+            {
+                [RUN_EVENT_PREPARED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PREPARE_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPENED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPEN_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_WAVES_OVER] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CANARY_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ABORTED] = IGNORED("it closes already"),
+                [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CLOSED] = TO(ENDED),
+                [RUN_EVENT_PAUSE] = REFUSED("the run closes its side actions; nothing else begins"),
+                [RUN_EVENT_RESUME] = FLAG,
+                [RUN_EVENT_ABORT] = FLAG,
+                [RUN_EVENT_ROLLBACK] =
+                    REFUSED("the run closes its side actions; ask again when it has ended"),
+            },
+        [RUN_ENDED] =
+            {
+                [RUN_EVENT_PREPARED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PREPARE_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPENED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPEN_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_WAVES_OVER] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CANARY_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ABORTED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PAUSE] = REFUSED("the run has ended"),
+                [RUN_EVENT_RESUME] = REFUSED("the run has ended"),
+                [RUN_EVENT_ABORT] = REFUSED("the run has ended"),
+                [RUN_EVENT_ROLLBACK] = TO(OPENING),
+            },
+};
+
+struct run_move run_move(enum run_state state, enum run_event event) {
+    assert((unsigned)state < RUN_STATES && (unsigned)event < RUN_EVENTS);
+    return moves[state][event];
+}
+
+const char *run_state_text(enum run_state state) {
+    static const char *const texts[RUN_STATES] = {
+        [RUN_PREPARING] = "preparing", [RUN_OPENING] = "opening", [RUN_WAVES] = "waves",
+        [RUN_RETURNING] = "returning", [RUN_CLOSING] = "closing", [RUN_ENDED] = "ended",
+    };
+    return (unsigned)state < RUN_STATES ? texts[state] : "?";
+}
+
+const char *run_event_text(enum run_event event) {
+    static const char *const texts[RUN_EVENTS] = {
+        [RUN_EVENT_PREPARED] = "all members are prepared",
+        [RUN_EVENT_PREPARE_FAILED] = "a member could not be prepared",
+        [RUN_EVENT_OPENED] = "side actions are in force",
+        [RUN_EVENT_OPEN_FAILED] = "a side action could not be opened",
+        [RUN_EVENT_WAVES_OVER] = "all waves are over",
+        [RUN_EVENT_CANARY_FAILED] = "the canary failed",
+        [RUN_EVENT_ABORTED] = "aborted",
+        [RUN_EVENT_ROLLS_BACK] = "rolls back",
+        [RUN_EVENT_ALL_BACK] = "all members are back",
+        [RUN_EVENT_CLOSED] = "ended",
+        [RUN_EVENT_PAUSE] = "paused",
+        [RUN_EVENT_RESUME] = "resumed",
+        [RUN_EVENT_ABORT] = "abort asked",
+        [RUN_EVENT_ROLLBACK] = "rollback asked",
+    };
+    return (unsigned)event < RUN_EVENTS ? texts[event] : "?";
+}
+
+const char *run_verdict_text(enum run_verdict verdict) {
+    static const char *const texts[VERDICTS] = {
+        [VERDICT_NONE] = "none",
+        [VERDICT_DONE] = "done",
+        [VERDICT_FAILED] = "failed",
+        [VERDICT_ABORTED] = "aborted",
+        [VERDICT_ROLLED_BACK] = "rolled-back",
+    };
+    return (unsigned)verdict < VERDICTS ? texts[verdict] : "?";
+}

@@ -1,0 +1,179 @@
+/* Side actions: changes to the whole cluster for the time of a run. One agent carries each (any of the plan can: every
+ * work order has the steps), all hold the lease. They are opened one after the other, and closed in reverse at every
+ * end of the run, by the carrier or, when it is gone, by another; the run does not end before. An agent does a step at
+ * most once, so a second opening (rollback of a run that had ended) is carried by another member. */
+#include "coordinator/engine/internal.h"
+
+#include <string.h>
+
+const char *side_state_text(enum side_state state) {
+    static const char *const texts[SIDE_STATES] = {[SIDE_CLOSED] = "closed",
+                                                   [SIDE_OPENING] = "opening",
+                                                   [SIDE_OPEN] = "open",
+                                                   [SIDE_CLOSING] = "closing"};
+    return (unsigned)state < SIDE_STATES ? texts[state] : "?";
+}
+
+bool run_side_of_step(const struct run *run, const char *step, uint32_t *side, bool *opens) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        *side = i;
+        *opens = strcmp(run->sides[i].action->open_step, step) == 0;
+        if (*opens || strcmp(run->sides[i].action->close_step, step) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_up(const struct run *run, uint32_t member) {
+    return run->engine->nodes[run->members[member].node].up;
+}
+
+static bool can_carry(const struct run *run, uint32_t member, const char *step, const bool *spent) {
+    return is_up(run, member) && !spent[member] && work_order_step(run->members[member].order, step) != NULL;
+}
+
+/* `first` is preferred; the one that failed last is tried after the others. */
+static uint32_t carrier_choose(const struct run *run, const struct run_side *side, bool opens) {
+    const char *step = opens ? side->action->open_step : side->action->close_step;
+    const bool *spent = opens ? side->carried : side->closed;
+    bool failed = side->carrier != NO_MEMBER && !side->in_flight &&
+                  side->state == (opens ? SIDE_OPENING : SIDE_CLOSING);
+    if (!opens && side->carrier != NO_MEMBER && !failed && can_carry(run, side->carrier, step, spent))
+        return side->carrier;
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (can_carry(run, i, step, spent) && i != side->carrier)
+            return i;
+    return side->carrier != NO_MEMBER && can_carry(run, side->carrier, step, spent) ? side->carrier
+                                                                                    : NO_MEMBER;
+}
+
+static void side_issue(struct run *run, uint32_t index, uint32_t carrier, bool opens) {
+    struct run_side *side = &run->sides[index];
+    uint64_t expires = run->engine->now_ms / 1000 + ORDER_TTL_S;
+    struct record record = {
+        .kind = RECORD_SIDE_ORDERED,
+        .run = run->id,
+        .member = carrier,
+        .number = index,
+        .value = expires > side->expires_s ? expires : side->expires_s + 1,
+        .value2 = run->engine->epoch,
+        .name = opens ? side->action->open_step : side->action->close_step,
+    };
+    commit(run->engine, record, NULL);
+    struct action *action = action_add(run->engine, ACTION_ORDER);
+    action->run = run->id;
+    action->member = carrier;
+    action->node = run->members[carrier].order->node;
+    action->step = record.name;
+    action->expires_s = side->expires_s;
+    if (opens)
+        sides_lease(run, NO_MEMBER);
+}
+
+/* ---- leases ---- */
+
+static void lease_say(struct run *run, const struct run_side *side, bool open) {
+    struct action *action = action_add(run->engine, ACTION_LEASE);
+    action->run = run->id;
+    action->step = side->action->name;
+    action->lease_open = open;
+}
+
+/* Tells all holders of every side action that is not closed, about four times in its life. */
+void sides_lease(struct run *run, uint32_t member) {
+    (void)member;
+    uint64_t pause = UINT64_MAX;
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        const struct run_side *side = &run->sides[i];
+        if (side->state == SIDE_CLOSED)
+            continue;
+        lease_say(run, side, true);
+        uint64_t quarter = side->action->ttl_ms / 4 > 0 ? side->action->ttl_ms / 4 : 1;
+        pause = quarter < pause ? quarter : pause;
+    }
+    if (pause != UINT64_MAX)
+        timer_set(run->engine, &run->lease, run->engine->now_ms + pause);
+}
+
+/* ---- opening and closing ---- */
+
+bool sides_open(struct run *run) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        struct run_side *side = &run->sides[i];
+        if (side->state == SIDE_OPEN)
+            continue;
+        if (side->in_flight)
+            return false;
+        uint32_t carrier = carrier_choose(run, side, true);
+        if (carrier != NO_MEMBER)
+            side_issue(run, i, carrier, true);
+        return false;
+    }
+    return true;
+}
+
+bool sides_close(struct run *run) {
+    for (uint32_t i = run->n_sides; i-- > 0;) {
+        struct run_side *side = &run->sides[i];
+        if (side->state == SIDE_CLOSED)
+            continue;
+        if ((side->in_flight && side->state == SIDE_CLOSING && is_up(run, side->carrier)) ||
+            run->retry_ms > 0)
+            return false;
+        uint32_t carrier = carrier_choose(run, side, false);
+        if (carrier != NO_MEMBER)
+            side_issue(run, i, carrier, false);
+        return false;
+    }
+    return true;
+}
+
+static void close_again_later(struct run *run) {
+    run->backoff_ms = run->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : run->backoff_ms * 2;
+    run->backoff_ms = run->backoff_ms < ASK_AGAIN_LAST_MS ? run->backoff_ms : ASK_AGAIN_LAST_MS;
+    run->retry_ms = run->engine->now_ms + run->backoff_ms;
+    timer_set(run->engine, &run->retry, run->retry_ms);
+}
+
+void side_report(struct run *run, uint32_t member, uint32_t index, const struct engine_report *report) {
+    struct run_side *side = &run->sides[index];
+    bool opens = strcmp(report->step, side->action->open_step) == 0;
+    if (!side->in_flight || side->carrier != member || side->state != (opens ? SIDE_OPENING : SIDE_CLOSING))
+        return; /* a repeated report */
+    struct record record = {
+        .kind = RECORD_SIDE_REPORTED,
+        .run = run->id,
+        .member = member,
+        .number = index,
+        .value = report->outcome,
+        .name = report->step,
+        .text = report->reason,
+    };
+    commit(run->engine, record, NULL);
+    run->n_changes++;
+    bool done = report->outcome == OUTCOME_DONE;
+    if (done && !opens)
+        lease_say(run, side, false);
+    if (!done && !opens)
+        close_again_later(run);
+    if (!done && opens && run->state == RUN_OPENING) {
+        char text[KEDGE_REASON_MAX];
+        snprintf(text, sizeof(text), "side action %s could not be opened by %s: %.300s", side->action->name,
+                 run->members[member].order->member, report->reason);
+        commit_run_event(run, RUN_EVENT_OPEN_FAILED, VERDICT_FAILED, text);
+    }
+    run_advance(run);
+}
+
+void side_again(struct run *run, uint32_t node) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        struct run_side *side = &run->sides[i];
+        if (side->in_flight && run->members[side->carrier].node == node)
+            side_issue(run, i, side->carrier, side->state == SIDE_OPENING);
+    }
+    for (uint32_t i = 0; i < run->n_sides; i++)
+        if (run->sides[i].state != SIDE_CLOSED) {
+            sides_lease(run, NO_MEMBER);
+            return;
+        }
+}
