@@ -23,7 +23,7 @@ MAY_INCLUDE = {
 
     "agent/core":            PURE,
     # a single header is what two processes say to each other; the room behind it stays out of sight
-    "agent/executor":        ["common", "proto", "agent/core", "agent/link/link_ipc.h", "agent/prober/prober_ipc.h"],
+    "agent/executor":        ["common", "proto", "agent/core", "agent/link/link_client.h", "agent/prober/prober_ipc.h"],
     "agent/link":            ["common", "proto", "agent/core"],
     "agent/prober":          ["common", "proto", "agent/core"],
     "agent/stager":          ["common", "proto", "agent/core"],

@@ -1,0 +1,139 @@
+/* Releases as the coordinator has them, and handing one over. Cutting one is in cut.c. */
+#include "coordinator/cli/client.h"
+#include "common/base/file.h"
+#include "common/plan/encoding.h"
+
+#include <string.h>
+
+enum { MANIFEST_BYTES_MAX = 8 * 1024 * 1024 };
+
+static void releases_print(const json_t *releases) {
+    static const char *const titles[] = {"RELEASE", ">FILES", ">SIZE", "ADDED", "MANIFEST", NULL};
+    _cleanup_(table_deinit) struct table table;
+    table_init(&table, titles);
+    size_t i, c;
+    const json_t *release, *component;
+    json_array_foreach(releases, i, release) {
+        int64_t size = 0, n_files = 0;
+        json_array_foreach(json_list(release, "components"), c, component) {
+            size += json_number(component, "size");
+            n_files += json_number(component, "n_files");
+        }
+        table_format(&table, COLOUR_NONE, "%s-%s", json_text(release, "system"),
+                     json_text(release, "version"));
+        table_format(&table, COLOUR_NONE, "%lld", (long long)n_files);
+        table_cell(&table, text_size((uint64_t)size).s, COLOUR_NONE);
+        table_cell(&table, text_time(json_number(release, "added_ms")).s, COLOUR_NONE);
+        table_cell(&table, json_text(release, "manifest"), COLOUR_DIM);
+    }
+    if (table.n_rows == 0)
+        puts("no releases yet: kedge release cut makes one, kedge release add hands it over");
+    else
+        table_print(&table, stdout);
+}
+
+int cmd_release_list(struct cli *cli) {
+    struct call call = {.verb = "release list"};
+    _cleanup_(reply_deinit) struct reply reply = {0};
+    int r = client_call(cli, &call, &reply);
+    if (r != 0)
+        return r;
+    if (cli->json)
+        return json_print(reply.json);
+    releases_print(json_list(reply.json, "releases"));
+    return EXIT_DONE;
+}
+
+static void component_print(const json_t *component) {
+    printf("component    %s: %lld files, archive of %s\n             %s\n", json_text(component, "name"),
+           (long long)json_number(component, "n_files"),
+           text_size((uint64_t)json_number(component, "size")).s, json_text(component, "artifact"));
+}
+
+/* The files, from the signed manifest itself; nothing is believed here, it is only shown. */
+static int files_print(struct cli *cli, struct bytes file) {
+    struct signed_blob blob;
+    struct manifest *manifest;
+    int r = signed_blob_decode(&blob, file, cli->err);
+    if (r == 0)
+        r = codec_decode(&manifest_codec, blob.bytes, cli->arena, &manifest, cli->err);
+    if (r < 0)
+        return error_context(cli->err, r, "manifest");
+    for (size_t i = 0; i < blob.n_signatures; i++) {
+        char fingerprint[KEDGE_FINGERPRINT_TEXT_SIZE];
+        public_key_fingerprint(fingerprint, &blob.signatures[i].key);
+        printf("signed by    %s\n", fingerprint);
+    }
+    for (size_t c = 0; c < manifest->n_components; c++)
+        for (size_t i = 0; i < manifest->components[c].n_files; i++) {
+            const struct release_file *f = &manifest->components[c].files[i];
+            printf("  %04o %10llu  %s%s%s\n", f->mode, (unsigned long long)f->size, f->path,
+                   f->link ? " -> " : "", f->link ? f->link : "");
+        }
+    return EXIT_DONE;
+}
+
+int cmd_release_show(struct cli *cli) {
+    struct call call = {.verb = "release show"};
+    call_argument(&call, "release", cli->arguments[0]);
+    _cleanup_(reply_deinit) struct reply reply = {0};
+    int r = client_call(cli, &call, &reply);
+    if (r != 0)
+        return r;
+    if (cli->json)
+        return json_print(reply.json);
+    const json_t *release = json_object_get(reply.json, "release"), *component;
+    printf("release      %s-%s\nserial       %lld\nmanifest     %s\nadded        %s\n",
+           json_text(release, "system"), json_text(release, "version"),
+           (long long)json_number(release, "serial"), json_text(release, "manifest"),
+           text_time(json_number(release, "added_ms")).s);
+    size_t c;
+    json_array_foreach(json_list(release, "components"), c, component) component_print(component);
+    return reply.n_blobs > 0 ? files_print(cli, reply.blobs[0]) : EXIT_DONE;
+}
+
+/* FILE.release lies beside its archive: the same name without the ending, unless the second argument says another. */
+static int archive_path(struct cli *cli, char *out, size_t size) {
+    const char *path = cli->arguments[0];
+    static const char ending[] = ".release";
+    size_t n = strlen(path), m = sizeof(ending) - 1;
+    if (cli->n_arguments > 1)
+        snprintf(out, size, "%s", cli->arguments[1]);
+    else if (n > m && strcmp(path + n - m, ending) == 0)
+        snprintf(out, size, "%.*s", (int)(n - m), path);
+    else
+        return error_set(cli->err, -EINVAL, "%s does not end with .release; say where its archive is", path);
+    return 0;
+}
+
+static int release_send(struct cli *cli, const struct bytes *blobs, size_t n_blobs) {
+    struct call call = {.verb = "release add", .blobs = blobs, .n_blobs = n_blobs};
+    _cleanup_(reply_deinit) struct reply reply = {0};
+    int r = client_call(cli, &call, &reply);
+    if (r != 0)
+        return r;
+    if (cli->json)
+        return json_print(reply.json);
+    const json_t *release = json_object_get(reply.json, "release");
+    printf("added        %s-%s\nmanifest     %s\n", json_text(release, "system"),
+           json_text(release, "version"), json_text(release, "manifest"));
+    return EXIT_DONE;
+}
+
+int cmd_release_add(struct cli *cli) {
+    char archive[KEDGE_PATH_MAX + 1];
+    _cleanup_(buffer_deinit) struct buffer manifest = {0}, content = {0};
+    int r = archive_path(cli, archive, sizeof(archive));
+    if (r == 0)
+        r = file_read(cli->arguments[0], MANIFEST_BYTES_MAX, &manifest, cli->err);
+    if (r == 0)
+        r = file_read(archive, KEDGE_CONTROL_BYTES_MAX - MANIFEST_BYTES_MAX, &content, cli->err);
+    if (r < 0)
+        return r;
+    struct signed_blob blob;
+    r = signed_blob_decode(&blob, buffer_bytes(&manifest), cli->err);
+    if (r < 0)
+        return error_context(cli->err, r, "%s", cli->arguments[0]);
+    struct bytes blobs[] = {buffer_bytes(&manifest), buffer_bytes(&content)};
+    return release_send(cli, blobs, ARRAY_LEN(blobs));
+}

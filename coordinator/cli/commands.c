@@ -1,0 +1,88 @@
+/* What the CLI can do, as data: parsing, help, "did you mean" and the completions all read this table, so a command
+ * that is here is documented, and one that is not does not exist. */
+#include "coordinator/cli/cli.h"
+
+static const struct cli_option key_new_options[] = {
+    {"role", "operator|release", "what the key is for, written into its comment (operator)"},
+    {"comment", "TEXT", "whose key it is"},
+    {0}};
+static const struct cli_option cut_options[] = {
+    {"system", "NAME", "system that it is a release of"},
+    {"version", "VERSION", "its version"},
+    {"key", "KEY", "release key that signs the manifest"},
+    {"serial", "N", "rising number of the system's releases (seconds since 1970)"},
+    {"strip", "N", "leading parts of each path in the archive to leave out (0)"},
+    {"out", "FILE", "where the signed manifest goes (PATH.release)"},
+    {0}};
+static const struct cli_option run_list_options[] = {{"cluster", "NAME", "only runs of this cluster"}, {0}};
+static const struct cli_option reason_options[] = {{"reason", "TEXT", "why, kept in the report"}, {0}};
+
+const struct cli_command cli_commands[] = {
+    {"key", "new", "FILE", 1, 1, "make a key pair: FILE (secret) and FILE.pub", "kedge key new alice.key",
+     key_new_options, cmd_key_new},
+    {"key", "show", "FILE", 1, 1, "show the public half of a key, and its fingerprint",
+     "kedge key show alice.key.pub", NULL, cmd_key_show},
+
+    {"node", "list", "", 0, 0, "list the nodes, those that wait for approval first", "kedge node list", NULL,
+     cmd_node_list},
+    {"node", "show", "NODE", 1, 1, "show one node", "kedge node show n1", NULL, cmd_node_show},
+    {"node", "approve", "NODE FINGERPRINT", 2, 2,
+     "admit the agent of a node, after comparing its fingerprint there",
+     "kedge node approve n1 1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d", NULL, cmd_node_approve},
+
+    {"cluster", "list", "", 0, 0, "list the clusters", "kedge cluster list", NULL, cmd_cluster_list},
+    {"cluster", "show", "CLUSTER", 1, 1, "show the members of a cluster as they are",
+     "kedge cluster show shop", NULL, cmd_cluster_show},
+    {"cluster", "check", "CLUSTER", 1, 1, "ask all gates of a cluster now", "kedge cluster check shop",
+     NULL, cmd_cluster_check},
+
+    {"release", "cut", "PATH", 1, 1, "make and sign the manifest of an archive or a folder",
+     "kedge release cut app-1.2.tar.gz --system app --version 1.2 --strip 1 --key build.key", cut_options,
+     cmd_release_cut},
+    {"release", "add", "FILE.release [ARCHIVE]", 1, 2, "hand a signed release to the coordinator",
+     "kedge release add app-1.2.release", NULL, cmd_release_add},
+    {"release", "list", "", 0, 0, "list the releases that the coordinator has", "kedge release list", NULL,
+     cmd_release_list},
+    {"release", "show", "RELEASE", 1, 1, "show one release and its files", "kedge release show app-1.2", NULL,
+     cmd_release_show},
+
+    {"run", "list", "", 0, 0, "list the runs, the latest first", "kedge run list --cluster shop",
+     run_list_options, cmd_run_list},
+    {"run", "show", "[RUN]", 0, 1, "show a run: who waits, why, since when", "kedge run show", NULL,
+     cmd_run_show},
+    {"run", "watch", "[RUN]", 0, 1, "watch a run until it ends", "kedge run watch", NULL, cmd_run_watch},
+    {"run", "pause", "[RUN]", 0, 1, "begin nothing new; what has begun goes on",
+     "kedge run pause --reason 'looking at n3'", reason_options, cmd_run_pause},
+    {"run", "resume", "[RUN]", 0, 1, "go on with a paused run", "kedge run resume", reason_options,
+     cmd_run_resume},
+    {"run", "abort", "[RUN]", 0, 1, "begin nothing but the closing moves, for good",
+     "kedge run abort --reason 'wrong release'", reason_options, cmd_run_abort},
+    {"run", "rollback", "[RUN]", 0, 1, "return the changed members, by the ways back of the plan",
+     "kedge run rollback", reason_options, cmd_run_rollback},
+    {"run", "report", "[RUN]", 0, 1, "what was planned and what happened, with the evidence",
+     "kedge run report 7 --json", NULL, cmd_run_report},
+
+    {"status", NULL, "", 0, 0, "what runs, what waits and why, what needs somebody", "kedge status", NULL,
+     cmd_status},
+    {"demo", NULL, "[OPTIONS]", 0, CLI_WORDS_MAX, "upgrade a small cluster before your eyes",
+     "kedge demo --fail", NULL, cmd_demo},
+    {"completion", NULL, "bash|zsh", 1, 1, "print the completion script of a shell",
+     "kedge completion bash > /etc/bash_completion.d/kedge", NULL, cmd_completion},
+    {"version", NULL, "", 0, 0, "print the version", "kedge version", NULL, cmd_version},
+    {"help", NULL, "[NOUN [VERB]]", 0, 2, "explain a command", "kedge help run pause", NULL, cmd_help},
+};
+const size_t n_cli_commands = ARRAY_LEN(cli_commands);
+
+const struct cli_noun cli_nouns[] = {
+    {"key", "keys that people and build systems sign with"},
+    {"node", "hosts and their agents"},
+    {"cluster", "what is upgraded: adopt, add, look at, check"},
+    {"release", "what it is upgraded to: cut, add, look at"},
+    {"run", "watch, pause, resume, abort, roll back, report"},
+    {"status", "what runs, what waits and why, what needs somebody"},
+    {"demo", "upgrade a small cluster before your eyes"},
+    {"completion", "completion scripts for bash and zsh"},
+    {"version", "print the version"},
+    {"help", "explain a command: kedge help run pause"},
+};
+const size_t n_cli_nouns = ARRAY_LEN(cli_nouns);

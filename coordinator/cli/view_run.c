@@ -1,0 +1,317 @@
+/* The view of a run. A person who looks at it wants to know, in this order: does it go on; if not, why, since when, and
+ * what happens if nobody does anything; what has been done; is anything held open. */
+#include "coordinator/cli/view.h"
+
+#include <ctype.h>
+#include <string.h>
+
+enum { LIVE_GATES = 3, LIVE_WAITS = 2, LIVE_MEMBERS = 14 };
+
+const char *view_member_name(const json_t *run, const char *name) {
+    const char *cluster = json_text(run, "cluster");
+    size_t n = strlen(cluster);
+    return n > 0 && strncmp(name, cluster, n) == 0 && name[n] == '/' ? name + n + 1 : name;
+}
+
+static void line(struct buffer *out, enum colour colour, const char *text) {
+    buffer_format(out, "%s%s%s\n", colour_on(colour), text, colour ? colour_off() : "");
+}
+
+/* ---- head ---- */
+
+static bool ended(const json_t *run) {
+    return json_number(run, "ended_ms") > 0;
+}
+
+enum colour view_run_colour(const json_t *run) {
+    const char *result = json_text(json_object_get(run, "verdict"), "result");
+    if (ended(run))
+        return strcmp(result, "done") == 0 ? COLOUR_GOOD : COLOUR_BAD;
+    return json_yes(run, "paused") || json_yes(run, "aborting") ? COLOUR_WARN : COLOUR_NONE;
+}
+
+void view_run_state(struct buffer *out, const json_t *run) {
+    if (ended(run)) {
+        buffer_format(out, "ENDED: %s", json_text(json_object_get(run, "verdict"), "result"));
+        return;
+    }
+    if (json_yes(run, "aborting"))
+        buffer_text(out, "ABORTING, ");
+    else if (json_yes(run, "rollback"))
+        buffer_text(out, "ROLLING BACK, ");
+    else if (json_yes(run, "paused"))
+        buffer_text(out, "PAUSED, ");
+    for (const char *c = json_text(run, "state"); *c; c++) {
+        char upper = (char)toupper((unsigned char)*c);
+        buffer_append(out, &upper, 1);
+    }
+}
+
+static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
+    int64_t started = json_number(run, "started_ms"),
+            end = ended(run) ? json_number(run, "ended_ms") : now_ms;
+    struct short_text lasted = text_duration(end - started);
+    buffer_format(out, "%srun %lld  %s  %s -> %s%s  %s  ", colour_on(COLOUR_STRONG),
+                  (long long)json_number(run, "id"), json_text(run, "cluster"), json_text(run, "from"),
+                  json_text(run, "to"), colour_off(), json_text(run, "strategy"));
+    buffer_text(out, colour_on(view_run_colour(run)));
+    view_run_state(out, run);
+    buffer_format(out, "%s, %s\n", colour_off(), lasted.s);
+    if (*json_text(run, "reason") && !ended(run))
+        line(out, json_yes(run, "paused") ? COLOUR_WARN : COLOUR_DIM, json_text(run, "reason"));
+}
+
+static bool member_is_over(const json_t *member) {
+    static const char *const words[] = {"done", "failed", "returned", "held", "back"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(json_text(member, "state"), words[i]) == 0)
+            return true;
+    return false;
+}
+
+static const json_t *member_find(const json_t *run, const char *name) {
+    size_t i;
+    const json_t *member;
+    json_array_foreach(json_list(run, "members"), i, member) {
+        if (strcmp(json_text(member, "name"), name) == 0)
+            return member;
+    }
+    return NULL;
+}
+
+static void waves(struct buffer *out, const json_t *run) {
+    size_t i, m;
+    const json_t *wave, *name;
+    const json_t *list = json_list(run, "waves");
+    json_array_foreach(list, i, wave) {
+        size_t n_over = 0, n = json_array_size(json_list(wave, "members"));
+        json_array_foreach(json_list(wave, "members"), m, name) {
+            const json_t *member = member_find(run, json_string_value(name));
+            n_over += member && member_is_over(member);
+        }
+        buffer_format(out, "%swave %s %zu of %zu, %lld at once", i ? "   " : "", json_text(wave, "name"),
+                      n_over, n, (long long)json_number(wave, "limit"));
+    }
+    if (json_array_size(list) > 0)
+        buffer_text(out, "\n");
+}
+
+/* ---- members ---- */
+
+static enum colour member_colour(const json_t *member) {
+    const char *state = json_text(member, "state");
+    if (strcmp(state, "done") == 0)
+        return COLOUR_GOOD;
+    if (strcmp(state, "held") == 0 || strcmp(state, "failed") == 0 || strcmp(state, "returned") == 0)
+        return COLOUR_BAD;
+    if (view_waits(member))
+        return COLOUR_WARN;
+    return strcmp(state, "planned") == 0 || strcmp(state, "prepared") == 0 ? COLOUR_DIM : COLOUR_NONE;
+}
+
+static void soak_cell(struct table *table, const json_t *member, int64_t now_ms) {
+    const json_t *soak = json_object_get(member, "soak");
+    int64_t until = json_number(soak, "until_ms"), of = json_number(soak, "of_ms");
+    if (of == 0)
+        table_cell(table, "", COLOUR_NONE);
+    else if (until == 0)
+        table_format(table, COLOUR_WARN, "%s, not begun", text_duration(of).s);
+    else
+        table_format(table, COLOUR_NONE, "%s left", text_duration(until - now_ms).s);
+}
+
+static void member_row(struct table *table, const json_t *run, const json_t *member, int64_t now_ms) {
+    const char *mode = json_text(member, "mode"), *origin = json_text(member, "origin");
+    int64_t since = json_number(member, "since_ms"), interruption = json_number(member, "interruption_us");
+    bool by = *origin && strcmp(origin, "none") != 0 && strcmp(mode, "read-write") != 0;
+    table_cell(table, view_member_name(run, json_text(member, "name")), COLOUR_NONE);
+    table_cell(table,
+               *json_text(member, "headline") ? json_text(member, "headline") : json_text(member, "state"),
+               member_colour(member));
+    table_cell(table, since && !ended(run) ? text_duration(now_ms - since).s : "", COLOUR_NONE);
+    table_format(table, COLOUR_NONE, "%s%s%s", mode, by ? " by " : "", by ? origin : "");
+    table_cell(table, json_text(member, "version"), COLOUR_NONE);
+    table_cell(table, interruption ? text_interval_us(interruption).s : "", COLOUR_NONE);
+    soak_cell(table, member, now_ms);
+}
+
+static void table_append(struct buffer *out, const struct table *table) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *file = open_memstream(&text, &size);
+    if (file) {
+        table_print(table, file);
+        fclose(file);
+        buffer_append(out, text, size);
+    }
+    free(text);
+}
+
+static void members(struct buffer *out, const json_t *run, int64_t now_ms, enum view_size size) {
+    static const char *const titles[] = {"MEMBER",  "STATE",        "SINCE", "MODE",
+                                         "VERSION", ">INTERRUPTED", "SOAK",  NULL};
+    _cleanup_(table_deinit) struct table table;
+    table_init(&table, titles);
+    const json_t *list = json_list(run, "members");
+    size_t i, n = json_array_size(list), n_left_out = 0;
+    const json_t *member;
+    json_array_foreach(list, i, member) {
+        /* With too many for a screen, those that are done or untouched are counted only. */
+        bool dull = !view_waits(member) &&
+                    (member_is_over(member) || strcmp(json_text(member, "state"), "planned") == 0 ||
+                     strcmp(json_text(member, "state"), "prepared") == 0);
+        if (size == VIEW_LIVE && n > LIVE_MEMBERS && dull && member_colour(member) != COLOUR_BAD)
+            n_left_out++;
+        else
+            member_row(&table, run, member, now_ms);
+    }
+    table_append(out, &table);
+    if (n_left_out > 0)
+        buffer_format(out, "%s(%zu more: done, or not begun)%s\n", colour_on(COLOUR_DIM), n_left_out,
+                      colour_off());
+}
+
+/* ---- who waits, and why ---- */
+
+bool view_waits(const json_t *member) {
+    return *json_text(member, "then") != 0;
+}
+
+static enum colour answer_colour(const char *answer) {
+    return strcmp(answer, "yes") == 0 ? COLOUR_GOOD : strcmp(answer, "no") == 0 ? COLOUR_BAD : COLOUR_WARN;
+}
+
+static void gate_line(struct buffer *out, const json_t *gate) {
+    const char *answer = json_text(gate, "answer"), *asked = json_text(gate, "asked");
+    buffer_format(out, "     %s%-7s%s %s%s%s", colour_on(answer_colour(answer)), answer, colour_off(),
+                  json_text(gate, "gate"), *json_text(gate, "reason") ? ": " : "", json_text(gate, "reason"));
+    if (*asked && strcmp(answer, "yes") != 0)
+        buffer_format(out, " %s(asked %s)%s", colour_on(COLOUR_DIM), asked, colour_off());
+    buffer_text(out, "\n");
+}
+
+/* Those that block come first; the ones that say yes share one line. */
+static void gate_lines(struct buffer *out, const json_t *gates, size_t n_max) {
+    size_t i, n = 0, n_yes = 0;
+    const json_t *gate;
+    json_array_foreach(gates, i, gate) {
+        bool yes = strcmp(json_text(gate, "answer"), "yes") == 0;
+        n_yes += yes;
+        if (!yes && n++ < n_max)
+            gate_line(out, gate);
+    }
+    if (n > n_max)
+        buffer_format(out, "     and %zu more that do not say yes\n", n - n_max);
+    if (n_yes == 0)
+        return;
+    buffer_format(out, "     %syes%s     ", colour_on(COLOUR_GOOD), colour_off());
+    bool first = true;
+    json_array_foreach(gates, i, gate) {
+        if (strcmp(json_text(gate, "answer"), "yes") != 0)
+            continue;
+        const char *reason = json_text(gate, "reason");
+        buffer_format(out, "%s%s%s%s%s", first ? "" : ", ", json_text(gate, "gate"), *reason ? " (" : "",
+                      reason, *reason ? ")" : "");
+        first = false;
+    }
+    buffer_text(out, "\n");
+}
+
+/* "n1 itself is up, read-write, on 4.5.0: waiting hurts nobody", if that is so. */
+static void itself(struct buffer *out, const json_t *member) {
+    const char *mode = json_text(member, "mode");
+    if (strcmp(mode, "down") == 0 || strcmp(mode, "unknown") == 0 || !*mode)
+        buffer_format(out, "     %s itself is %s%s%s\n", json_text(member, "node"),
+                      *mode ? mode : "not known", *json_text(member, "origin") ? " by " : "",
+                      json_text(member, "origin"));
+    else
+        buffer_format(out, "     %s itself is up, %s, on %s: waiting hurts nobody\n",
+                      json_text(member, "node"), mode, json_text(member, "version"));
+}
+
+void view_wait(struct buffer *out, const json_t *run, const json_t *member, int64_t now_ms,
+               size_t n_gates_max) {
+    if (!view_waits(member))
+        return;
+    const json_t *since =
+        json_object_get(member, json_has(member, "wait_since_ms") ? "wait_since_ms" : "since_ms");
+    int64_t since_ms = (int64_t)json_number_value(since);
+    const char *headline = json_text(member, "headline");
+    buffer_format(out, "%s%s  %s%s, %s", colour_on(COLOUR_WARN),
+                  view_member_name(run, json_text(member, "name")),
+                  *headline ? headline : json_text(member, "state"), colour_off(),
+                  text_duration(since_ms ? now_ms - since_ms : 0).s);
+    buffer_format(out, " (%s)\n", json_text(member, "then"));
+    const json_t *gates = json_list(member, "gates");
+    if (json_array_size(gates) > 0)
+        gate_lines(out, gates, n_gates_max);
+    else if (*json_text(member, "reason"))
+        buffer_format(out, "     %s\n", json_text(member, "reason"));
+    itself(out, member);
+}
+
+static void waits(struct buffer *out, const json_t *run, int64_t now_ms, enum view_size size) {
+    size_t i, n = 0;
+    const json_t *member;
+    json_array_foreach(json_list(run, "members"), i, member) {
+        if (!view_waits(member) || (size == VIEW_LIVE && n == LIVE_WAITS))
+            continue;
+        if (n++ == 0 && size == VIEW_WHOLE)
+            buffer_text(out, "\n");
+        view_wait(out, run, member, now_ms, size == VIEW_LIVE ? LIVE_GATES : SIZE_MAX);
+    }
+    /* What ended badly says why, too. */
+    json_array_foreach(json_list(run, "members"), i, member) {
+        if (!view_waits(member) && member_colour(member) == COLOUR_BAD && *json_text(member, "reason"))
+            buffer_format(out, "%s%s  %s%s: %s\n", colour_on(COLOUR_BAD),
+                          view_member_name(run, json_text(member, "name")), json_text(member, "state"),
+                          colour_off(), json_text(member, "reason"));
+    }
+}
+
+/* ---- foot ---- */
+
+static void side_actions(struct buffer *out, const json_t *run, int64_t now_ms) {
+    size_t i;
+    const json_t *side;
+    json_array_foreach(json_list(run, "side_actions"), i, side) {
+        bool closed = strcmp(json_text(side, "state"), "closed") == 0;
+        int64_t since = json_number(side, "since_ms");
+        buffer_format(out, "side action %s: %s", json_text(side, "name"), json_text(side, "state"));
+        if (!closed)
+            buffer_format(out, ", now %s", json_text(side, "ours"));
+        buffer_format(out, "%s %s", closed ? ", at" : ", goes back to", json_text(side, "previous"));
+        if (since && !ended(run))
+            buffer_format(out, ", since %s", text_duration(now_ms - since).s);
+        buffer_text(out, "\n");
+    }
+}
+
+static void budget(struct buffer *out, const json_t *run) {
+    const json_t *b = json_object_get(run, "budget");
+    if (!b)
+        return;
+    int64_t failed = json_number(b, "failed"), held = json_number(b, "held"),
+            gone = json_number(b, "unreachable");
+    buffer_format(out, "%sbudget: failed %lld of %lld, unreachable %lld, held %lld, skipped %lld%s\n",
+                  colour_on(failed + held + gone > 0 ? COLOUR_WARN : COLOUR_DIM), (long long)failed,
+                  (long long)json_number(b, "failed_max"), (long long)gone, (long long)held,
+                  (long long)json_number(b, "skipped"), colour_off());
+}
+
+void view_event(struct buffer *out, const json_t *run, const json_t *event) {
+    const char *member = view_member_name(run, json_text(event, "member"));
+    buffer_format(out, "%s  %-12s  %s\n", text_clock(json_number(event, "at_ms")).s, *member ? member : "run",
+                  json_text(event, "text"));
+}
+
+void view_run(struct buffer *out, const json_t *run, int64_t now_ms, enum view_size size) {
+    head(out, run, now_ms);
+    waves(out, run);
+    members(out, run, now_ms, size);
+    waits(out, run, now_ms, size);
+    side_actions(out, run, now_ms);
+    budget(out, run);
+    if (ended(run))
+        line(out, view_run_colour(run), json_text(json_object_get(run, "verdict"), "text"));
+}
