@@ -514,7 +514,7 @@ TEST("every state and every row answer every event") {
 
 /* ---- crashes ---- */
 
-TEST("F04 A41 the agent dies at any row: the switch ends as without it, with one stop") {
+TEST("A41 the agent dies at any row: the switch ends as without it, with one stop") {
     for (int after = 0; after < 2; after++)
         for (int row = 0; row < 7; row++) {
             struct world w;
