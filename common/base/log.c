@@ -1,6 +1,8 @@
 /* Why write(2) of one whole line: lines of several processes that share a file stay whole. */
 #include "common/base/log.h"
 
+#include "common/base/text.h"
+
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -17,12 +19,6 @@ void log_open(const char *program) {
             log_limit = (enum log_level)i;
 }
 
-static void escape_controls(char *line, size_t len) {
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
-}
-
 void log_at(enum log_level level, const char *id, const char *format, ...) {
     if (level > log_limit)
         return;
@@ -37,12 +33,11 @@ void log_at(enum log_level level, const char *id, const char *format, ...) {
     used += n > 0 ? (size_t)n : 0;
     va_list ap;
     va_start(ap, format);
-    n = vsnprintf(line + used, sizeof(line) - used - 1, format, ap);
+    vsnprintf(line + used, sizeof(line) - used - 1, format, ap);
     va_end(ap);
-    used += n > 0 ? (size_t)n : 0;
-    if (used > sizeof(line) - 2)
-        used = sizeof(line) - 2;
-    escape_controls(line, used);
+    used = text_tame(line, sizeof(line) - 1, line);
+    for (char *p = line; (p = strpbrk(p, "\n\t"));)
+        *p = '?';
     line[used++] = '\n';
     ssize_t ignored = write(STDERR_FILENO, line, used);
     (void)ignored;

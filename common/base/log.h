@@ -1,5 +1,5 @@
 /* Diagnostics for the person who runs a program: one line on standard error, `level id: text`.
- * Never blocks on a peer: control bytes of foreign text are escaped and lines are cut at 2 KiB. */
+ * Never blocks on a peer: what is not clean in foreign text (text.h) is replaced and lines are cut at 2 KiB. */
 #ifndef KEDGE_BASE_LOG_H
 #define KEDGE_BASE_LOG_H
 
