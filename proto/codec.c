@@ -6,15 +6,25 @@
 #include "proto/codec.h"
 
 #include "common/base/limits.h"
+#include "common/base/text.h"
 
 #include <assert.h>
 #include <string.h>
 
-static void *arena_allocate(void *data, size_t size) {
-    return arena_alloc(data, size);
+/* What protobuf-c allocates is charged to the arena; it cannot tell us itself why it gave up. */
+struct charge {
+    struct arena *arena;
+    bool exhausted;
+};
+
+static void *charge_allocate(void *data, size_t size) {
+    struct charge *charge = data;
+    void *p = arena_alloc(charge->arena, size);
+    charge->exhausted |= !p;
+    return p;
 }
 
-static void arena_release(void *data, void *pointer) {
+static void charge_release(void *data, void *pointer) {
     (void)data;
     (void)pointer;
 }
@@ -24,24 +34,6 @@ static const ProtobufCFieldDescriptor *wire_field(const struct codec_message *me
         protobuf_c_message_descriptor_get_field_by_name(message->wire, name);
     assert(field);
     return field;
-}
-
-static bool text_is_clean(const char *text) {
-    for (const unsigned char *p = (const unsigned char *)text; *p;) {
-        if (*p < 0x80) {
-            if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f)
-                return false;
-            p++;
-            continue;
-        }
-        int more = *p >= 0xc2 && *p <= 0xdf ? 1 : (*p & 0xf0) == 0xe0 ? 2 : *p >= 0xf0 && *p <= 0xf4 ? 3 : 0;
-        if (more == 0)
-            return false;
-        for (p++; more > 0; more--, p++)
-            if ((*p & 0xc0) != 0x80)
-                return false;
-    }
-    return true;
 }
 
 static int refuse(const struct codec_message *message, const struct codec_field *field, const char *why,
@@ -63,14 +55,19 @@ static int text_check(const struct codec_message *m, const struct codec_field *f
                       struct error *err) {
     if (strlen(text) > f->max)
         return refuse(m, f, "text is too long", err);
-    if (!text_is_clean(text))
-        return refuse(m, f, "text has control bytes or is not UTF-8", err);
+    if (f->one_line ? !text_is_line(text) : !text_is_clean(text))
+        return refuse(m, f, "text is not UTF-8, or has control, invisible or direction characters", err);
     return 0;
 }
 
 static int number_check(const struct codec_message *m, const struct codec_field *f, uint64_t value,
                         struct error *err) {
     return value > f->max ? refuse(m, f, "number is out of range", err) : 0;
+}
+
+/* Present bytes have an address, also when there are none of them. */
+static struct bytes bytes_of(const ProtobufCBinaryData *data) {
+    return (struct bytes){data->len > 0 ? data->data : (const uint8_t *)"", data->len};
 }
 
 static int decode_list(const struct decoder *d, const struct codec_message *m, const struct codec_field *f,
@@ -105,7 +102,7 @@ static int decode_list(const struct decoder *d, const struct codec_message *m, c
             if (f->kind == CODEC_FIXED_LIST)
                 memcpy(list + i * size, data->data, size);
             else
-                ((struct bytes *)(void *)list)[i] = (struct bytes){data->data, data->len};
+                ((struct bytes *)(void *)list)[i] = bytes_of(data);
         }
         if (r < 0)
             return r;
@@ -148,7 +145,7 @@ static int decode_binary(const struct decoder *d, const struct codec_message *m,
     if (f->kind == CODEC_FIXED)
         memcpy(to, data->data, data->len);
     else
-        *(struct bytes *)(void *)to = (struct bytes){data->data, data->len};
+        *(struct bytes *)(void *)to = bytes_of(data);
     return 0;
 }
 
@@ -208,27 +205,35 @@ static int decode_into(const struct decoder *d, const struct codec_message *mess
     return 0;
 }
 
+/* One struct has one encoding, and one encoding is one struct: what does not come out again as it went in is refused. */
+static int canonical_check(const struct codec_message *message, const void *ours, struct bytes bytes,
+                           struct error *err) {
+    _cleanup_(buffer_deinit) struct buffer again = {0};
+    int r = codec_encode(message, ours, &again, err);
+    if (r == -ENOMEM)
+        return r;
+    return r == 0 && bytes_equal(buffer_bytes(&again), bytes)
+               ? 0
+               : error_set(err, -EBADMSG, "%s: not in canonical form", message->name);
+}
+
 int codec_decode(const struct codec_message *message, struct bytes bytes, struct arena *arena, void *outp,
                  struct error *err) {
-    ProtobufCAllocator allocator = {arena_allocate, arena_release, arena};
+    struct charge charge = {arena, false};
+    ProtobufCAllocator allocator = {charge_allocate, charge_release, &charge};
     ProtobufCMessage *wire = protobuf_c_message_unpack(message->wire, &allocator, bytes.len, bytes.data);
-    if (!wire)
-        return error_set(err, -EBADMSG, "%s: not a well-formed message of at most %d bytes", message->name,
-                         KEDGE_DOCUMENT_ARENA_BYTES_MAX);
     void *ours = arena_alloc(arena, message->size);
-    uint8_t *again = arena_alloc(arena, bytes.len);
-    if (!ours || !again)
+    if (charge.exhausted || !ours)
         return error_set(err, -ENOMEM, "%s: the document is too large", message->name);
+    if (!wire)
+        return error_set(err, -EBADMSG, "%s: not a well-formed message", message->name);
     struct decoder decoder = {arena, err};
     int r = decode_into(&decoder, message, wire, ours);
-    if (r < 0)
-        return r;
-    if (protobuf_c_message_get_packed_size(wire) != bytes.len ||
-        protobuf_c_message_pack(wire, again) != bytes.len ||
-        (bytes.len > 0 && memcmp(again, bytes.data, bytes.len) != 0))
-        return error_set(err, -EBADMSG, "%s: not in canonical form", message->name);
-    *(void **)outp = ours;
-    return 0;
+    if (r == 0)
+        r = canonical_check(message, ours, bytes, err);
+    if (r == 0)
+        *(void **)outp = ours;
+    return r;
 }
 
 /* ---- encoding ---- */
@@ -245,8 +250,10 @@ static int encode_list(struct arena *arena, const struct codec_message *m, const
         return refuse(m, f, "too many items", err);
     *(size_t *)(void *)(wire + wf->quantifier_offset) = n;
     if (f->kind == CODEC_TEXTS || f->kind == CODEC_U32_LIST) {
-        for (size_t i = 0; i < n && f->kind == CODEC_TEXTS; i++) {
-            int r = text_check(m, f, ((const char *const *)(const void *)items)[i], err);
+        for (size_t i = 0; i < n; i++) {
+            int r = f->kind == CODEC_TEXTS
+                        ? text_check(m, f, ((const char *const *)(const void *)items)[i], err)
+                        : number_check(m, f, ((const uint32_t *)(const void *)items)[i], err);
             if (r < 0)
                 return r;
         }
@@ -277,32 +284,70 @@ static int encode_list(struct arena *arena, const struct codec_message *m, const
 }
 
 static int encode_binary(const struct codec_message *m, const struct codec_field *f, const uint8_t *from,
-                         uint8_t *to, bool *has, struct error *err) {
+                         uint8_t *to, struct error *err) {
     struct bytes b =
         f->kind == CODEC_FIXED ? (struct bytes){from, f->max} : *(const struct bytes *)(const void *)from;
     if (b.len > f->max)
         return refuse(m, f, "too long", err);
-    if (f->kind == CODEC_BYTES && !b.data)
-        *has = false;
     *(ProtobufCBinaryData *)(void *)to = (ProtobufCBinaryData){b.len, (uint8_t *)(uintptr_t)b.data};
     return 0;
 }
 
-static int encode_text(const struct codec_message *m, const struct codec_field *f, const uint8_t *from,
-                       uint8_t *to, bool *has, struct error *err) {
+static bool all_zero(const uint8_t *p, uint64_t len) {
+    for (uint64_t i = 0; i < len; i++)
+        if (p[i] != 0)
+            return false;
+    return true;
+}
+
+static int encode_text(struct arena *arena, const struct codec_message *m, const struct codec_field *f,
+                       const uint8_t *from, uint8_t *to, struct error *err) {
     const char *text = *(const char *const *)(const void *)from;
-    if (!text || (f->empty_is_absent && !*text)) {
-        *has = false;
-        return 0;
+    if (f->tame) {
+        size_t size = strlen(text) < f->max ? strlen(text) + 4 : f->max + 1;
+        char *tamed = arena_alloc(arena, size);
+        if (!tamed)
+            return error_set(err, -ENOMEM, "%s.%s: out of memory", m->name, f->name);
+        text_tame(tamed, size, text);
+        text = tamed;
     }
     *(const char **)(void *)to = text;
     return text_check(m, f, text, err);
 }
 
-static int encode_scalar(struct arena *arena, const struct codec_message *m, const struct codec_field *f,
-                         const uint8_t *from, uint8_t *to, bool *has, struct error *err) {
+/* Absent is what an optional field is when it says nothing: zero, no bytes, no text. So a field that is added later
+ * changes no bytes while it is not used. */
+static bool is_there(const struct codec_field *f, const uint8_t *ours) {
+    const uint8_t *at = ours + f->offset;
+    if (f->has)
+        return *((const bool *)ours + f->has);
     switch (f->kind) {
-    case CODEC_TEXT: return encode_text(m, f, from, to, has, err);
+    case CODEC_TEXT: {
+        const char *text = *(const char *const *)(const void *)at;
+        return text && !(f->empty_is_absent && !*text);
+    }
+    case CODEC_BYTES: return ((const struct bytes *)(const void *)at)->len > 0;
+    case CODEC_FIXED: return !all_zero(at, f->max);
+    case CODEC_U32:
+    case CODEC_ENUM: return *(const uint32_t *)(const void *)at != 0;
+    case CODEC_U64: return *(const uint64_t *)(const void *)at != 0;
+    case CODEC_BOOL: return *(const bool *)at;
+    case CODEC_SUB: return *(const void *const *)(const void *)at != NULL;
+    case CODEC_INLINE: return true;
+    case CODEC_TEXTS:
+    case CODEC_BYTES_LIST:
+    case CODEC_FIXED_LIST:
+    case CODEC_U32_LIST:
+    case CODEC_SUBS: break;
+    }
+    assert(false);
+    return false;
+}
+
+static int encode_scalar(struct arena *arena, const struct codec_message *m, const struct codec_field *f,
+                         const uint8_t *from, uint8_t *to, struct error *err) {
+    switch (f->kind) {
+    case CODEC_TEXT: return encode_text(arena, m, f, from, to, err);
     case CODEC_U32:
     case CODEC_ENUM:
         *(uint32_t *)(void *)to = *(const uint32_t *)(const void *)from;
@@ -310,13 +355,11 @@ static int encode_scalar(struct arena *arena, const struct codec_message *m, con
     case CODEC_U64: *(uint64_t *)(void *)to = *(const uint64_t *)(const void *)from; return 0;
     case CODEC_BOOL: *(protobuf_c_boolean *)(void *)to = *(const bool *)from; return 0;
     case CODEC_BYTES:
-    case CODEC_FIXED: return encode_binary(m, f, from, to, has, err);
+    case CODEC_FIXED: return encode_binary(m, f, from, to, err);
     case CODEC_INLINE: return encode_from(arena, f->sub, from, (ProtobufCMessage **)(void *)to, err);
     case CODEC_SUB:
-        *has = *(const void *const *)(const void *)from != NULL;
-        return *has ? encode_from(arena, f->sub, *(const void *const *)(const void *)from,
-                                  (ProtobufCMessage **)(void *)to, err)
-                    : 0;
+        return encode_from(arena, f->sub, *(const void *const *)(const void *)from,
+                           (ProtobufCMessage **)(void *)to, err);
     case CODEC_TEXTS:
     case CODEC_BYTES_LIST:
     case CODEC_FIXED_LIST:
@@ -325,6 +368,18 @@ static int encode_scalar(struct arena *arena, const struct codec_message *m, con
     }
     assert(false);
     return -EINVAL;
+}
+
+/* A required field is there even when it is zero; only a text or a message can be missing. */
+static int encode_single(struct arena *arena, const struct codec_message *m, const struct codec_field *f,
+                         const ProtobufCFieldDescriptor *wf, const uint8_t *ours, uint8_t *wire,
+                         struct error *err) {
+    bool there = is_there(f, ours), required = wf->label == PROTOBUF_C_LABEL_REQUIRED;
+    if (required && !there && (f->kind == CODEC_TEXT || f->kind == CODEC_SUB))
+        return refuse(m, f, "missing", err);
+    if (!required && wf->type != PROTOBUF_C_TYPE_STRING && wf->type != PROTOBUF_C_TYPE_MESSAGE)
+        *(protobuf_c_boolean *)(void *)(wire + wf->quantifier_offset) = there;
+    return required || there ? encode_scalar(arena, m, f, ours + f->offset, wire + wf->offset, err) : 0;
 }
 
 static int encode_from(struct arena *arena, const struct codec_message *message, const void *ours,
@@ -338,21 +393,10 @@ static int encode_from(struct arena *arena, const struct codec_message *message,
         const struct codec_field *f = &message->fields[i];
         const ProtobufCFieldDescriptor *wf = wire_field(message, f->name);
         uint8_t *base = (uint8_t *)wire;
-        bool has = f->has ? *((const bool *)ours + f->has) : true;
-        int r = 0;
-        if (is_list(f->kind))
-            r = encode_list(arena, message, f, wf, ours, base, err);
-        else if (has)
-            r = encode_scalar(arena, message, f, (const uint8_t *)ours + f->offset, base + wf->offset, &has,
-                              err);
+        int r = is_list(f->kind) ? encode_list(arena, message, f, wf, ours, base, err)
+                                 : encode_single(arena, message, f, wf, ours, base, err);
         if (r < 0)
             return r;
-        bool required = wf->label == PROTOBUF_C_LABEL_REQUIRED;
-        if (required && !has)
-            return refuse(message, f, "missing", err);
-        if (wf->label == PROTOBUF_C_LABEL_OPTIONAL && wf->type != PROTOBUF_C_TYPE_STRING &&
-            wf->type != PROTOBUF_C_TYPE_MESSAGE)
-            *(protobuf_c_boolean *)(void *)(base + wf->quantifier_offset) = has;
     }
     return 0;
 }
@@ -365,7 +409,7 @@ int codec_encode(const struct codec_message *message, const void *value, struct 
         return error_set(err, -ENOMEM, "%s: out of memory", message->name);
     int r = encode_from(arena, message, value, &wire, err);
     if (r < 0)
-        return r;
+        return r == -EBADMSG ? -EINVAL : r; /* what is bad is ours, not a message */
     size_t size = protobuf_c_message_get_packed_size(wire);
     uint8_t *packed = malloc(size ? size : 1);
     if (!packed)

@@ -1,8 +1,9 @@
 /* The one codec of Kedge: tables say how the fields of our own structs lie on the wire, and the generated protobuf-c
  * code does the bytes. protobuf-c's types stop in this room.
  *
- * Decoding refuses what is unknown, out of range, too long, not UTF-8 or not canonical (it encodes again and compares),
- * and charges all memory to the given arena. Encoding of one struct always gives the same bytes. */
+ * Decoding refuses what is unknown, out of range, too long, not clean text (common/base/text.h) or not canonical (it
+ * encodes again and compares), and charges all memory that it keeps to the given arena. One struct has exactly one
+ * encoding: an optional field that says nothing (zero, empty) is absent, unless a `has` tells the two apart. */
 #ifndef KEDGE_PROTO_CODEC_H
 #define KEDGE_PROTO_CODEC_H
 
@@ -14,7 +15,7 @@
 
 enum codec_kind {
     CODEC_TEXT,       /* const char *; absent: NULL, or "" with CODEC_EMPTY */
-    CODEC_BYTES,      /* struct bytes; absent: {NULL, 0} */
+    CODEC_BYTES,      /* struct bytes; absent: no bytes */
     CODEC_FIXED,      /* an array of exactly `max` bytes; absent: zeroes */
     CODEC_U32,        /* uint32_t, 0..max */
     CODEC_U64,        /* uint64_t */
@@ -41,6 +42,8 @@ struct codec_field {
     size_t max_items;
     const struct codec_message *sub;
     bool empty_is_absent; /* TEXT: absent decodes to "" */
+    bool one_line;        /* TEXT, TEXTS: no newline, no tab */
+    bool tame;            /* TEXT: foreign text for people; made clean and cut to `max` when it is encoded */
 };
 
 struct codec_message {
@@ -52,11 +55,11 @@ struct codec_message {
 };
 
 /* *outp is a fresh struct of `message->size` in the arena, whose views point into the arena, never into `bytes`.
- * -EBADMSG with a sentence naming message and field, -ENOMEM past the arena's cap. */
+ * -EBADMSG with a sentence naming message and field, -ENOMEM past the arena's cap or when memory is out. */
 int codec_decode(const struct codec_message *message, struct bytes bytes, struct arena *arena, void *outp,
                  struct error *err) _must_check_;
 
-/* Appends the encoding. -EINVAL with a sentence when our own struct breaks its limits. */
+/* Appends the encoding. -EINVAL with a sentence when our own struct breaks its limits; -ENOMEM. */
 int codec_encode(const struct codec_message *message, const void *value, struct buffer *out,
                  struct error *err) _must_check_;
 

@@ -9,7 +9,13 @@
 #define ROW_(s, f, k, ...)                                                                                   \
     { .name = #f, .kind = k, .offset = offsetof(struct s, f), __VA_ARGS__ }
 #define FIELD_TEXT(s, f, limit) ROW_(s, f, CODEC_TEXT, .max = (limit))
-#define FIELD_TEXT_OR_EMPTY(s, f, limit) ROW_(s, f, CODEC_TEXT, .max = (limit), .empty_is_absent = true)
+#define FIELD_LINE(s, f, limit) ROW_(s, f, CODEC_TEXT, .max = (limit), .one_line = true)
+#define FIELD_LINE_OR_EMPTY(s, f, limit)                                                                     \
+    ROW_(s, f, CODEC_TEXT, .max = (limit), .empty_is_absent = true, .one_line = true)
+/* Foreign text for people (reasons, diffs, facts): tamed when it is encoded, so it never keeps a message from going. */
+#define FIELD_TAMED(s, f, limit) ROW_(s, f, CODEC_TEXT, .max = (limit), .tame = true)
+#define FIELD_TAMED_OR_EMPTY(s, f, limit)                                                                    \
+    ROW_(s, f, CODEC_TEXT, .max = (limit), .empty_is_absent = true, .tame = true)
 #define FIELD_BYTES(s, f, limit) ROW_(s, f, CODEC_BYTES, .max = (limit))
 #define FIELD_FIXED(s, f) ROW_(s, f, CODEC_FIXED, .max = sizeof(((struct s *)0)->f))
 #define FIELD_U32(s, f, limit) ROW_(s, f, CODEC_U32, .max = (limit))
@@ -22,6 +28,7 @@
 #define LIST_(s, f, k, items, ...)                                                                           \
     ROW_(s, f, k, .count = offsetof(struct s, n_##f), .max_items = (items), __VA_ARGS__)
 #define FIELD_TEXTS(s, f, items, limit) LIST_(s, f, CODEC_TEXTS, items, .max = (limit))
+#define FIELD_LINES(s, f, items, limit) LIST_(s, f, CODEC_TEXTS, items, .max = (limit), .one_line = true)
 #define FIELD_BYTES_LIST(s, f, items, limit) LIST_(s, f, CODEC_BYTES_LIST, items, .max = (limit))
 #define FIELD_FIXED_LIST(s, f, items) LIST_(s, f, CODEC_FIXED_LIST, items, .max = sizeof(*((struct s *)0)->f))
 #define FIELD_U32_LIST(s, f, items, limit) LIST_(s, f, CODEC_U32_LIST, items, .max = (limit))

@@ -27,15 +27,15 @@ static CODEC_MESSAGE(argument, "argument", argument, kedge__argument__descriptor
 static const struct codec_field command_fields[] = {
     FIELD_SUBS(command, arguments, KEDGE_ARGUMENTS_MAX, &argument_codec),
     FIELD_TEXTS(command, environment, 64, KEDGE_ARGUMENT_MAX),
-    FIELD_TEXT(command, user, KEDGE_NAME_MAX),
+    FIELD_LINE(command, user, KEDGE_NAME_MAX),
     FIELD_U32(command, deadline_ms, DEADLINE_MS_MAX),
 };
 CODEC_MESSAGE(command, "command", command, kedge__command__descriptor);
 
 static const struct codec_field probe_fields[] = {
     FIELD_ENUM(probe, kind, PROBE_KINDS),
-    FIELD_TEXT(probe, target, URL_MAX),
-    FIELD_TEXT(probe, path, URL_MAX),
+    FIELD_LINE(probe, target, URL_MAX),
+    FIELD_LINE(probe, path, URL_MAX),
     FIELD_BYTES(probe, send, PROBE_BYTES_MAX),
     FIELD_TEXT(probe, match, EXPRESSION_MAX),
     FIELD_SUB(probe, command, &command_codec),
@@ -56,7 +56,7 @@ static CODEC_MESSAGE(check, "check", check, kedge__check__descriptor);
 
 static const struct codec_field sample_fields[] = {
     FIELD_INLINE(sample, source, &probe_codec),      FIELD_TEXT(sample, filter, EXPRESSION_MAX),
-    FIELD_BYTES_LIST(sample, filter_any, 8, 256),    FIELD_TEXT(sample, target, URL_MAX),
+    FIELD_BYTES_LIST(sample, filter_any, 8, 256),    FIELD_LINE(sample, target, URL_MAX),
     FIELD_BYTES(sample, request, PROBE_BYTES_MAX),   FIELD_BYTES(sample, answer, PROBE_BYTES_MAX),
     FIELD_U32(sample, per_object, KEDGE_SAMPLE_MAX), FIELD_U32(sample, limit, KEDGE_SAMPLE_MAX),
     FIELD_U32(sample, minimum, KEDGE_SAMPLE_MAX),    FIELD_U32(sample, timeout_ms, DEADLINE_MS_MAX),
@@ -64,7 +64,7 @@ static const struct codec_field sample_fields[] = {
 static CODEC_MESSAGE(sample, "sample", sample, kedge__sample__descriptor);
 
 static const struct codec_field gate_fields[] = {
-    FIELD_TEXT(gate, name, KEDGE_NAME_MAX),
+    FIELD_LINE(gate, name, KEDGE_NAME_MAX),
     FIELD_ENUM(gate, scope, GATE_SCOPES),
     FIELD_SUBS(gate, checks, KEDGE_CHECKS_MAX, &check_codec),
     FIELD_SUB(gate, sample, &sample_codec),
@@ -75,14 +75,14 @@ CODEC_MESSAGE(gate, "gate", gate, kedge__gate__descriptor);
 
 static const struct codec_field config_op_fields[] = {
     FIELD_ENUM(config_op, kind, CONFIG_OP_KINDS),
-    FIELD_TEXT(config_op, key, EXPRESSION_MAX),
+    FIELD_LINE(config_op, key, EXPRESSION_MAX),
     FIELD_TEXT(config_op, value, KEDGE_ARGUMENT_MAX),
 };
 static CODEC_MESSAGE(config_op, "config op", config_op, kedge__config_op__descriptor);
 
 static const struct codec_field render_fields[] = {
-    FIELD_TEXT(render, path, KEDGE_PATH_MAX),
-    FIELD_TEXT(render, name, KEDGE_NAME_MAX),
+    FIELD_LINE(render, path, KEDGE_PATH_MAX),
+    FIELD_LINE(render, name, KEDGE_NAME_MAX),
     FIELD_ENUM(render, format, CONFIG_FORMATS),
     FIELD_BYTES_IF(render, shipped, KEDGE_CONFIG_BYTES_MAX),
     FIELD_SUBS(render, ops, KEDGE_CONFIG_OPS_MAX, &config_op_codec),
@@ -94,7 +94,7 @@ CODEC_MESSAGE(render, "render", render, kedge__render__descriptor);
 static const struct codec_field generation_fields[] = {
     FIELD_ENUM(generation, mode, MODES),
     FIELD_FIXED_IF(generation, manifest),
-    FIELD_TEXT(generation, version, KEDGE_NAME_MAX),
+    FIELD_LINE(generation, version, KEDGE_NAME_MAX),
     FIELD_SUB(generation, render, &render_codec),
     FIELD_SUBS(generation, arguments, KEDGE_ARGUMENTS_MAX, &argument_codec),
     FIELD_FIXED(generation, digest),
@@ -118,14 +118,14 @@ static const struct codec_field row_fields[] = {
 static CODEC_MESSAGE(row, "row", row, kedge__row__descriptor);
 
 static const struct codec_field step_fields[] = {
-    FIELD_TEXT(step, name, KEDGE_NAME_MAX),
+    FIELD_LINE(step, name, KEDGE_NAME_MAX),
     FIELD_ENUM(step, verb, VERBS),
     FIELD_SUBS(step, rows, KEDGE_ROWS_MAX, &row_codec),
 };
 static CODEC_MESSAGE(step, "step", step, kedge__step__descriptor);
 
 static const struct codec_field lease_fields[] = {
-    FIELD_TEXT(lease, name, KEDGE_NAME_MAX),     FIELD_TEXT(lease, close_step, KEDGE_NAME_MAX),
+    FIELD_LINE(lease, name, KEDGE_NAME_MAX),     FIELD_LINE(lease, close_step, KEDGE_NAME_MAX),
     FIELD_TEXT(lease, previous, EXPRESSION_MAX), FIELD_TEXT(lease, ours, EXPRESSION_MAX),
     FIELD_U32(lease, ttl_ms, DEADLINE_MS_MAX),   FIELD_U32(lease, delta_ms, DEADLINE_MS_MAX),
     FIELD_U32(lease, rank, KEDGE_MEMBERS_MAX),   FIELD_ENUM(lease, on_loss, ON_LOSSES),
@@ -133,35 +133,35 @@ static const struct codec_field lease_fields[] = {
 static CODEC_MESSAGE(lease, "lease", lease, kedge__lease__descriptor);
 
 static const struct codec_field fact_fields[] = {
-    FIELD_TEXT(fact, name, KEDGE_NAME_MAX),
+    FIELD_LINE(fact, name, KEDGE_NAME_MAX),
     FIELD_TEXT(fact, value, KEDGE_ARGUMENT_MAX),
 };
 static CODEC_MESSAGE(fact, "fact", fact, kedge__fact__descriptor);
 
 static const struct codec_field work_order_fields[] = {
     FIELD_U32(work_order, format, 1),
-    FIELD_TEXT(work_order, cluster, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, cluster, KEDGE_NAME_MAX),
     FIELD_U64(work_order, serial),
-    FIELD_TEXT(work_order, member, KEDGE_MEMBER_NAME_MAX),
-    FIELD_TEXT(work_order, role, KEDGE_NAME_MAX),
-    FIELD_TEXT(work_order, node, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, member, KEDGE_MEMBER_NAME_MAX),
+    FIELD_LINE(work_order, role, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, node, KEDGE_NAME_MAX),
     FIELD_FIXED(work_order, node_key),
-    FIELD_TEXT_OR_EMPTY(work_order, domain, KEDGE_NAME_MAX),
-    FIELD_TEXT(work_order, system, KEDGE_NAME_MAX),
-    FIELD_TEXT(work_order, self, URL_MAX),
+    FIELD_LINE_OR_EMPTY(work_order, domain, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, system, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, self, URL_MAX),
     FIELD_ENUM(work_order, end_mode, MODES),
     FIELD_ENUM(work_order, way_back, WAYS_BACK),
     FIELD_SUBS(work_order, binding, FACTS_MAX, &fact_codec),
     FIELD_SUBS(work_order, generations, 16, &generation_codec),
     FIELD_SUBS(work_order, steps, KEDGE_STEPS_MAX, &step_codec),
     FIELD_SUBS(work_order, leases, 8, &lease_codec),
-    FIELD_TEXT(work_order, from_version, KEDGE_NAME_MAX),
-    FIELD_TEXT(work_order, to_version, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, from_version, KEDGE_NAME_MAX),
+    FIELD_LINE(work_order, to_version, KEDGE_NAME_MAX),
 };
 CODEC_MESSAGE(work_order, "work order", work_order, kedge__work_order__descriptor);
 
 static const struct codec_field wave_fields[] = {
-    FIELD_TEXT(wave, name, KEDGE_NAME_MAX),
+    FIELD_LINE(wave, name, KEDGE_NAME_MAX),
     FIELD_ENUM(wave, kind, WAVE_KINDS),
     FIELD_U32_LIST(wave, members, KEDGE_MEMBERS_MAX, KEDGE_MEMBERS_MAX - 1),
     FIELD_U32(wave, limit_count, KEDGE_MEMBERS_MAX),
@@ -175,42 +175,42 @@ static const struct codec_field wave_fields[] = {
 static CODEC_MESSAGE(wave, "wave", wave, kedge__wave__descriptor);
 
 static const struct codec_field side_action_fields[] = {
-    FIELD_TEXT(side_action, name, KEDGE_NAME_MAX),       FIELD_TEXT(side_action, open_step, KEDGE_NAME_MAX),
-    FIELD_TEXT(side_action, close_step, KEDGE_NAME_MAX), FIELD_TEXT(side_action, previous, EXPRESSION_MAX),
+    FIELD_LINE(side_action, name, KEDGE_NAME_MAX),       FIELD_LINE(side_action, open_step, KEDGE_NAME_MAX),
+    FIELD_LINE(side_action, close_step, KEDGE_NAME_MAX), FIELD_TEXT(side_action, previous, EXPRESSION_MAX),
     FIELD_TEXT(side_action, ours, EXPRESSION_MAX),       FIELD_U32(side_action, ttl_ms, DEADLINE_MS_MAX),
 };
 static CODEC_MESSAGE(side_action, "side action", side_action, kedge__side_action__descriptor);
 
 static const struct codec_field shape_fields[] = {
     FIELD_U32(shape, format, 1),
-    FIELD_TEXT(shape, strategy, KEDGE_NAME_MAX),
+    FIELD_LINE(shape, strategy, KEDGE_NAME_MAX),
     FIELD_SUBS(shape, waves, KEDGE_MEMBERS_MAX, &wave_codec),
     FIELD_SUBS(shape, side_actions, 8, &side_action_codec),
     FIELD_FIXED_LIST(shape, may_stop, KEDGE_GATES_MAX),
     FIELD_FIXED_LIST(shape, recovered, KEDGE_GATES_MAX),
-    FIELD_TEXTS(shape, warnings, 64, SAYS_MAX),
-    FIELD_TEXT_OR_EMPTY(shape, point_of_no_return, SAYS_MAX),
+    FIELD_LINES(shape, warnings, 64, SAYS_MAX),
+    FIELD_LINE_OR_EMPTY(shape, point_of_no_return, SAYS_MAX),
 };
 CODEC_MESSAGE(shape, "shape", shape, kedge__shape__descriptor);
 
 static const struct codec_field header_fields[] = {
     FIELD_U32(header, format, 1),
-    FIELD_TEXT(header, cluster, KEDGE_NAME_MAX),
+    FIELD_LINE(header, cluster, KEDGE_NAME_MAX),
     FIELD_U64(header, serial),
     FIELD_FIXED(header, root),
     FIELD_U32(header, n_leaves, KEDGE_MEMBERS_MAX),
     FIELD_FIXED(header, charter),
     FIELD_FIXED(header, recipe),
     FIELD_FIXED(header, manifest),
-    FIELD_TEXT(header, from_version, KEDGE_NAME_MAX),
-    FIELD_TEXT(header, to_version, KEDGE_NAME_MAX),
-    FIELD_TEXT(header, author, KEDGE_NAME_MAX),
-    FIELD_TEXT_OR_EMPTY(header, ticket, KEDGE_NAME_MAX),
-    FIELD_TEXT_OR_EMPTY(header, reason, KEDGE_REASON_MAX),
+    FIELD_LINE(header, from_version, KEDGE_NAME_MAX),
+    FIELD_LINE(header, to_version, KEDGE_NAME_MAX),
+    FIELD_LINE(header, author, KEDGE_NAME_MAX),
+    FIELD_LINE_OR_EMPTY(header, ticket, KEDGE_NAME_MAX),
+    FIELD_LINE_OR_EMPTY(header, reason, KEDGE_REASON_MAX),
     FIELD_U64(header, created_s),
     FIELD_U64(header, not_before_s),
     FIELD_U64(header, not_after_s),
-    FIELD_TEXTS(header, consents, 64, KEDGE_NAME_MAX),
+    FIELD_LINES(header, consents, 64, KEDGE_NAME_MAX),
 };
 CODEC_MESSAGE(header, "plan header", header, kedge__header__descriptor);
 
@@ -225,14 +225,14 @@ static const struct codec_field plan_fields[] = {
 CODEC_MESSAGE(plan, "plan", plan, kedge__plan__descriptor);
 
 static const struct codec_field release_file_fields[] = {
-    FIELD_TEXT(release_file, path, KEDGE_PATH_MAX), FIELD_U64(release_file, size),
+    FIELD_LINE(release_file, path, KEDGE_PATH_MAX), FIELD_U64(release_file, size),
     FIELD_U32(release_file, mode, 07777),           FIELD_FIXED(release_file, digest),
-    FIELD_TEXT(release_file, link, KEDGE_PATH_MAX),
+    FIELD_LINE(release_file, link, KEDGE_PATH_MAX),
 };
 static CODEC_MESSAGE(release_file, "release file", release_file, kedge__release_file__descriptor);
 
 static const struct codec_field component_fields[] = {
-    FIELD_TEXT(component, name, KEDGE_NAME_MAX),
+    FIELD_LINE(component, name, KEDGE_NAME_MAX),
     FIELD_FIXED(component, artifact),
     FIELD_U64(component, size),
     FIELD_U32(component, strip, 8),
@@ -242,8 +242,8 @@ static CODEC_MESSAGE(component, "component", component, kedge__component__descri
 
 static const struct codec_field manifest_fields[] = {
     FIELD_U32(manifest, format, 1),
-    FIELD_TEXT(manifest, system, KEDGE_NAME_MAX),
-    FIELD_TEXT(manifest, version, KEDGE_NAME_MAX),
+    FIELD_LINE(manifest, system, KEDGE_NAME_MAX),
+    FIELD_LINE(manifest, version, KEDGE_NAME_MAX),
     FIELD_U64(manifest, serial),
     FIELD_SUBS(manifest, components, 32, &component_codec),
 };
@@ -256,17 +256,17 @@ static const struct codec_field mode_gate_fields[] = {
 static CODEC_MESSAGE(mode_gate, "mode gate", mode_gate, kedge__mode_gate__descriptor);
 
 static const struct codec_field charter_member_fields[] = {
-    FIELD_TEXT(charter_member, name, KEDGE_MEMBER_NAME_MAX),
-    FIELD_TEXT(charter_member, role, KEDGE_NAME_MAX),
-    FIELD_TEXT(charter_member, node, KEDGE_NAME_MAX),
-    FIELD_TEXT(charter_member, self, URL_MAX),
+    FIELD_LINE(charter_member, name, KEDGE_MEMBER_NAME_MAX),
+    FIELD_LINE(charter_member, role, KEDGE_NAME_MAX),
+    FIELD_LINE(charter_member, node, KEDGE_NAME_MAX),
+    FIELD_LINE(charter_member, self, URL_MAX),
     FIELD_U32(charter_member, port, 65535),
     FIELD_TEXT(charter_member, process, EXPRESSION_MAX),
     FIELD_ENUM(charter_member, release_from, RELEASE_FROMS),
     FIELD_TEXT(charter_member, release_match, EXPRESSION_MAX),
-    FIELD_TEXT(charter_member, config_after, KEDGE_NAME_MAX),
+    FIELD_LINE(charter_member, config_after, KEDGE_NAME_MAX),
     FIELD_ENUM(charter_member, config_format, CONFIG_FORMATS),
-    FIELD_TEXTS(charter_member, clear_after, 32, KEDGE_NAME_MAX),
+    FIELD_LINES(charter_member, clear_after, 32, KEDGE_NAME_MAX),
     FIELD_SUBS(charter_member, modes, MODES, &mode_gate_codec),
     FIELD_FIXED_LIST(charter_member, gates, KEDGE_GATES_MAX),
     FIELD_SUB(charter_member, instance, &probe_codec),
@@ -276,23 +276,23 @@ static const struct codec_field charter_member_fields[] = {
 CODEC_MESSAGE(charter_member, "charter member", charter_member, kedge__charter_member__descriptor);
 
 static const struct codec_field roster_entry_fields[] = {
-    FIELD_TEXT(roster_entry, node, KEDGE_NAME_MAX),
+    FIELD_LINE(roster_entry, node, KEDGE_NAME_MAX),
     FIELD_FIXED(roster_entry, key),
-    FIELD_TEXT_OR_EMPTY(roster_entry, domain, KEDGE_NAME_MAX),
+    FIELD_LINE_OR_EMPTY(roster_entry, domain, KEDGE_NAME_MAX),
 };
 static CODEC_MESSAGE(roster_entry, "roster entry", roster_entry, kedge__roster_entry__descriptor);
 
 static const struct codec_field charter_fields[] = {
     FIELD_U32(charter, format, 1),
-    FIELD_TEXT(charter, cluster, KEDGE_NAME_MAX),
-    FIELD_TEXT(charter, system, KEDGE_NAME_MAX),
+    FIELD_LINE(charter, cluster, KEDGE_NAME_MAX),
+    FIELD_LINE(charter, system, KEDGE_NAME_MAX),
     FIELD_U64(charter, serial),
     FIELD_FIXED(charter, recipe),
     FIELD_SUBS(charter, roster, KEDGE_MEMBERS_MAX, &roster_entry_codec),
     FIELD_SUBS(charter, members, KEDGE_MEMBERS_MAX, &charter_member_codec),
     FIELD_BYTES_LIST(charter, gates, KEDGE_MEMBERS_MAX * 4, GATE_BYTES_MAX),
     FIELD_FIXED_LIST(charter, cluster_gates, KEDGE_GATES_MAX),
-    FIELD_TEXTS(charter, depends_on, 32, KEDGE_NAME_MAX),
+    FIELD_LINES(charter, depends_on, 32, KEDGE_NAME_MAX),
 };
 CODEC_MESSAGE(charter, "charter", charter, kedge__charter__descriptor);
 

@@ -30,9 +30,10 @@ struct command {
 
 struct probe {
     enum probe_kind kind;
-    const char *target; /* URL, host:port, servers, path: by kind; NULL for commands. Of URLs and host:port there may
+    const char
+        *target; /* URL, host:port, servers, path: by kind; NULL for commands. Of URLs and host:port there may
                          * be several, separated by blanks: asked in order until one answers */
-    const char *path;   /* path in the tree that is asked */
+    const char *path; /* path in the tree that is asked */
     struct bytes send;
     const char
         *match; /* POSIX extended regular expression; item = first group, else the whole match; NULL: lines */
