@@ -15,6 +15,7 @@
 const char store_version[] = DEMO_STORE_VERSION;
 
 static const char help[] = "demo-store --config FILE [--read-only]: one replica of a small key-value store\n"
+                           "demo-store get ADDRESS NAME | set ADDRESS NAME VALUE: a setting of its cluster\n"
                            "  --config FILE  id, listen, data, peers and sync as `key = value` lines\n"
                            "  --read-only    serve reads only, whatever PUT /mode says\n"
                            "  --version      print the version\n"
@@ -106,6 +107,8 @@ int main(int argc, char **argv) {
         case 'h': return fputs(help, stdout) >= 0 ? 0 : 1;
         default: return fail(2, "try --help", "");
         }
+    if (config == NULL && optind < argc)
+        return setting_command(argc - optind, argv + optind);
     if (config == NULL || optind != argc)
         return fail(2, "--config FILE is needed, nothing else; try --help", "");
     signal(SIGPIPE, SIG_IGN);

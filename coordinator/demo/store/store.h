@@ -118,6 +118,9 @@ void settings_load(struct store *store);
 struct setting *setting_find(struct store *store, const char *name);
 int setting_put(struct store *store, struct setting *setting, uint64_t version, const char *value);
 
+/* setting.c: the exit code of `get ADDRESS NAME` and `set ADDRESS NAME VALUE`. */
+int setting_command(int n, char **words);
+
 /* http.c */
 struct MHD_Daemon;
 struct MHD_Daemon *http_start(struct store *store, int listening_fd);
