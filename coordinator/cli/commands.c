@@ -6,6 +6,12 @@ static const struct cli_option key_new_options[] = {
     {"role", "operator|release", "what the key is for, written into its comment (operator)"},
     {"comment", "TEXT", "whose key it is"},
     {0}};
+static const struct cli_option sign_cluster_options[] = {
+    {"key", "KEY", "operator key that signs the charter"},
+    {"recipe", "FILE", "recipe, instead of the installed one of the cluster's system"},
+    {"wait", "SECONDS", "how long to wait for the facts of its agents (20)"},
+    {"yes", NULL, "do not ask before signing"},
+    {0}};
 static const struct cli_option cut_options[] = {
     {"system", "NAME", "system that it is a release of"},
     {"version", "VERSION", "its version"},
@@ -30,11 +36,15 @@ const struct cli_command cli_commands[] = {
      "admit the agent of a node, after comparing its fingerprint there",
      "kedge node approve n1 1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d", NULL, cmd_node_approve},
 
+    {"cluster", "adopt", "FILE", 1, 1, "add a cluster and record what runs today as generation 0",
+     "kedge cluster adopt shop.yaml --key alice.key", sign_cluster_options, cmd_cluster_adopt},
+    {"cluster", "add", "FILE", 1, 1, "add a cluster or its changed file: its agents may observe it",
+     "kedge cluster add shop.yaml --key alice.key", sign_cluster_options, cmd_cluster_add},
     {"cluster", "list", "", 0, 0, "list the clusters", "kedge cluster list", NULL, cmd_cluster_list},
     {"cluster", "show", "CLUSTER", 1, 1, "show the members of a cluster as they are",
      "kedge cluster show shop", NULL, cmd_cluster_show},
-    {"cluster", "check", "CLUSTER", 1, 1, "ask all gates of a cluster now", "kedge cluster check shop",
-     NULL, cmd_cluster_check},
+    {"cluster", "check", "CLUSTER", 1, 1, "ask all gates of a cluster now", "kedge cluster check shop", NULL,
+     cmd_cluster_check},
 
     {"release", "cut", "PATH", 1, 1, "make and sign the manifest of an archive or a folder",
      "kedge release cut app-1.2.tar.gz --system app --version 1.2 --strip 1 --key build.key", cut_options,
