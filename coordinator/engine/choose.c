@@ -31,17 +31,10 @@ static uint32_t wave_limit(const struct run *run, const struct wave *wave) {
     return limit;
 }
 
-/* On the way back, members that were in change when it began are what it takes back, not what it waits for. */
-static bool counts(const struct run *run, enum member_state state) {
-    if (run->state == RUN_RETURNING)
-        return state == MEMBER_REVERTING || state == MEMBER_RECOVERING_BACK;
-    return member_state_is_in_change(state);
-}
-
 static uint32_t n_in_change(const struct run *run) {
     uint32_t n = 0;
     for (unsigned s = 0; s < MEMBER_STATES; s++)
-        if (counts(run, (enum member_state)s))
+        if (member_state_is_in_change((enum member_state)s))
             n += run->n_state[s];
     return n;
 }
@@ -49,7 +42,7 @@ static uint32_t n_in_change(const struct run *run) {
 /* The domain in which members are in change; NULL when none is. */
 static const char *domain_in_change(const struct run *run, const struct wave *wave) {
     for (size_t i = 0; i < wave->n_members; i++)
-        if (counts(run, run->members[wave->members[i]].state))
+        if (member_state_is_in_change(run->members[wave->members[i]].state))
             return run->members[wave->members[i]].order->domain;
     return NULL;
 }
@@ -60,6 +53,16 @@ static uint32_t choose_promotion(const struct run *run, const struct wave *wave)
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
         if (m->state == MEMBER_SOAKING_READ_ONLY && m->soaked && m->own.answer == ANSWER_YES)
+            return wave->members[i];
+    }
+    return NO_MEMBER;
+}
+
+/* The way back begins with members that were in change when it was asked for: they take no room that they had not. */
+static uint32_t choose_open(const struct run *run, const struct wave *wave) {
+    for (size_t i = 0; i < wave->n_members; i++) {
+        enum member_state state = run->members[wave->members[i]].state;
+        if (member_state_is_in_change(state) && member_state_is_changed(state))
             return wave->members[i];
     }
     return NO_MEMBER;
@@ -91,10 +94,11 @@ static uint32_t choose_next(const struct run *run, const struct wave *wave) {
 
 uint32_t choose_change(const struct run *run, const char **step) {
     const struct wave *wave = &run->plan->shape.waves[run->wave];
-    *step = run->state == RUN_RETURNING ? "return" : "promote";
-    uint32_t member = run->state == RUN_WAVES ? choose_promotion(run, wave) : NO_MEMBER;
+    bool back = run->state == RUN_RETURNING;
+    *step = back ? "return" : "promote";
+    uint32_t member = back ? choose_open(run, wave) : choose_promotion(run, wave);
     if (member != NO_MEMBER || n_in_change(run) >= wave_limit(run, wave))
         return member;
-    *step = run->state == RUN_RETURNING ? "return" : "switch";
+    *step = back ? "return" : "switch";
     return choose_next(run, wave);
 }

@@ -1,0 +1,608 @@
+/* Why a world and not a list of canned events: the engine's questions are part of what is tested, so answers must come
+ * from a state that orders change, and the same scenario must go on after the coordinator died at any record. */
+#define TEST_HELPER
+#include "tests/scenario/world.h"
+
+#include "tests/unit/test.h"
+
+#include <stdarg.h>
+
+static const char *const step_names[WORLD_STEPS] = {"prepare", "switch",     "promote",
+                                                    "return",  "open delay", "close delay"};
+
+static void *alloc(struct arena *arena, size_t n, size_t size) {
+    void *p = arena_array(arena, n, size);
+    if (!p)
+        abort();
+    return p;
+}
+
+/* ---- the plan ---- */
+
+static const char *const gate_names[WORLD_GATES] = {"writable", "replicated", "old-alive", "new-alive",
+                                                    "leader"};
+
+static struct digest gate_digest(enum world_gate gate) {
+    return (struct digest){{0x10, (uint8_t)gate}};
+}
+
+static struct row *make_row(struct row *row, enum primitive primitive, struct arena *arena, int gate) {
+    *row = (struct row){.primitive = primitive};
+    if (gate >= 0) {
+        struct digest *digest = alloc(arena, 1, sizeof(*digest));
+        *digest = gate_digest((enum world_gate)gate);
+        row->gates = digest;
+        row->n_gates = 1;
+    }
+    return row;
+}
+
+static struct step make_step(struct arena *arena, const char *name, enum verb verb, int gate) {
+    struct row *rows = alloc(arena, 2, sizeof(*rows));
+    make_row(&rows[0], gate >= 0 ? PRIMITIVE_START : PRIMITIVE_STAGE, arena, -1);
+    if (gate >= 0)
+        make_row(&rows[1], PRIMITIVE_ASK, arena, gate);
+    return (struct step){.name = name, .verb = verb, .rows = rows, .n_rows = gate >= 0 ? 2 : 1};
+}
+
+static const struct work_order *make_order(struct arena *arena, const struct world_config *c, uint64_t serial,
+                                           unsigned i) {
+    struct work_order *order = alloc(arena, 1, sizeof(*order));
+    struct step *steps = alloc(arena, WORLD_STEPS, sizeof(*steps));
+    size_t n = 0;
+    steps[n++] = make_step(arena, "prepare", VERB_PREPARE, -1);
+    steps[n++] = make_step(arena, "switch", VERB_SWITCH, GATE_NEW);
+    if (i < c->n_canaries)
+        steps[n++] = make_step(arena, "promote", VERB_PROMOTE, GATE_NEW);
+    steps[n++] = make_step(arena, "return", VERB_REVERT, GATE_OLD);
+    steps[n++] = make_step(arena, "open delay", VERB_ACT, -1);
+    steps[n++] = make_step(arena, "close delay", VERB_ACT, -1);
+    *order = (struct work_order){
+        .format = 1,
+        .cluster = "shop",
+        .serial = serial,
+        .member = arena_format(arena, "shop/server@n%u", i + 1),
+        .node = arena_format(arena, "n%u", i + 1),
+        .domain = c->members_per_domain
+                      ? arena_format(arena, "zone-%c", (char)('a' + i / c->members_per_domain))
+                      : "",
+        .self = arena_format(arena, "10.0.0.%u", i + 1),
+        .way_back = c->way_back,
+        .steps = steps,
+        .n_steps = n,
+        .from_version = "1.0",
+        .to_version = "1.1",
+    };
+    return order;
+}
+
+static struct wave make_wave(struct arena *arena, const struct world_config *c, enum wave_kind kind,
+                             unsigned from, unsigned to) {
+    uint32_t *members = alloc(arena, to - from, sizeof(*members));
+    for (unsigned i = from; i < to; i++)
+        members[i - from] = i;
+    return (struct wave){
+        .name = kind == WAVE_CANARY ? "canary" : "rolling",
+        .kind = kind,
+        .members = members,
+        .n_members = to - from,
+        .limit_count = c->limit ? c->limit : 1,
+        .limit_percent = c->limit_percent,
+        .one_domain = c->one_domain,
+        .has_last = c->has_last && kind == WAVE_ROLLING,
+        .last = gate_digest(GATE_LAST),
+        .soak_read_only_ms = c->soak_read_only_ms,
+        .soak_ms = c->soak_ms,
+        .wait_limit_ms = c->wait_limit_ms,
+    };
+}
+
+static void make_gates(struct verified_plan *plan, const struct world_config *c) {
+    struct gate *gates = alloc(plan->arena, WORLD_GATES, sizeof(*gates));
+    struct digest *digests = alloc(plan->arena, WORLD_GATES, sizeof(*digests));
+    for (unsigned g = 0; g < WORLD_GATES; g++) {
+        gates[g] = (struct gate){
+            .name = gate_names[g],
+            .scope = g == GATE_CLUSTER || g == GATE_RECOVERED ? GATE_SCOPE_CLUSTER : GATE_SCOPE_MEMBER,
+            .detection_ms = c->detection_ms,
+            .evidence_age_ms = 1000,
+        };
+        digests[g] = gate_digest((enum world_gate)g);
+    }
+    plan->gates = gates;
+    plan->gate_digests = digests;
+    plan->n_gates = WORLD_GATES;
+}
+
+static void make_shape(struct verified_plan *plan, const struct world_config *c) {
+    struct arena *arena = plan->arena;
+    struct shape *shape = &plan->shape;
+    struct wave *waves = alloc(arena, 2, sizeof(*waves));
+    if (c->n_canaries > 0)
+        waves[shape->n_waves++] = make_wave(arena, c, WAVE_CANARY, 0, c->n_canaries);
+    if (c->n_members > c->n_canaries)
+        waves[shape->n_waves++] = make_wave(arena, c, WAVE_ROLLING, c->n_canaries, c->n_members);
+    shape->waves = waves;
+    struct digest *asked = alloc(arena, 2, sizeof(*asked));
+    asked[0] = gate_digest(GATE_CLUSTER);
+    asked[1] = gate_digest(GATE_RECOVERED);
+    shape->may_stop = &asked[0];
+    shape->n_may_stop = 1;
+    shape->recovered = &asked[1];
+    shape->n_recovered = 1;
+    struct side_action *side = alloc(arena, 1, sizeof(*side));
+    *side = (struct side_action){"delay", "open delay", "close delay", "0", "600", 8000};
+    shape->side_actions = side;
+    shape->n_side_actions = c->side_action ? 1 : 0;
+}
+
+/* The same serial always gives the same plan, as the journal's digest wants it. */
+static struct verified_plan *make_plan(const struct world_config *c, uint64_t serial) {
+    struct verified_plan *plan = calloc(1, sizeof(*plan));
+    if (!plan || !(plan->arena = arena_new(64 << 20)))
+        abort();
+    plan->signed_by_enough = true;
+    plan->digest = (struct digest){{0x20, (uint8_t)serial}};
+    plan->header = (struct header){
+        .cluster = "shop",
+        .serial = serial,
+        .from_version = "1.0",
+        .to_version = "1.1",
+        .not_before_s = c->not_before_s,
+        .not_after_s = c->not_after_s ? c->not_after_s : 1000000,
+    };
+    const struct work_order **orders = alloc(plan->arena, c->n_members, sizeof(*orders));
+    for (unsigned i = 0; i < c->n_members; i++)
+        orders[i] = make_order(plan->arena, c, serial, i);
+    plan->orders = orders;
+    plan->n_orders = c->n_members;
+    make_gates(plan, c);
+    make_shape(plan, c);
+    return plan;
+}
+
+static const struct run *must_run(const struct world *world) {
+    const struct run *run = world_run_of(world);
+    if (!run)
+        abort();
+    return run;
+}
+
+/* ---- the transcript ---- */
+
+static void say(struct world *w, const char *format, ...) _printf_(2, 3);
+static void say(struct world *w, const char *format, ...) {
+    char text[1024];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    buffer_format(&w->transcript, "%5u.%03u  %s\n", (unsigned)(w->now_ms / 1000),
+                  (unsigned)(w->now_ms % 1000), text);
+}
+
+void world_note(struct world *world, const char *text) {
+    say(world, "# %s", text);
+}
+
+static void say_record(struct world *w, const struct record *r) {
+    const struct run *run = engine_run(w->engine, r->run);
+    const char *member = run && r->member < run->n_members ? run->members[r->member].order->member : "?";
+    switch (r->kind) {
+    case RECORD_REIGN: say(w, "reign %llu", (unsigned long long)r->value); return;
+    case RECORD_RUN_BEGUN:
+        say(w, "run %llu of plan %s/%llu begins", (unsigned long long)r->run, r->name,
+            (unsigned long long)r->value);
+        return;
+    case RECORD_RUN_EVENT:
+        say(w, "RUN %s%s%s", run_event_text((enum run_event)r->number), r->text[0] ? ": " : "", r->text);
+        return;
+    case RECORD_WAVE: say(w, "WAVE %s", r->name); return;
+    case RECORD_ORDERED:
+    case RECORD_SIDE_ORDERED:
+        say(w, "journal  %s: %s (expires %llu, epoch %llu)", member, r->name, (unsigned long long)r->value,
+            (unsigned long long)r->value2);
+        return;
+    case RECORD_REPORTED:
+    case RECORD_SIDE_REPORTED:
+        say(w, "report   %s: %s: %s%s%s", member, r->name,
+            outcome_text((enum outcome)(r->kind == RECORD_REPORTED ? r->number : r->value)),
+            r->text[0] ? ": " : "", r->text);
+        return;
+    case RECORD_MEMBER_EVENT:
+        say(w, "member   %s: %s", member, member_event_text((enum member_event)r->number));
+        return;
+    case RECORD_MEMBER_SEEN:
+    case RECORD_KIND_END: return;
+    }
+}
+
+/* ---- agents ---- */
+
+static unsigned step_index(const char *step) {
+    for (unsigned i = 0; i < WORLD_STEPS; i++)
+        if (strcmp(step_names[i], step) == 0)
+            return i;
+    abort();
+}
+
+unsigned world_effects(const struct world *world, unsigned member, const char *step) {
+    return world->agents[member].effects[step_index(step)];
+}
+
+static struct world_item *queue_add(struct world *w, uint64_t at_ms) {
+    if (w->n_queue == WORLD_QUEUE)
+        abort();
+    struct world_item *item = &w->queue[w->n_queue++];
+    *item = (struct world_item){.at_ms = at_ms};
+    return item;
+}
+
+static const char *reason_of(enum outcome outcome) {
+    switch (outcome) {
+    case OUTCOME_WAITS: return "writable: no: it would keep 2, 3 are needed";
+    case OUTCOME_FAILED: return "no room on the disk";
+    case OUTCOME_REFUSED: return "config.digest is not the one that was signed";
+    case OUTCOME_RETURNED: return "it ended with exit code 1 after 12 ms";
+    case OUTCOME_HELD: return "3 of 40 entries could not be read back";
+    case OUTCOME_DONE:
+    case OUTCOME_NONE:
+    case OUTCOME_BEGUN: break;
+    }
+    return "";
+}
+
+static void report_send(struct world *w, unsigned member, unsigned step, uint64_t at_ms) {
+    const struct run *run = must_run(w);
+    struct world_agent *agent = &w->agents[member];
+    bool stops = step == 1 || step == 2 || step == 3;
+    enum outcome outcome = agent->outcome[step];
+    struct world_item *item = queue_add(w, at_ms);
+    item->is_report = true;
+    item->node = member;
+    item->report = (struct engine_report){
+        .cluster = "shop",
+        .serial = run->plan->header.serial,
+        .member = run->members[member].order->member,
+        .step = step_names[step],
+        .outcome = outcome,
+        .reason = reason_of(outcome),
+        .version = outcome == OUTCOME_DONE && (step == 1 || step == 2) ? "1.1" : "1.0",
+        .mode = step == 1 && member < w->config.n_canaries ? MODE_READ_ONLY : MODE_READ_WRITE,
+        .interruption_us = stops && outcome == OUTCOME_DONE ? 1500 : 0,
+        .evidence_age_us = stops ? 300 : 0,
+    };
+}
+
+static void step_end(struct world *w, unsigned member, unsigned step) {
+    struct world_agent *agent = &w->agents[member];
+    agent->running[step] = false;
+    agent->ended[step] = true;
+    if (step == 4 && agent->outcome[step] == OUTCOME_DONE)
+        w->side_in_force = true;
+    if (step == 5 && agent->outcome[step] == OUTCOME_DONE)
+        w->side_in_force = false;
+}
+
+static bool changed_nothing(enum outcome outcome) {
+    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
+}
+
+/* At least once delivered, at most once done. */
+static void order_take(struct world *w, unsigned member, const char *name, uint64_t expires_s) {
+    struct world_agent *agent = &w->agents[member];
+    unsigned step = step_index(name);
+    if (agent->running[step])
+        return;
+    if (agent->ended[step] && !(changed_nothing(agent->outcome[step]) && expires_s > agent->last_expires_s)) {
+        report_send(w, member, step, w->now_ms + 1);
+        return;
+    }
+    agent->last_expires_s = expires_s;
+    agent->outcome[step] = w->step ? w->step(w, member, name) : OUTCOME_DONE;
+    agent->effects[step] += !changed_nothing(agent->outcome[step]);
+    agent->running[step] = true;
+    agent->ended[step] = false;
+    report_send(w, member, step, w->now_ms + w->step_ms);
+}
+
+/* ---- what the engine wants ---- */
+
+static void ask_take(struct world *w, const struct action *a) {
+    unsigned node = (unsigned)strtoul(a->node + 1, NULL, 10) - 1;
+    struct world_item *item = queue_add(w, w->now_ms + 1);
+    w->n_asks++;
+    item->ask = a->ask;
+    item->node = node;
+    snprintf(item->self, sizeof(item->self), "%s", a->self);
+    for (size_t i = 0; i < a->n_gates && item->n_gates < 8; i++)
+        item->gates[item->n_gates++] = (enum world_gate)a->gates[i].b[1];
+    if (a->self[0])
+        say(w, "ask      %s, may %s stop?", a->node, a->self);
+}
+
+static void always(struct world *w, const struct action *a) {
+    const struct run *run = must_run(w);
+    const struct run_member *m = &run->members[a->member];
+    bool changes = strcmp(a->step, "switch") == 0 || strcmp(a->step, "return") == 0;
+    unsigned in_change = 0;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *other = &run->members[i];
+        if (!member_state_is_in_change(other->state))
+            continue;
+        in_change++;
+        if (w->config.one_domain && changes && strcmp(other->order->domain, m->order->domain) != 0)
+            test_fail(__FILE__, __LINE__, "%s and %s are in change, in two domains", other->order->member,
+                      m->order->member);
+    }
+    w->max_in_change = in_change > w->max_in_change ? in_change : w->max_in_change;
+    if (run->n_state[MEMBER_PLANNED] + run->n_state[MEMBER_PREPARING] > 0 && changes)
+        test_fail(__FILE__, __LINE__, "F32: %s is ordered to %s before all are prepared", m->order->member,
+                  a->step);
+}
+
+static void action_take(struct world *w, const struct action *a) {
+    switch (a->kind) {
+    case ACTION_RECORD: return;
+    case ACTION_ORDER:
+        say(w, "ORDER    %s: %s", a->node, a->step);
+        w->n_orders++;
+        always(w, a);
+        if (!w->agents[a->member].down)
+            order_take(w, a->member, a->step, a->expires_s);
+        return;
+    case ACTION_ASK: ask_take(w, a); return;
+    case ACTION_LEASE:
+        w->n_leases++;
+        if (!a->lease_open)
+            say(w, "lease    %s is closed", a->step);
+        return;
+    }
+}
+
+static void record_keep(struct world *w, struct bytes bytes) {
+    struct arena *arena = arena_new(1 << 16);
+    struct record record;
+    struct error err;
+    if (w->n_records == WORLD_RECORDS || !arena)
+        abort();
+    if (record_decode(&record, bytes, arena, &err) < 0)
+        test_fail(__FILE__, __LINE__, "%s", err.text);
+    else
+        say_record(w, &record);
+    arena_free(arena);
+    buffer_append(&w->records[w->n_records++], bytes.data, bytes.len);
+}
+
+static void crash(struct world *w);
+
+/* Journal first, then send: and the coordinator may die in between. */
+static void actions_take(struct world *w) {
+    bool dies = false;
+    for (size_t i = 0; i < w->actions.n && !dies; i++)
+        if (w->actions.items[i].kind == ACTION_RECORD) {
+            record_keep(w, w->actions.items[i].record);
+            dies = w->crash_before_send && w->n_records == w->crash_at;
+        }
+    bool after = !w->crash_before_send && w->crash_at > 0 && w->n_records >= w->crash_at && !w->crashed;
+    for (size_t i = 0; i < w->actions.n && !dies; i++)
+        action_take(w, &w->actions.items[i]);
+    if ((dies || after) && !w->crashed)
+        crash(w);
+}
+
+static int event_give(struct world *w, struct event *event) {
+    event->now_ms = w->now_ms;
+    int r = engine_step(w->engine, event, &w->actions);
+    if (r == ENGINE_REFUSED) {
+        buffer_clear(&w->refused);
+        buffer_text(&w->refused, w->actions.refused);
+    }
+    actions_take(w);
+    return r;
+}
+
+/* ---- the coordinator's death and return ---- */
+
+static void replay(const struct world *w, struct engine *engine, unsigned n_records) {
+    for (unsigned i = 0; i < n_records; i++) {
+        struct arena *arena = arena_new(1 << 16);
+        struct record record;
+        struct error err;
+        if (record_decode(&record, buffer_bytes(&w->records[i]), arena, &err) < 0)
+            abort();
+        struct verified_plan *plan =
+            record.kind == RECORD_RUN_BEGUN ? make_plan(&w->config, record.value) : NULL;
+        if (engine_fold(engine, &record, plan, &err) < 0)
+            test_fail(__FILE__, __LINE__, "record %u: %s", i + 1, err.text);
+        arena_free(arena);
+    }
+}
+
+char *world_replay(const struct world *world, unsigned n_records) {
+    struct engine *engine = engine_new(99);
+    struct buffer out = {0};
+    replay(world, engine, n_records);
+    buffer_text(&out, "");
+    engine_dump(engine, &out);
+    engine_free(engine);
+    return buffer_take(&out);
+}
+
+static void agents_connect(struct world *w) {
+    for (unsigned i = 0; i < w->config.n_members; i++)
+        if (!w->agents[i].down)
+            world_agent_up(w, i);
+}
+
+/* Sessions end with the coordinator: what was on its way to it is lost, what agents do goes on. */
+static void crash(struct world *w) {
+    w->crashed = true;
+    say(w, "# the coordinator dies after record %u", w->n_records);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < w->n_queue; i++) {
+        struct world_item *item = &w->queue[i];
+        bool runs = item->is_report && w->agents[item->node].running[step_index(item->report.step)];
+        if (runs)
+            w->queue[kept++] = *item;
+    }
+    w->n_queue = kept;
+    engine_free(w->engine);
+    w->engine = engine_new(++w->epoch);
+    actions_clear(&w->actions);
+    replay(w, w->engine, w->n_records);
+    for (unsigned i = 0; i < w->n_queue; i++) { /* names lived in the old plan */
+        const struct run *run = world_run_of(w);
+        w->queue[i].report.member = run ? run->members[w->queue[i].node].order->member : "";
+    }
+    engine_resume(w->engine, w->now_ms, &w->actions);
+    actions_take(w);
+    agents_connect(w);
+}
+
+/* ---- time ---- */
+
+static void item_give(struct world *w, struct world_item item) {
+    struct gate_answer answers[8];
+    char node[16];
+    struct event event = {.node = node};
+    snprintf(node, sizeof(node), "n%u", item.node + 1);
+    if (item.is_report) {
+        step_end(w, item.node, step_index(item.report.step));
+        if (w->agents[item.node].down)
+            return;
+        event.kind = EVENT_REPORT;
+        event.report = item.report;
+        (void)!event_give(w, &event);
+        return;
+    }
+    if (w->agents[item.node].down)
+        return;
+    for (unsigned i = 0; i < item.n_gates; i++) {
+        enum answer answer = w->gate                      ? w->gate(w, item.gates[i], item.node, item.self)
+                             : item.gates[i] == GATE_LAST ? ANSWER_NO
+                                                          : ANSWER_YES;
+        answers[i] = (struct gate_answer){gate_names[item.gates[i]], answer,
+                                          answer == ANSWER_NO        ? "2 would be left, 3 are needed"
+                                          : answer == ANSWER_UNKNOWN ? "the connection was refused"
+                                                                     : "",
+                                          200};
+    }
+    event.kind = EVENT_ANSWER;
+    event.ask = item.ask;
+    event.answers = answers;
+    event.n_answers = item.n_gates;
+    w->n_answered++;
+    (void)!event_give(w, &event);
+}
+
+/* One thing happens, the earliest; false when nothing will before `until_ms`. */
+static bool world_turn(struct world *w, uint64_t until_ms) {
+    unsigned first = 0;
+    for (unsigned i = 1; i < w->n_queue; i++)
+        if (w->queue[i].at_ms < w->queue[first].at_ms)
+            first = i;
+    uint64_t queue_ms = w->n_queue > 0 ? w->queue[first].at_ms : UINT64_MAX,
+             tick_ms = engine_next_deadline(w->engine);
+    uint64_t at = queue_ms <= tick_ms ? queue_ms : tick_ms;
+    if (at > until_ms)
+        return false;
+    w->now_ms = at > w->now_ms ? at : w->now_ms;
+    if (w->look)
+        w->look(w);
+    if (queue_ms <= tick_ms && w->n_queue > 0) {
+        struct world_item item = w->queue[first];
+        memmove(&w->queue[first], &w->queue[first + 1], (w->n_queue - first - 1) * sizeof(item));
+        w->n_queue--;
+        item_give(w, item);
+    } else {
+        struct event event = {.kind = EVENT_TICK};
+        (void)!event_give(w, &event);
+    }
+    return true;
+}
+
+void world_run(struct world *w, uint64_t for_ms) {
+    uint64_t until = w->now_ms + for_ms;
+    const struct run *run;
+    while ((run = world_run_of(w)) && run->state != RUN_ENDED && !run->paused && world_turn(w, until))
+        ;
+    if (w->now_ms < until && (!run || (run->state != RUN_ENDED && !run->paused)))
+        w->now_ms = until;
+}
+
+bool world_run_until(struct world *w, unsigned member, enum member_state state, uint64_t for_ms) {
+    uint64_t until = w->now_ms + for_ms;
+    while (must_run(w)->members[member].state != state)
+        if (!world_turn(w, until))
+            return false;
+    return true;
+}
+
+/* ---- beginning and ending ---- */
+
+const struct run *world_run_of(const struct world *world) {
+    size_t n = engine_n_runs(world->engine);
+    return n > 0 ? engine_run_at(world->engine, n - 1) : NULL;
+}
+
+int world_command(struct world *world, enum run_event command, const char *text) {
+    struct event event = {
+        .kind = EVENT_COMMAND, .run = must_run(world)->id, .command = command, .text = text};
+    return event_give(world, &event);
+}
+
+void world_agent_down(struct world *world, unsigned node) {
+    char name[16];
+    snprintf(name, sizeof(name), "n%u", node + 1);
+    struct event event = {.kind = EVENT_AGENT_DOWN, .node = name};
+    say(world, "# %s is cut off", name);
+    world->agents[node].down = true;
+    (void)!event_give(world, &event);
+}
+
+void world_agent_up(struct world *world, unsigned node) {
+    char name[16];
+    snprintf(name, sizeof(name), "n%u", node + 1);
+    struct event event = {.kind = EVENT_AGENT_UP, .node = name};
+    world->agents[node].down = false;
+    (void)!event_give(world, &event);
+}
+
+int world_apply(struct world *world, uint64_t serial) {
+    struct event event = {.kind = EVENT_APPLY, .plan = make_plan(&world->config, serial), .text = "alice"};
+    return event_give(world, &event);
+}
+
+struct world *world_new(const struct world_config *config) {
+    struct world *w = calloc(1, sizeof(*w));
+    if (!w || config->n_members > WORLD_MEMBERS_MAX)
+        abort();
+    w->config = *config;
+    w->epoch = 1;
+    w->now_ms = 1000;
+    w->step_ms = 5;
+    w->engine = engine_new(1);
+    buffer_text(&w->transcript, "");
+    return w;
+}
+
+int world_begin(struct world *world) {
+    engine_resume(world->engine, world->now_ms, &world->actions);
+    actions_take(world);
+    agents_connect(world);
+    return world_apply(world, 1);
+}
+
+struct world *world_free(struct world *world) {
+    if (!world)
+        return NULL;
+    engine_free(world->engine);
+    actions_deinit(&world->actions);
+    buffer_deinit(&world->transcript);
+    buffer_deinit(&world->refused);
+    for (unsigned i = 0; i < world->n_records; i++)
+        buffer_deinit(&world->records[i]);
+    free(world);
+    return NULL;
+}

@@ -1,0 +1,97 @@
+/* A world for the engine: agents that do their steps at most once, gates that answer as the test says, virtual time.
+ * Everything that the engine decides is written to a transcript, and what must always hold is checked at each order:
+ * the wave's limit, one failure domain, nothing but closing moves after an abort. */
+#ifndef KEDGE_TESTS_SCENARIO_WORLD_H
+#define KEDGE_TESTS_SCENARIO_WORLD_H
+
+#include "coordinator/engine/engine.h"
+
+enum { WORLD_MEMBERS_MAX = 128, WORLD_STEPS = 6, WORLD_QUEUE = 4096, WORLD_RECORDS = 8192 };
+
+enum world_gate { GATE_CLUSTER, GATE_RECOVERED, GATE_OLD, GATE_NEW, GATE_LAST, WORLD_GATES };
+
+struct world_config {
+    unsigned n_members, n_canaries, limit, limit_percent;
+    unsigned members_per_domain; /* 0: no domains */
+    bool one_domain, has_last, side_action;
+    uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
+    uint64_t not_before_s, not_after_s;
+    enum way_back way_back;
+};
+
+struct world;
+
+/* What a gate says now; `node` was asked, `self` is left out or "". Default: yes, except GATE_LAST. */
+typedef enum answer world_gate_fn(struct world *world, enum world_gate gate, unsigned node, const char *self);
+
+/* How a step ends. Default: done. */
+typedef enum outcome world_step_fn(struct world *world, unsigned member, const char *step);
+
+struct world_item { /* something on its way */
+    uint64_t at_ms, ask;
+    bool is_report;
+    unsigned node, n_gates;
+    enum world_gate gates[8];
+    char self[64];
+    struct engine_report report;
+};
+
+struct world_agent {
+    bool down;
+    unsigned effects[WORLD_STEPS]; /* how often each step really ran */
+    bool running[WORLD_STEPS], ended[WORLD_STEPS];
+    enum outcome outcome[WORLD_STEPS];
+    uint64_t last_expires_s;
+};
+
+struct world {
+    struct world_config config;
+    struct engine *engine;
+    struct actions actions;
+    struct buffer transcript, refused;
+    uint64_t now_ms, epoch, step_ms;
+    unsigned n_answered;
+    struct world_agent agents[WORLD_MEMBERS_MAX];
+    struct world_item queue[WORLD_QUEUE];
+    unsigned n_queue;
+    struct buffer records[WORLD_RECORDS];
+    unsigned n_records;
+    unsigned crash_at;      /* the coordinator dies when it has written so many records; 0: never */
+    bool crash_before_send; /* between journal and send, or after it */
+    bool crashed;
+    unsigned max_in_change, n_orders, n_asks;
+    bool side_in_force; /* what a look at the cluster would show */
+    unsigned n_leases;
+    world_gate_fn *gate;
+    world_step_fn *step;
+    void (*look)(struct world *world); /* before each event */
+    int state;                         /* the test's own */
+};
+
+struct world *world_new(const struct world_config *config);
+struct world *world_free(struct world *world);
+static inline void world_freep(struct world **world) {
+    *world = world_free(*world);
+}
+
+/* Agents come up and the plan is applied. Returns what the engine says. */
+int world_begin(struct world *world);
+int world_apply(struct world *world, uint64_t serial);
+
+/* Lets things happen until the run has ended, is paused, or `for_ms` have passed. */
+void world_run(struct world *world, uint64_t for_ms);
+/* Until the member is in that state, or `for_ms` have passed. */
+bool world_run_until(struct world *world, unsigned member, enum member_state state, uint64_t for_ms);
+
+int world_command(struct world *world, enum run_event command, const char *text);
+void world_agent_down(struct world *world, unsigned node);
+void world_agent_up(struct world *world, unsigned node);
+void world_note(struct world *world, const char *text);
+
+const struct run *world_run_of(const struct world *world);
+unsigned world_effects(const struct world *world, unsigned member, const char *step);
+
+/* The dump of a fresh engine that has only the records. Free it. */
+char *world_replay(const struct world *world, unsigned n_records);
+
+#endif
