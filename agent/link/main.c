@@ -19,7 +19,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-enum { EXECUTOR_FD = 3, EXIT_USAGE = 2, STACK_BYTES = 64 * 1024 };
+enum { EXECUTOR_FD = 3, EXIT_USAGE = 2, STACK_BYTES = 256 * 1024 };
 
 struct options {
     struct line_config line;
@@ -95,7 +95,8 @@ static int privileges_drop(const char *user, struct error *err) {
     return 0;
 }
 
-/* NNG makes a thread for each of its purposes and CPUs; they do little and shall cost little. */
+/* NNG makes a thread for each of its purposes and CPUs; they do little and shall cost little. A stack has room for what
+ * getaddrinfo() and its modules take. */
 static void memory_spare(void) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);

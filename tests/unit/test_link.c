@@ -373,6 +373,16 @@ TEST("an unknown agent waits, and opens when an operator approves its key") {
     check_eq_int(w.n_judged, 1);
 }
 
+TEST("a coordinator is found by its name") {
+    _cleanup_(world_end) struct world w;
+    char address[64];
+
+    require(world_begin(&w));
+    snprintf(address, sizeof(address), "localhost:%d", session_server_port(w.server));
+    require(agent_add(&w, address, NULL));
+    check(until(&w, w.agents[0].n_open == 1));
+}
+
 TEST("a refused agent is told so and opens nothing") {
     _cleanup_(world_end) struct world w;
 
