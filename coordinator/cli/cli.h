@@ -19,7 +19,8 @@ enum { CLI_WORDS_MAX = 64 };
 
 /* An option of a command. `value` is the word for its value in help ("FILE"), NULL for a flag. */
 struct cli_option {
-    const char *name, *value, *help;
+    const char *name, *value;
+    const char *help; /* NULL: the help of another option names it */
 };
 
 struct cli;

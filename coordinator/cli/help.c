@@ -38,6 +38,8 @@ static void help_noun(FILE *out, const char *noun) {
 static void help_options(FILE *out, const struct cli_option *options) {
     for (const struct cli_option *o = options; o && o->name; o++) {
         char words[64];
+        if (!o->help) /* the help of another option names it */
+            continue;
         snprintf(words, sizeof(words), "--%s%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "",
                  strcmp(o->name, "out") == 0 ? ", -o" : "");
         fprintf(out, "  %-26s %s\n", words, o->help);

@@ -55,7 +55,8 @@ MAY_KNOW = {
     r"microhttpd\.h":              ["coordinator/web", "coordinator/demo"],
     r"systemd/":                   ["agent/executor", "agent/link", "agent/prober", "coordinator/fleet",
                                     "coordinator/control", "coordinator/daemon"],
-    r"jansson\.h":                 ["agent/prober", "coordinator/control", "coordinator/cli"],
+    r"jansson\.h":                 ["agent/prober", "coordinator/control", "coordinator/cli",
+                                    "coordinator/daemon", "coordinator/demo"],
 }
 
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)')
