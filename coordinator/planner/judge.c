@@ -1,0 +1,214 @@
+/* Why the state of the cluster before the run is judged by object: a cluster that is degraded in one known place can still
+ * be upgraded, if somebody signs that this place is known; everything else that is wrong then counts as new. */
+#include "coordinator/planner/planning.h"
+
+#include <string.h>
+
+/* ---- versions ---- */
+
+static bool same_from_seen(const struct planning *p, size_t i) {
+    for (size_t k = 0; k < i; k++)
+        if (is_in_plan(&p->members[k]) && strcmp(p->members[k].from_version, p->members[i].from_version) == 0)
+            return true;
+    return false;
+}
+
+static const char *rows_in_words(struct planning *p, const struct version_path *path) {
+    const char *text = "";
+    for (size_t i = 0; i < path->n_rows; i++)
+        text =
+            keep_format(p, "%s%s%s -> %s", text, i > 0 ? ", " : "", path->rows[i]->from, path->rows[i]->to);
+    return text;
+}
+
+static void version_judge(struct planning *p, const struct member_plan *m) {
+    const struct version_path *path = &m->path;
+    if (path->verdict == VERSION_REFUSED)
+        refuse(p, "%s -> %s: the recipe refuses this: %s", m->from_version, p->to_version, path->why);
+    if (path->verdict == VERSION_DOWNTIME)
+        refuse(p, "%s -> %s needs a downtime, which this Kedge cannot do yet: %s", m->from_version,
+               p->to_version, path->why);
+    if (path->verdict == VERSION_ALLOWED && path->n_rows > 1)
+        warn(p, "several-versions",
+             "%s -> %s: the recipe has no rule for this pair itself; the rules on the way were taken "
+             "together: %s",
+             m->from_version, p->to_version, rows_in_words(p, path));
+}
+
+void versions_judge(struct planning *p) {
+    const struct planner_input *input = p->input;
+    if (strcmp(input->manifest->system, p->recipe->name) != 0)
+        refuse(p, "the release is for %s, the cluster runs %s", input->manifest->system, p->recipe->name);
+    if (!digest_equal(&input->charter->recipe, &p->recipe->digest))
+        refuse(p, "the recipe is not the one that the charter was signed with: sign a new charter (kedge "
+                  "cluster add)");
+    for (size_t i = 0; i < p->n_members; i++)
+        if (is_in_plan(&p->members[i]) && !same_from_seen(p, i))
+            version_judge(p, &p->members[i]);
+    size_t n = 0;
+    for (size_t i = 0; i < p->n_members; i++)
+        n += is_in_plan(&p->members[i]);
+    if (n == 0 && p->problems.n == 0)
+        refuse(p, "there is nothing to do: every member is left out");
+}
+
+/* ---- gates ---- */
+
+/* The parts of "a, b", each to be consented to by its name. */
+static void items_judge(struct planning *p, const char *gate, const char *reason) {
+    while (*reason) {
+        const char *comma = strstr(reason, ", ");
+        size_t len = comma ? (size_t)(comma - reason) : strlen(reason);
+        const char *item = arena_text_n(p->arena, reason, len);
+        if (!item) {
+            (void)fail(p, -ENOMEM);
+            return;
+        }
+        const char *more = strstr(item, " and more");
+        if (more)
+            refuse(p, "gate %s: too much is wrong already to consent to each (%s …): heal the cluster first",
+                   gate, item);
+        else if (strlen(item) + strlen("known:") > KEDGE_NAME_MAX)
+            refuse(p, "gate %s: %s is wrong already: heal it first", gate, item);
+        else {
+            warn(p, keep_format(p, "known:%s", item),
+                 "gate %s: %s is so before the run; only what is new will count", gate, item);
+            texts_add(p, &p->known, item);
+        }
+        reason += len + (comma ? 2 : 0);
+    }
+}
+
+static void gate_judge(struct planning *p, const struct recipe_gate *gate) {
+    const struct planner_input *input = p->input;
+    const struct planner_answer *answer = answer_find(input->answers, input->n_answers, gate->name);
+    const struct planner_answer *items =
+        gate_is_none_new(gate)
+            ? answer_find(input->answers, input->n_answers, keep_format(p, "items:%s", gate->name))
+            : NULL;
+    if (!answer || (gate_is_none_new(gate) && !items)) {
+        refuse(p, "gate %s was not answered: no prober could be asked", gate->name);
+        return;
+    }
+    bool known = items && items->answer == ANSWER_NO;
+    if (known)
+        items_judge(p, gate->name, items->reason);
+    if (answer->answer == ANSWER_UNKNOWN || (answer->answer == ANSWER_NO && !known))
+        warn(p, keep_format(p, "degraded:%s", gate->name),
+             "gate %s says %s before the run: %s; the run will wait until it says yes", gate->name,
+             answer_text(answer->answer), answer->reason);
+}
+
+static void uses_judge(struct planning *p, const struct gate_use *uses, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (when_holds(&uses[i].when, &p->scope))
+            gate_judge(p, uses[i].gate);
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static struct digest *uses_resolve(struct planning *p, const struct gate_use *uses, size_t n_uses,
+                                   size_t *n_outp) {
+    struct digest *list = keep(p, n_uses, sizeof(*list));
+    size_t n = 0;
+    for (size_t i = 0; list && i < n_uses && !p->failed; i++) {
+        struct gate gate;
+        if (!when_holds(&uses[i].when, &p->scope))
+            continue;
+        bool none_new = gate_is_none_new(uses[i].gate);
+        int r = gate_resolve(p->arena, uses[i].gate, &p->scope, p->known.items, none_new ? p->known.n : 0,
+                             &gate, p->err);
+        if (r == 0)
+            r = gate_set_add(&p->gates, &gate, &list[n], p->err);
+        if (r < 0)
+            (void)fail(p, r);
+        n++;
+    }
+    *n_outp = n;
+    return list;
+}
+
+void gates_judge(struct planning *p) {
+    const struct recipe *recipe = p->recipe;
+    uses_judge(p, recipe->may_stop, recipe->n_may_stop);
+    uses_judge(p, recipe->recovered, recipe->n_recovered);
+    if (p->known.n > 1)
+        qsort(p->known.items, p->known.n, sizeof(*p->known.items), by_text);
+    size_t unique = 0;
+    for (size_t i = 0; i < p->known.n; i++)
+        if (unique == 0 || strcmp(p->known.items[unique - 1], p->known.items[i]) != 0)
+            p->known.items[unique++] = p->known.items[i];
+    p->known.n = unique;
+    p->may_stop = uses_resolve(p, recipe->may_stop, recipe->n_may_stop, &p->n_may_stop);
+    p->recovered = uses_resolve(p, recipe->recovered, recipe->n_recovered, &p->n_recovered);
+}
+
+/* ---- capacity ---- */
+
+static uint32_t at_once(const struct planning *p) {
+    const struct planner_options *options = &p->input->options;
+    uint64_t count = options->limit_count;
+    if (options->limit_percent > 0) {
+        uint64_t share = p->n_members * options->limit_percent / 100;
+        share = share > 0 ? share : 1;
+        count = share < count ? share : count;
+    }
+    return (uint32_t)count;
+}
+
+void capacity_judge(struct planning *p) {
+    const char *text = NULL;
+    struct error why = {{0}};
+    if (template_fill(p->arena, p->recipe->capacity, TEMPLATE_TEXT, &p->scope, &text, &why) < 0)
+        refuse(p, "capacity: %s; give the value for the whole cluster", why.text);
+    if (!text)
+        return;
+    size_t writable = 0, needed = strtoull(text, NULL, 10);
+    for (size_t i = 0; i < p->n_members; i++) {
+        const struct member_plan *m = &p->members[i];
+        writable += is_in_plan(m) ? m->end_mode == MODE_READ_WRITE : m->mode == MODE_READ_WRITE;
+    }
+    if (writable < needed + at_once(p))
+        refuse(
+            p,
+            "capacity: with %u in change at once, %zu of %zu members stay read-write, the clients need %zu",
+            at_once(p), writable > at_once(p) ? writable - at_once(p) : 0, p->n_members, needed);
+}
+
+/* ---- consents and choices ---- */
+
+static void choices_judge(struct planning *p) {
+    const struct planner_options *options = &p->input->options;
+    for (size_t i = 0; i < options->n_choices; i++) {
+        const struct recipe_option *option = recipe_option_find(p->recipe, options->choices[i].name);
+        bool known = false;
+        for (size_t k = 0; option && k < option->n_choices; k++)
+            known = known || strcmp(option->choices[k], options->choices[i].value) == 0;
+        if (!option)
+            refuse(p, "recipe %s has no option %s", p->recipe->name, options->choices[i].name);
+        else if (!known)
+            refuse(p, "option %s has no choice \"%s\"", option->name, options->choices[i].value);
+    }
+}
+
+void consents_judge(struct planning *p) {
+    const struct planner_options *options = &p->input->options;
+    enum { WARNINGS_MAX = 64 };
+    for (size_t i = 0; i < options->n_consents; i++) {
+        bool needed = false;
+        for (size_t k = 0; k < p->n_warnings; k++)
+            needed = needed || strcmp(p->warnings[k].name, options->consents[i]) == 0;
+        if (!needed)
+            refuse(p, "consent \"%s\" is not asked for by this plan: leave it out", options->consents[i]);
+    }
+    if (p->n_warnings > WARNINGS_MAX)
+        refuse(p, "%zu warnings are more than anybody can consent to (%d): heal the cluster first",
+               p->n_warnings, WARNINGS_MAX);
+    if (options->limit_count == 0 || options->limit_percent > 100)
+        refuse(p, "limit: at least 1 member, at most 100 percent");
+    if (options->not_after_s <= options->created_s || options->not_after_s <= options->not_before_s)
+        refuse(p, "not-after lies before the plan could begin");
+    choices_judge(p);
+}

@@ -1,0 +1,121 @@
+/* The planner: recipe, cluster file, charter, release, facts and answers in; the bytes of an unsigned plan out, or
+ * refused with every reason at once. PURE: the same inputs give the same bytes.
+ *
+ * Warnings need consent by name ("down:server@n3"); a plan is made only when there are no problems and every warning has
+ * its consent. Consents that no warning asks for are problems too, so that nobody signs for something that is not there.
+ *
+ * Ownership: all that is returned lies in the arena. Times in milliseconds (_ms) or seconds since 1970 (_s). */
+#ifndef KEDGE_PLANNER_PLANNER_H
+#define KEDGE_PLANNER_PLANNER_H
+
+#include "common/plan/charter.h"
+#include "common/plan/plan.h"
+#include "common/plan/release.h"
+#include "coordinator/recipes/cluster_file.h"
+
+/* What a prober said to one gate of the charter. */
+struct planner_answer {
+    const char *gate; /* its name */
+    enum answer answer;
+    const char *reason;
+};
+
+/* What the node made of the member's preview request. */
+struct planner_preview {
+    bool has;
+    struct digest old_digest, new_digest;
+    const char *diff;    /* "" when nothing changes */
+    const char *problem; /* NULL or "": none */
+};
+
+/* One member, as its agent sees it; in the order of the cluster file. */
+struct planner_member {
+    const struct fact *facts; /* none: no answer came, see problem */
+    size_t n_facts;
+    const char *problem;                  /* NULL or "": none */
+    uint64_t received_ms;                 /* the coordinator's clock when the facts came */
+    const struct planner_answer *answers; /* to the gates of its charter member */
+    size_t n_answers;
+    struct planner_preview preview;
+};
+
+enum planner_config {
+    PLANNER_CONFIG_FOUND,  /* the found configuration with the recipe's changes */
+    PLANNER_CONFIG_RELEASE /* the release's own, with the keys carried over that the recipe names */
+};
+
+struct planner_options {
+    bool canary;                 /* strategy canary,rolling; otherwise rolling */
+    uint32_t n_canaries;         /* when no names are given */
+    const char *const *canaries; /* names of members, short ("server@n1") or full */
+    size_t n_canary_names;
+    uint32_t limit_count;   /* members in change at once, at least 1 */
+    uint32_t limit_percent; /* 0: no further limit */
+    uint32_t soak_read_only_ms, soak_ms, wait_limit_ms;
+    const char *const *consents;
+    size_t n_consents;
+    const struct fact *choices; /* the recipe's options, by name */
+    size_t n_choices;
+    const struct config_op *changes; /* the operator's own changes of the configuration, applied last */
+    size_t n_changes;
+    enum planner_config config;
+    const char *author, *ticket, *reason; /* the last two may be "" */
+    uint64_t created_s, not_before_s, not_after_s;
+    uint64_t serial;
+};
+
+struct planner_input {
+    const struct cluster_file *cluster; /* and through it the recipe */
+    const struct charter *charter;
+    struct digest charter_digest;    /* of the bytes that were signed */
+    const struct manifest *manifest; /* the release to go to; decoded and verified by the caller */
+    struct bytes manifest_blob;      /* the same, signed */
+    struct bytes shipped; /* content of planner_shipped_path in the release; data NULL: not there */
+    const struct planner_member *members;
+    size_t n_members;
+    const struct planner_answer *answers; /* to the charter's cluster_gates, asked without a self */
+    size_t n_answers;
+    struct planner_options options;
+};
+
+struct planner_warning {
+    const char *name, *says; /* "down:server@n3", "it is down (crash); …" */
+    bool consented;
+};
+
+struct planner_result {
+    struct bytes plan;    /* an encoded struct plan without signatures; no data when refused */
+    struct digest digest; /* of its header: what people compare */
+    const char *const *problems;
+    size_t n_problems;
+    const struct planner_warning *warnings;
+    size_t n_warnings;
+    const char *const *notes; /* what was decided without asking: members left out, side actions not needed */
+    size_t n_notes;
+};
+
+struct planner_preview_request {
+    size_t member;       /* index */
+    struct bytes render; /* encoded struct render, digests zero */
+};
+
+/* The defaults of the cluster file: canary, limit, soaks. Author, times and serial are the caller's. */
+void planner_options_init(struct planner_options *options, const struct cluster_file *cluster);
+
+/* The file of the release whose content `shipped` must hold for these options; NULL: none is needed. */
+const char *planner_shipped_path(const struct planner_input *input);
+
+/* Which configurations have to be computed on their nodes before a plan can be made. Members that cannot be planned are
+ * passed over; planner_make says why. */
+int planner_previews(const struct planner_input *input, struct arena *arena,
+                     const struct planner_preview_request **outp, size_t *n_outp,
+                     struct error *err) _must_check_;
+
+enum { PLANNER_REFUSED = 1 };
+
+/* 0: result->plan is made. PLANNER_REFUSED: problems, or warnings without consent. Negative: -ENOMEM, or -EINVAL with a
+ * sentence when a document would break its limits. */
+int planner_make(const struct planner_input *input, struct arena *arena, struct planner_result *result,
+                 struct error *err) _must_check_;
+
+#endif

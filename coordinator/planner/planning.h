@@ -1,0 +1,117 @@
+/* What the files of the planner share: the state of one planning. Every phase adds to the findings and goes on, so that
+ * people get all reasons at once; memory that is out is noted once (`failed`) and asked for at the end of a phase. */
+#ifndef KEDGE_PLANNER_PLANNING_H
+#define KEDGE_PLANNER_PLANNING_H
+
+#include "coordinator/planner/planner.h"
+#include "coordinator/recipes/resolve.h"
+#include "coordinator/recipes/version.h"
+
+/* Where a member stands in the plan. */
+enum part {
+    PART_UNKNOWN, /* nothing can be planned for it */
+    PART_DONE,    /* already on the target version: left out */
+    PART_BROKEN,  /* down, or without a mode: goes first */
+    PART_CANARY,
+    PART_ROLLING
+};
+
+struct member_plan {
+    const struct planner_member *in;
+    const struct cluster_member *member;
+    const struct charter_member *chartered;
+    const struct roster_entry *node;
+    enum part part;
+    bool is_down, goes_last;
+    enum mode mode, end_mode;
+    const char *from_version;
+    struct version_path path;
+    struct scope own, facts; /* facts over own over the cluster's */
+    struct render render;
+    bool has_render;
+};
+
+struct side_plan {
+    const struct recipe_side_action *action;
+    const char *previous, *ours, *open_step, *close_step;
+    struct probe value;
+};
+
+/* A list that grows in the arena. */
+struct texts {
+    const char **items;
+    size_t n, room;
+};
+
+struct planning {
+    const struct planner_input *input;
+    const struct recipe *recipe;
+    struct arena *arena;
+    struct error *err;
+    int failed; /* 0, or the negative code that err explains */
+
+    struct texts problems, notes, known;
+    struct planner_warning *warnings;
+    size_t n_warnings, warnings_room;
+
+    struct scope scope;
+    struct member_plan *members;
+    size_t n_members;
+    const char *to_version;
+    bool release_as_found; /* all are on the target version: only configuration or mode change */
+    struct side_plan *sides;
+    size_t n_sides;
+    struct gate_set gates;
+    struct digest *may_stop, *recovered;
+    size_t n_may_stop, n_recovered;
+
+    struct member_plan **order; /* as expected today; the index is that of the work order */
+    size_t n_order;
+    struct wave *waves;
+    size_t n_waves;
+};
+
+/* Findings. */
+void refuse(struct planning *p, const char *format, ...) _printf_(2, 3);
+void note(struct planning *p, const char *format, ...) _printf_(2, 3);
+void warn(struct planning *p, const char *name, const char *format, ...) _printf_(3, 4);
+bool is_consented(const struct planning *p, const char *name);
+
+/* Memory: NULL and `failed` when it is out. */
+void *keep(struct planning *p, size_t n, size_t size) _must_check_;
+const char *keep_format(struct planning *p, const char *format, ...) _printf_(2, 3);
+void texts_add(struct planning *p, struct texts *texts, const char *text);
+int fail(struct planning *p, int code);
+
+const char *fact_of(const struct member_plan *m, const char *name); /* "" when there is none */
+bool is_in_plan(const struct member_plan *m);
+const struct planner_answer *answer_find(const struct planner_answer *answers, size_t n, const char *gate);
+
+/* members.c: who is how, and what speaks against changing it. */
+void members_look(struct planning *p);
+
+/* judge.c: the release, the gates, capacity, consents. */
+void versions_judge(struct planning *p);
+void gates_judge(struct planning *p);
+void capacity_judge(struct planning *p);
+void consents_judge(struct planning *p);
+
+/* sides.c */
+void sides_look(struct planning *p);
+int side_step_make(struct planning *p, const struct member_plan *m, const struct side_plan *side, bool open,
+                   struct step *outp) _must_check_;
+
+/* waves.c */
+void waves_make(struct planning *p);
+
+/* generations.c */
+void render_make(struct planning *p, struct member_plan *m);
+int generation_make(struct planning *p, const struct member_plan *m, enum mode mode,
+                    struct generation *outp) _must_check_;
+int command_make(struct planning *p, const struct recipe_command *from, const struct scope *scope,
+                 const struct member_plan *m, const struct command **outp) _must_check_;
+
+/* orders.c */
+int order_make(struct planning *p, size_t index, struct work_order *outp) _must_check_;
+
+#endif
