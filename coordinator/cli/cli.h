@@ -120,7 +120,8 @@ int cmd_completion(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);
 
-/* Watches a run until it ends or needs somebody; shared by `run watch` and `apply --watch`. */
-int run_watch(struct cli *cli, const char *run);
+/* Watches a run until it ends or needs somebody; shared by `run watch` and `apply --watch`. `began`: the run is known to be
+ * there, so a kedged that does not answer is waited for. */
+int run_watch(struct cli *cli, const char *run, bool began);
 
 #endif

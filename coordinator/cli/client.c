@@ -44,6 +44,11 @@ static int line_receive(struct cli *cli, int fd, struct reply *reply, bool *more
     return 0;
 }
 
+bool client_is_gone(int result) {
+    return result == -ECONNREFUSED || result == -ENOENT || result == -EPIPE || result == -ECONNRESET ||
+           result == -EAGAIN;
+}
+
 /* ---- cleaning ---- */
 
 static int json_clean(json_t *value) {

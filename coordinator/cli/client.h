@@ -39,6 +39,9 @@ void call_argument(struct call *call, const char *name, const char *value);
  * and the result is its exit code (positive). 0 when there is something to show. */
 int client_call(struct cli *cli, const struct call *call, struct reply *reply) _must_check_;
 
+/* True for failures of the line itself: kedged is not there, or went away. */
+bool client_is_gone(int result);
+
 /* For watching: each reply is handed over; a result that is not 0 ends it. */
 typedef int client_each(struct cli *cli, struct reply *reply, void *argument);
 int client_watch(struct cli *cli, const struct call *call, client_each *each, void *argument) _must_check_;

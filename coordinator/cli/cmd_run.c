@@ -2,6 +2,7 @@
  * new plan. */
 #include "coordinator/cli/view.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -129,8 +130,10 @@ struct watch {
     size_t n_lines; /* of the last drawing */
     json_t *recent; /* the last events, at most RECENT */
     int exit_code;
+    bool seen;       /* the run is there, so kedged was */
+    int64_t gone_ms; /* since when it does not answer; 0: it does */
 };
-enum { RECENT = 5, WATCH_OVER = 1000 };
+enum { RECENT = 5, WATCH_OVER = 1000, GONE_MAX_MS = 60000 };
 
 static void recent_add(struct watch *watch, const json_t *run) {
     size_t i;
@@ -185,6 +188,8 @@ static int watch_each(struct cli *cli, struct reply *reply, void *argument) {
     struct watch *watch = argument;
     const json_t *run = json_object_get(reply->json, "run");
     bool over = json_number(run, "ended_ms") > 0;
+    watch->seen = true;
+    watch->gone_ms = 0;
     if (cli->json) {
         json_dumpf(run, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
         puts("");
@@ -209,15 +214,28 @@ static int watch_each(struct cli *cli, struct reply *reply, void *argument) {
     return over ? WATCH_OVER : 0;
 }
 
-int run_watch(struct cli *cli, const char *run) {
+/* A watch outlives the coordinator: a run goes on without it, and so does looking on once it is back. */
+int run_watch(struct cli *cli, const char *run, bool began) {
     struct call call = {.verb = "run watch"};
     call_argument(&call, "run", run);
     _cleanup_(json_freep) json_t *recent = json_array();
-    struct watch watch = {.recent = recent, .exit_code = EXIT_UNFINISHED};
-    int r = client_watch(cli, &call, watch_each, &watch);
-    return r == 0 || r == WATCH_OVER ? watch.exit_code : r;
+    struct watch watch = {.recent = recent, .exit_code = EXIT_UNFINISHED, .seen = began};
+    for (;;) {
+        int r = client_watch(cli, &call, watch_each, &watch);
+        if (r == 0 || r == WATCH_OVER)
+            return watch.exit_code;
+        if (!client_is_gone(r) || !watch.seen)
+            return r;
+        if (watch.gone_ms == 0 && !cli->json && !cli->terminal)
+            puts("kedged does not answer; agents finish or return what they have begun, nothing new begins");
+        if (watch.gone_ms == 0)
+            watch.gone_ms = wall_ms();
+        if (wall_ms() - watch.gone_ms > GONE_MAX_MS)
+            return r;
+        poll(NULL, 0, 200);
+    }
 }
 
 int cmd_run_watch(struct cli *cli) {
-    return run_watch(cli, run_argument(cli));
+    return run_watch(cli, run_argument(cli), false);
 }
