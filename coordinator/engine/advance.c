@@ -12,7 +12,7 @@ void run_pause(struct run *run, const char *format, ...) {
     va_start(ap, format);
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
-    if (!run->paused && run_move(run->state, RUN_EVENT_PAUSE).kind == RUN_MOVE_FLAG)
+    if (!run->paused && !run->aborting && run_move(run->state, RUN_EVENT_PAUSE).kind == RUN_MOVE_FLAG)
         commit_run_event(run, RUN_EVENT_PAUSE, VERDICT_NONE, text);
 }
 

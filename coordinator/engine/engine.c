@@ -140,6 +140,15 @@ static int apply(struct engine *engine, const struct event *event) {
 /* A way back that is closed is said before anything is touched. */
 static int check_rollback(const struct run *run, struct actions *actions) {
     uint32_t n_changed = 0;
+    if (run->aborting && run->n_sides > 0)
+        return refuse(
+            actions,
+            "the run was aborted, so its agents open no side action of it any more; make a plan back to %s",
+            run->plan->header.from_version);
+    if (run->state == RUN_ENDED && !sides_can_reopen(run))
+        return refuse(actions,
+                      "no agent is left that could open the side action once more; make a plan back to %s",
+                      run->plan->header.from_version);
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
         enum way_back way = m->order->way_back;
@@ -185,6 +194,8 @@ static int command(struct engine *engine, const struct event *event) {
                     (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
     if (!has_flag)
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
+    if (event->command == RUN_EVENT_ABORT)
+        order_latch(run, NULL);
     run->retry_ms = 0;
     timer_clear(engine, &run->retry);
     run_advance(run);

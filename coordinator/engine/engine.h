@@ -81,6 +81,7 @@ enum action_kind {
     ACTION_ORDER,  /* send step `step` of work order `member` to its node */
     ACTION_ASK,    /* have `gates` answered by `node`'s prober; answer with EVENT_ANSWER, by id */
     ACTION_LEASE,  /* tell every agent of the run that side action `step` is open or closed */
+    ACTION_LATCH, /* tell `node` (NULL: every agent of the run) that it is aborted: nothing more of it begins */
 };
 
 /* Pointers are valid until the next engine_step. */

@@ -144,8 +144,8 @@ static void member_move_to(struct run *run, uint32_t index, enum member_state to
         m->step = NULL;
     m->state = to;
     m->since_ms = at_ms;
-    if (to == MEMBER_RECOVERING || to == MEMBER_SETTLING || to == MEMBER_RECOVERING_BACK)
-        recovered_begin(run, index);
+    if (member_state_is_ordered(from) && !member_state_is_ordered(to))
+        recovered_begin(run, index); /* whatever it was before the order, it has to show it again */
 }
 
 /* False: the table does not let it happen. */

@@ -93,9 +93,11 @@ uint32_t choose_change(const struct run *run, const char **step);
 void order_issue(struct run *run, uint32_t member, const char *step);
 void order_again(struct run *run, uint32_t node);
 bool order_report(struct engine *engine, const struct event *event);
+void order_latch(struct run *run, const char *node);
 bool orders_drained(const struct run *run);
 
 /* ---- side_actions.c ---- */
+bool sides_can_reopen(const struct run *run);
 bool sides_open(struct run *run);  /* true when all are in force */
 bool sides_close(struct run *run); /* true when none is */
 void sides_lease(struct run *run, uint32_t member);

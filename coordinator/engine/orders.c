@@ -30,7 +30,16 @@ void order_issue(struct run *run, uint32_t member, const char *step) {
     action->expires_s = m->expires_s;
 }
 
+/* Said before an order is repeated: an order that never arrived must not begin after an abort. */
+void order_latch(struct run *run, const char *node) {
+    struct action *action = action_add(run->engine, ACTION_LATCH);
+    action->run = run->id;
+    action->node = node;
+}
+
 void order_again(struct run *run, uint32_t node) {
+    if (run->aborting)
+        order_latch(run, run->engine->nodes[node].name);
     for (uint32_t i = 0; i < run->n_members; i++)
         if (run->members[i].node == node && run->members[i].step)
             order_issue(run, i, run->members[i].step);

@@ -70,6 +70,18 @@ static void side_issue(struct run *run, uint32_t index, uint32_t carrier, bool o
         sides_lease(run, NO_MEMBER);
 }
 
+/* Whether each side action could be opened once more: an agent runs `open` at most once. */
+bool sides_can_reopen(const struct run *run) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        bool left = false;
+        for (uint32_t k = 0; k < run->n_members; k++)
+            left = left || !run->sides[i].carried[k];
+        if (!left && run->sides[i].state != SIDE_OPEN)
+            return false;
+    }
+    return true;
+}
+
 /* ---- leases ---- */
 
 static void lease_say(struct run *run, const struct run_side *side, bool open) {

@@ -174,6 +174,8 @@ static void say(struct world *w, const char *format, ...) _printf_(2, 3);
 static void say(struct world *w, const char *format, ...) {
     char text[1024];
     va_list ap;
+    if (w->quiet)
+        return;
     va_start(ap, format);
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
@@ -298,8 +300,13 @@ static void order_take(struct world *w, unsigned member, const char *name, uint6
         report_send(w, member, step, w->now_ms + 1);
         return;
     }
+    bool closes = step == 3 || step == 5;
     agent->last_expires_s = expires_s;
-    agent->outcome[step] = w->step ? w->step(w, member, name) : OUTCOME_DONE;
+    agent->outcome[step] = agent->latched && !closes ? OUTCOME_REFUSED
+                           : w->step                 ? w->step(w, member, name)
+                                                     : OUTCOME_DONE;
+    if (must_run(w)->aborting && !closes && !changed_nothing(agent->outcome[step]))
+        test_fail(__FILE__, __LINE__, "F08: n%u begins %s after the abort", member + 1, name);
     agent->effects[step] += !changed_nothing(agent->outcome[step]);
     agent->running[step] = true;
     agent->ended[step] = false;
@@ -352,6 +359,12 @@ static void action_take(struct world *w, const struct action *a) {
             order_take(w, a->member, a->step, a->expires_s);
         return;
     case ACTION_ASK: ask_take(w, a); return;
+    case ACTION_LATCH:
+        say(w, "LATCH    %s", a->node ? a->node : "all");
+        for (unsigned i = 0; i < w->config.n_members; i++)
+            if (!w->agents[i].down && (!a->node || strcmp(must_run(w)->members[i].order->node, a->node) == 0))
+                w->agents[i].latched = true;
+        return;
     case ACTION_LEASE:
         w->n_leases++;
         if (!a->lease_open)
@@ -374,8 +387,6 @@ static void record_keep(struct world *w, struct bytes bytes) {
     buffer_append(&w->records[w->n_records++], bytes.data, bytes.len);
 }
 
-static void crash(struct world *w);
-
 /* Journal first, then send: and the coordinator may die in between. */
 static void actions_take(struct world *w) {
     bool dies = false;
@@ -388,7 +399,7 @@ static void actions_take(struct world *w) {
     for (size_t i = 0; i < w->actions.n && !dies; i++)
         action_take(w, &w->actions.items[i]);
     if ((dies || after) && !w->crashed)
-        crash(w);
+        world_crash(w);
 }
 
 static int event_give(struct world *w, struct event *event) {
@@ -436,7 +447,7 @@ static void agents_connect(struct world *w) {
 }
 
 /* Sessions end with the coordinator: what was on its way to it is lost, what agents do goes on. */
-static void crash(struct world *w) {
+void world_crash(struct world *w) {
     w->crashed = true;
     say(w, "# the coordinator dies after record %u", w->n_records);
     unsigned kept = 0;
@@ -496,8 +507,7 @@ static void item_give(struct world *w, struct world_item item) {
     (void)!event_give(w, &event);
 }
 
-/* One thing happens, the earliest; false when nothing will before `until_ms`. */
-static bool world_turn(struct world *w, uint64_t until_ms) {
+bool world_turn(struct world *w, uint64_t until_ms) {
     unsigned first = 0;
     for (unsigned i = 1; i < w->n_queue; i++)
         if (w->queue[i].at_ms < w->queue[first].at_ms)

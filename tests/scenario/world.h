@@ -37,7 +37,7 @@ struct world_item { /* something on its way */
 };
 
 struct world_agent {
-    bool down;
+    bool down, latched;
     unsigned effects[WORLD_STEPS]; /* how often each step really ran */
     bool running[WORLD_STEPS], ended[WORLD_STEPS];
     enum outcome outcome[WORLD_STEPS];
@@ -58,7 +58,7 @@ struct world {
     unsigned n_records;
     unsigned crash_at;      /* the coordinator dies when it has written so many records; 0: never */
     bool crash_before_send; /* between journal and send, or after it */
-    bool crashed;
+    bool crashed, quiet;    /* quiet: no transcript */
     unsigned max_in_change, n_orders, n_asks;
     bool side_in_force; /* what a look at the cluster would show */
     unsigned n_leases;
@@ -80,8 +80,13 @@ int world_apply(struct world *world, uint64_t serial);
 
 /* Lets things happen until the run has ended, is paused, or `for_ms` have passed. */
 void world_run(struct world *world, uint64_t for_ms);
+/* One thing happens, the earliest; false when nothing will before `until_ms`. */
+bool world_turn(struct world *world, uint64_t until_ms);
 /* Until the member is in that state, or `for_ms` have passed. */
 bool world_run_until(struct world *world, unsigned member, enum member_state state, uint64_t for_ms);
+
+/* The coordinator dies and is back at once, with the journal; what was on its way to it is lost. */
+void world_crash(struct world *world);
 
 int world_command(struct world *world, enum run_event command, const char *text);
 void world_agent_down(struct world *world, unsigned node);
