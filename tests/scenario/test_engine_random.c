@@ -43,6 +43,11 @@ static enum outcome troubled_step(struct world *world, unsigned member, const ch
     return ends[random_next() % (side || prepare ? 3 : 5)];
 }
 
+static bool loses_orders(struct world *world) {
+    (void)world;
+    return !trouble.over && one_in(25);
+}
+
 static void make_trouble(struct world *w) {
     static const enum run_event words[] = {RUN_EVENT_PAUSE, RUN_EVENT_RESUME, RUN_EVENT_ABORT,
                                            RUN_EVENT_ROLLBACK};
@@ -100,7 +105,7 @@ static void replay_equals(const struct world *w) {
 static void calm(struct world *w) {
     trouble.over = true;
     for (unsigned i = 0; i < w->config.n_members; i++)
-        if (w->agents[i].down)
+        if (w->agents[i].down || w->agents[i].cut)
             world_agent_up(w, i);
     for (unsigned i = 0; i < 12 && world_run_of(w) && world_run_of(w)->state != RUN_ENDED; i++) {
         world_run(w, 120000);
@@ -135,6 +140,7 @@ static bool run_seed(uint64_t seed, bool loud) {
     w->quiet = !loud;
     w->gate = troubled_gate;
     w->step = troubled_step;
+    w->loses = loses_orders;
     unsigned failures = test_n_failures;
     (void)!world_begin(w);
     uint64_t until = w->now_ms + 1000 + random_next() % 8000;

@@ -355,14 +355,17 @@ static void action_take(struct world *w, const struct action *a) {
         say(w, "ORDER    %s: %s", a->node, a->step);
         w->n_orders++;
         always(w, a);
-        if (!w->agents[a->member].down)
+        if (w->loses && w->loses(w))
+            w->agents[a->member].cut = true;
+        if (!w->agents[a->member].down && !w->agents[a->member].cut)
             order_take(w, a->member, a->step, a->expires_s);
         return;
     case ACTION_ASK: ask_take(w, a); return;
     case ACTION_LATCH:
         say(w, "LATCH    %s", a->node ? a->node : "all");
         for (unsigned i = 0; i < w->config.n_members; i++)
-            if (!w->agents[i].down && (!a->node || strcmp(must_run(w)->members[i].order->node, a->node) == 0))
+            if (!w->agents[i].down && !w->agents[i].cut &&
+                (!a->node || strcmp(must_run(w)->members[i].order->node, a->node) == 0))
                 w->agents[i].latched = true;
         return;
     case ACTION_LEASE:
@@ -508,6 +511,9 @@ static void item_give(struct world *w, struct world_item item) {
 }
 
 bool world_turn(struct world *w, uint64_t until_ms) {
+    for (unsigned i = 0; i < w->config.n_members; i++)
+        if (w->agents[i].cut && !w->agents[i].down)
+            world_agent_down(w, i);
     unsigned first = 0;
     for (unsigned i = 1; i < w->n_queue; i++)
         if (w->queue[i].at_ms < w->queue[first].at_ms)
@@ -518,8 +524,6 @@ bool world_turn(struct world *w, uint64_t until_ms) {
     if (at > until_ms)
         return false;
     w->now_ms = at > w->now_ms ? at : w->now_ms;
-    if (w->look)
-        w->look(w);
     if (queue_ms <= tick_ms && w->n_queue > 0) {
         struct world_item item = w->queue[first];
         memmove(&w->queue[first], &w->queue[first + 1], (w->n_queue - first - 1) * sizeof(item));
@@ -575,7 +579,7 @@ void world_agent_up(struct world *world, unsigned node) {
     char name[16];
     snprintf(name, sizeof(name), "n%u", node + 1);
     struct event event = {.kind = EVENT_AGENT_UP, .node = name};
-    world->agents[node].down = false;
+    world->agents[node].down = world->agents[node].cut = false;
     (void)!event_give(world, &event);
 }
 

@@ -37,7 +37,7 @@ struct world_item { /* something on its way */
 };
 
 struct world_agent {
-    bool down, latched;
+    bool down, latched, cut;       /* cut: its line broke and the coordinator does not know yet */
     unsigned effects[WORLD_STEPS]; /* how often each step really ran */
     bool running[WORLD_STEPS], ended[WORLD_STEPS];
     enum outcome outcome[WORLD_STEPS];
@@ -64,8 +64,8 @@ struct world {
     unsigned n_leases;
     world_gate_fn *gate;
     world_step_fn *step;
-    void (*look)(struct world *world); /* before each event */
-    int state;                         /* the test's own */
+    bool (*loses)(struct world *world); /* an order, with the line that it was sent on */
+    int state;                          /* the test's own */
 };
 
 struct world *world_new(const struct world_config *config);
