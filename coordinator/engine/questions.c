@@ -144,7 +144,8 @@ static void question_send(struct run *run, uint32_t member, struct question *que
     action->member = member;
     action->ask = question->id;
     action->node = run->engine->nodes[question->node].name;
-    action->self = question->purpose == PURPOSE_MAY_STOP ? m->order->self : "";
+    /* Recovered gates count the member like any other; the others ask what is without it, or whether it is the one. */
+    action->self = question->purpose == PURPOSE_RECOVERED ? "" : m->order->self;
     action->gates = question->gates->gates;
     action->n_gates = question->gates->n + question->with_last;
 }

@@ -54,9 +54,10 @@ static void ended(const struct world *w, enum run_verdict verdict) {
 
 /* ---- clean ---- */
 
+/* As recipes say it: of all that lead, nobody is left without the one that is asked. */
 static enum answer n2_leads(struct world *world, enum world_gate gate, unsigned node, const char *self) {
-    (void)world, (void)self;
-    return gate == GATE_LAST && node != 1 ? ANSWER_NO : ANSWER_YES;
+    (void)world, (void)node;
+    return gate == GATE_LAST && strcmp(self, "10.0.0.2") != 0 ? ANSWER_NO : ANSWER_YES;
 }
 
 TEST("F16 F18 F32 a clean run: canary read-only, promoted, then rolling, the leader last") {

@@ -324,7 +324,7 @@ static void ask_take(struct world *w, const struct action *a) {
     snprintf(item->self, sizeof(item->self), "%s", a->self);
     for (size_t i = 0; i < a->n_gates && item->n_gates < 8; i++)
         item->gates[item->n_gates++] = (enum world_gate)a->gates[i].b[1];
-    if (a->self[0])
+    if (item->n_gates > 0 && item->gates[0] == GATE_CLUSTER)
         say(w, "ask      %s, may %s stop?", a->node, a->self);
 }
 
