@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <nng/nng.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -558,8 +559,28 @@ static int tcp_fd(struct transport *transport) {
 
 /* ---- life ---- */
 
+static bool is_flushing(const struct nng_transport *t) {
+    for (size_t i = 0; i < t->n_slots; i++)
+        if (t->slots[i]->state == FLUSHING)
+            return true;
+    return false;
+}
+
+/* A last word (BYE) may still wait for NNG to hand back the aio of the word before it. */
+static void flush_all(struct nng_transport *t) {
+    enum { STEP_MS = 10 };
+    for (int i = 0; i < TRANSPORT_FLUSH_MS / STEP_MS && is_flushing(t); i++) {
+        struct transport_event event;
+        struct pollfd fd = {t->event_fd, POLLIN, 0};
+        (void)poll(&fd, 1, STEP_MS);
+        while (tcp_next(&t->transport, t->now_ms, &event))
+            ; /* nobody is told any more */
+    }
+}
+
 static struct transport *tcp_free(struct transport *transport) {
     struct nng_transport *t = nng_of(transport);
+    flush_all(t);
     if (t->listener)
         nng_stream_listener_close(t->listener);
     if (t->accept_aio) {

@@ -112,7 +112,8 @@ static inline bool transport_next(struct transport *transport, uint64_t now_ms,
     return transport->ops->next(transport, now_ms, event);
 }
 
-/* Closes everything at once and waits for what is in flight. Accepts NULL, returns NULL. */
+/* Gives closed connections at most TRANSPORT_FLUSH_MS to send what is queued, then closes everything and waits for what is in
+ * flight. Accepts NULL, returns NULL. */
 static inline struct transport *transport_free(struct transport *transport) {
     return transport ? transport->ops->free(transport) : NULL;
 }

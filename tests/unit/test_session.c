@@ -390,7 +390,7 @@ static void disturb(struct buffer *wire, const struct capture *said, enum distur
             buffer_append(wire, f->data, f->len);
             i++;
         } else if (here && (how == CUT_TAIL || how == CUT_HEAD)) {
-            buffer_append(wire, f->data + (how == CUT_HEAD), f->len - 1);
+            buffer_append(wire, f->data + (how == CUT_HEAD), f->len - (how == CUT_HEAD ? 1 : 5));
         } else if (!here || how != DROP) {
             buffer_append(wire, f->data, f->len);
         }

@@ -163,6 +163,22 @@ TEST("what was queued before a close still arrives") {
     check_eq_int(recv(c.fd, text, sizeof(text), MSG_DONTWAIT), 0);
 }
 
+TEST("what was queued before the end of the transport still arrives") {
+    _cleanup_(couple_end) struct couple c;
+    char text[16] = "";
+    size_t n = 0;
+
+    require(couple_begin(&c));
+    require(transport_send(c.transport, c.connection, bytes_of_text("first ")) == 0);
+    require(transport_send(c.transport, c.connection, bytes_of_text("last")) ==
+            0); /* waits for the first one */
+    transport_close(c.transport, c.connection);
+    c.transport = transport_free(c.transport);
+    for (ssize_t r = 1; r > 0; n += (size_t)(r > 0 ? r : 0))
+        r = recv(c.fd, text + n, sizeof(text) - 1 - n, 0);
+    check_eq_str(text, "first last");
+}
+
 TEST("a close does not wait for a peer that does not read") {
     _cleanup_(couple_end) struct couple c;
     _cleanup_(freep) uint8_t *large = calloc(1, TRANSPORT_QUEUE_BYTES_MAX);
