@@ -45,8 +45,7 @@ static int line_receive(struct cli *cli, int fd, struct reply *reply, bool *more
 }
 
 bool client_is_gone(int result) {
-    return result == -ECONNREFUSED || result == -ENOENT || result == -EPIPE || result == -ECONNRESET ||
-           result == -EAGAIN;
+    return result == -ECONNREFUSED || result == -EPIPE || result == -ECONNRESET || result == -EAGAIN;
 }
 
 /* ---- cleaning ---- */
@@ -92,16 +91,22 @@ static int reply_take(struct cli *cli, int fd, struct reply *reply, bool *morep)
     return r == 0 ? reply_judge(cli, reply) : r;
 }
 
+/* A socket that is not there means the same as one that nobody answers: not bad input, but a kedged that does not run. */
+static int line_open(struct cli *cli) {
+    int fd = control_connect(cli->socket, cli->err);
+    return fd == -ENOENT ? -ECONNREFUSED : fd;
+}
+
 int client_call(struct cli *cli, const struct call *call, struct reply *reply) {
     bool more = false;
-    _cleanup_(closep) int fd = control_connect(cli->socket, cli->err);
+    _cleanup_(closep) int fd = line_open(cli);
     int r = fd < 0 ? fd : line_send(cli, fd, call);
     return r < 0 ? r : reply_take(cli, fd, reply, &more);
 }
 
 int client_watch(struct cli *cli, const struct call *call, client_each *each, void *argument) {
     bool more = true;
-    _cleanup_(closep) int fd = control_connect(cli->socket, cli->err);
+    _cleanup_(closep) int fd = line_open(cli);
     int r = fd < 0 ? fd : line_send(cli, fd, call);
     while (r == 0 && more) {
         _cleanup_(reply_deinit) struct reply reply = {0};

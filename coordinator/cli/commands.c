@@ -20,6 +20,33 @@ static const struct cli_option cut_options[] = {
     {"strip", "N", "leading parts of each path in the archive to leave out (0)"},
     {"out", "FILE", "where the signed manifest goes (PATH.release)"},
     {0}};
+static const struct cli_option plan_options[] = {
+    {"to", "RELEASE", "release to go to, SYSTEM-VERSION"},
+    {"strategy", "WORDS", "canary,rolling or rolling (canary,rolling)"},
+    {"canary", "N|MEMBER", "how many or which members go first; may be repeated"},
+    {"limit", "N|N%", "members in change at once"},
+    {"soak", "10s", "how long a changed member must be well; --soak-read-only for the canary"},
+    {"soak-read-only", "10s", NULL},
+    {"wait-limit", "30m", "after waiting so long to stop a member, pause"},
+    {"config", "found|release", "configuration to start from (found)"},
+    {"change", "KEY=VALUE", "change the configuration; also -KEY, KEY->NEW, KEY?=VALUE"},
+    {"set", "OPTION=WORD", "a choice that the recipe offers; may be repeated"},
+    {"consent", "NAME", "accept a named warning; may be repeated"},
+    {"ticket", "TEXT", "signed with the plan, as are --reason and --author"},
+    {"reason", "TEXT", NULL},
+    {"author", "NAME", NULL},
+    {"not-before", "TIME", "earliest begin: 2026-01-31T22:00Z or +2h; --not-after (+7d)"},
+    {"not-after", "TIME", NULL},
+    {"out", "FILE", "where the plan file goes (CLUSTER.plan)"},
+    {"short", NULL, "print the short form of the page"},
+    {0}};
+static const struct cli_option approve_options[] = {
+    {"key", "KEY", "operator key that signs the plan"},
+    {"release-key", "FILE.pub", "demand that the release is signed by this key; may be repeated"},
+    {"short", NULL, "print the short form of the page"},
+    {"yes", NULL, "do not ask before signing"},
+    {0}};
+static const struct cli_option apply_options[] = {{"watch", NULL, "watch the run until it ends"}, {0}};
 static const struct cli_option run_list_options[] = {{"cluster", "NAME", "only runs of this cluster"}, {0}};
 static const struct cli_option reason_options[] = {{"reason", "TEXT", "why, kept in the report"}, {0}};
 
@@ -56,6 +83,13 @@ const struct cli_command cli_commands[] = {
     {"release", "show", "RELEASE", 1, 1, "show one release and its files", "kedge release show app-1.2", NULL,
      cmd_release_show},
 
+    {"plan", NULL, "CLUSTER", 1, 1, "compute from the live cluster what an upgrade would do; changes nothing",
+     "kedge plan shop --to app-1.2 --strategy canary,rolling -o shop.plan", plan_options, cmd_plan},
+    {"approve", NULL, "FILE", 1, 1, "show the page of a plan and sign it",
+     "kedge approve shop.plan --key alice.key", approve_options, cmd_approve},
+    {"apply", NULL, "FILE", 1, 1, "begin the run of an approved plan", "kedge apply shop.plan --watch",
+     apply_options, cmd_apply},
+
     {"run", "list", "", 0, 0, "list the runs, the latest first", "kedge run list --cluster shop",
      run_list_options, cmd_run_list},
     {"run", "show", "[RUN]", 0, 1, "show a run: who waits, why, since when", "kedge run show", NULL,
@@ -88,6 +122,9 @@ const struct cli_noun cli_nouns[] = {
     {"node", "hosts and their agents"},
     {"cluster", "what is upgraded: adopt, add, look at, check"},
     {"release", "what it is upgraded to: cut, add, look at"},
+    {"plan", "compute from the live cluster what an upgrade would do"},
+    {"approve", "show the page of a plan and sign it"},
+    {"apply", "begin the run of an approved plan"},
     {"run", "watch, pause, resume, abort, roll back, report"},
     {"status", "what runs, what waits and why, what needs somebody"},
     {"demo", "upgrade a small cluster before your eyes"},

@@ -25,7 +25,7 @@ import subprocess
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("KEDGE_BUILD", TOP / "build"))
+BUILD = pathlib.Path(os.environ.get("KEDGE_BUILD", TOP / "build")).resolve()
 PROGRAMS = {
     "kedge": BUILD / "coordinator/cli/kedge",
     "kedged": BUILD / "coordinator/daemon/kedged",

@@ -1,0 +1,127 @@
+/* What a signature covers is what stands here: the digest on top is that of the header, and everything below hangs on it
+ * through the Merkle root, which was checked before a page is made. */
+#include "coordinator/cli/plan_page.h"
+
+#include <time.h>
+
+static void time_line(struct buffer *out, const char *name, uint64_t seconds) {
+    char text[64];
+    time_t at = (time_t)seconds;
+    struct tm tm;
+    if (seconds == 0 || !gmtime_r(&at, &tm) || strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &tm) == 0)
+        return;
+    buffer_format(out, "%-13s%s\n", name, text);
+}
+
+static void digest_line(struct buffer *out, const char *name, const struct digest *digest) {
+    char text[KEDGE_DIGEST_TEXT_SIZE];
+    digest_format(text, digest);
+    buffer_format(out, "%-13s%s\n", name, text);
+}
+
+static void optional_line(struct buffer *out, const char *name, const char *value) {
+    if (value && *value)
+        buffer_format(out, "%-13s%s\n", name, value);
+}
+
+static void head(struct buffer *out, const struct verified_plan *plan) {
+    const struct header *h = &plan->header;
+    buffer_format(out, "PLAN         %s: %s -> %s, %s, %zu members, serial %llu\n", h->cluster,
+                  h->from_version, h->to_version, plan->shape.strategy, plan->n_orders,
+                  (unsigned long long)h->serial);
+    digest_line(out, "digest", &plan->digest);
+    digest_line(out, "release", &h->manifest);
+    optional_line(out, "author", h->author);
+    optional_line(out, "ticket", h->ticket);
+    optional_line(out, "reason", h->reason);
+    time_line(out, "not before", h->not_before_s);
+    time_line(out, "not after", h->not_after_s);
+    for (size_t i = 0; i < h->n_consents; i++)
+        optional_line(out, "consent to", h->consents[i]);
+}
+
+static double seconds_of(uint32_t ms) {
+    return ms / 1000.0;
+}
+
+static void waves(struct buffer *out, const struct verified_plan *plan) {
+    for (size_t i = 0; i < plan->shape.n_waves; i++) {
+        const struct wave *wave = &plan->shape.waves[i];
+        buffer_format(out, "wave         %s, %u at once%s%s:", wave->name, wave->limit_count,
+                      wave->one_domain ? ", one failure domain at a time" : "",
+                      wave->has_last ? ", the leader last by live fact" : "");
+        for (size_t k = 0; k < wave->n_members; k++)
+            buffer_format(out, " %s", plan->orders[wave->members[k]]->member);
+        buffer_format(out, "\n             %s",
+                      wave->kind == WAVE_CANARY ? "read-only first, soak " : "soak ");
+        if (wave->kind == WAVE_CANARY)
+            buffer_format(out, "%g s, then ", seconds_of(wave->soak_read_only_ms));
+        buffer_format(out, "%g s; a wait of %g s to stop one pauses the run\n", seconds_of(wave->soak_ms),
+                      seconds_of(wave->wait_limit_ms));
+    }
+}
+
+static void gates(struct buffer *out, const struct verified_plan *plan, const char *name,
+                  const struct digest *list, size_t n) {
+    buffer_format(out, "%-13s", name);
+    for (size_t i = 0; i < n; i++) {
+        const struct gate *gate = verified_plan_gate(plan, &list[i]);
+        buffer_format(out, "%s%s", i ? ", " : "", gate ? gate->name : "?");
+    }
+    buffer_text(out, "\n");
+}
+
+static void side_actions(struct buffer *out, const struct verified_plan *plan) {
+    for (size_t i = 0; i < plan->shape.n_side_actions; i++) {
+        const struct side_action *side = &plan->shape.side_actions[i];
+        buffer_format(out, "side action  %s: %s for the time of the run, back to %s at every end\n",
+                      side->name, side->ours, side->previous);
+    }
+}
+
+static void order(struct buffer *out, const struct verified_plan *plan, const struct work_order *order) {
+    buffer_format(out, "\n%s on %s%s%s: %s -> %s, ends %s, way back %s\n", order->member, order->node,
+                  *order->domain ? ", " : "", order->domain, order->from_version, order->to_version,
+                  mode_text(order->end_mode), way_back_text(order->way_back));
+    for (size_t i = 0; i < order->n_generations; i++) {
+        const struct render *render = order->generations[i].render;
+        char text[KEDGE_DIGEST_TEXT_SIZE];
+        digest_format(text, render ? &render->new_digest : &order->generations[i].digest);
+        buffer_format(out, "  generation %zu: %s, starts %s, configuration %s%s\n", i + 1,
+                      order->generations[i].version, mode_text(order->generations[i].mode),
+                      render ? "" : "as found, generation ", text);
+    }
+    for (size_t i = 0; i < order->n_steps; i++) {
+        const struct step *step = &order->steps[i];
+        buffer_format(out, "  %-9s", step->name);
+        for (size_t k = 0; k < step->n_rows; k++) {
+            const struct row *row = &step->rows[k];
+            buffer_format(out, "%s%s", k ? " > " : "", primitive_text(row->primitive));
+            for (size_t g = 0; g < row->n_gates; g++) {
+                const struct gate *gate = verified_plan_gate(plan, &row->gates[g]);
+                buffer_format(out, "%s%s%s", g ? ", " : " (", gate ? gate->name : "?",
+                              g + 1 == row->n_gates ? ")" : "");
+            }
+        }
+        buffer_text(out, "\n");
+    }
+}
+
+void plan_page(const struct verified_plan *plan, enum plan_page_size size, struct buffer *out) {
+    head(out, plan);
+    waves(out, plan);
+    gates(out, plan, "may stop if", plan->shape.may_stop, plan->shape.n_may_stop);
+    gates(out, plan, "recovered if", plan->shape.recovered, plan->shape.n_recovered);
+    side_actions(out, plan);
+    for (size_t i = 0; i < plan->shape.n_warnings; i++)
+        optional_line(out, "warning", plan->shape.warnings[i]);
+    buffer_format(out, "no return    %s\n",
+                  *plan->shape.point_of_no_return ? plan->shape.point_of_no_return
+                                                  : "none: the way back stays open");
+    if (size == PLAN_PAGE_SHORT)
+        return;
+    for (size_t i = 0; i < plan->n_orders; i++)
+        order(out, plan, plan->orders[i]);
+    for (size_t i = 0; i < plan->plan.n_diffs; i++)
+        buffer_format(out, "\n%s", plan->plan.diffs[i]);
+}
