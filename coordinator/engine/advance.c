@@ -148,10 +148,27 @@ static bool has_expired(struct run *run) {
     return true;
 }
 
+/* While the wave is full: with short soaks the evidence about the others is asked for once, during the soak instead of
+ * after it, so that the next member does not wait for it. */
+static void survey_ahead(struct run *run) {
+    const struct wave *wave = &run->plan->shape.waves[run->wave];
+    uint64_t soon_ms = (uint64_t)wave->soak_ms + run->recovered.detection_ms;
+    if (soon_ms > SURVEY_AHEAD_MS || run->surveyed_ahead == run->n_changes)
+        return;
+    run->surveyed_ahead = run->n_changes;
+    (void)survey(run);
+}
+
 /* Asks whether the next member may stop, and orders it when all say yes: in the same step as the last answer. */
 static bool change_next(struct run *run) {
     const char *step;
-    if (run->retry_ms > 0 || !survey(run))
+    if (run->retry_ms > 0)
+        return false;
+    if (!choose_has_room(run)) {
+        survey_ahead(run);
+        return false;
+    }
+    if (!survey(run))
         return false;
     uint32_t member = choose_change(run, &step);
     if (member == NO_MEMBER || has_expired(run))

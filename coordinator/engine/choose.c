@@ -92,6 +92,13 @@ static uint32_t choose_next(const struct run *run, const struct wave *wave) {
     return best_rank == RANK_LAST && n_left > n_last ? NO_MEMBER : best;
 }
 
+/* Asked before anybody is: while the wave is full, nobody's evidence is needed. */
+bool choose_has_room(const struct run *run) {
+    const struct wave *wave = &run->plan->shape.waves[run->wave];
+    uint32_t member = run->state == RUN_RETURNING ? choose_open(run, wave) : choose_promotion(run, wave);
+    return member != NO_MEMBER || n_in_change(run) < wave_limit(run, wave);
+}
+
 uint32_t choose_change(const struct run *run, const char **step) {
     const struct wave *wave = &run->plan->shape.waves[run->wave];
     bool back = run->state == RUN_RETURNING;

@@ -30,6 +30,7 @@ enum {
     EVIDENCE_AGE_MS = 2000, /* of a gate that names none */
     ANSWER_SLACK_MS = 3000, /* for the way and the prober's queue, beyond the probes' own time-outs */
     ORDER_TTL_S = 120,      /* how long an order may begin after it was sent */
+    SURVEY_AHEAD_MS = 500,  /* when room comes so soon, the others are asked meanwhile */
     PREPARE_AT_ONCE = 64,   /* members that fetch the release at the same time */
 };
 
@@ -87,6 +88,7 @@ void recovered_poll(struct run *run, uint32_t member);
 void recovered_answered(struct run *run, uint32_t member);
 
 /* ---- choose.c ---- */
+bool choose_has_room(const struct run *run);
 uint32_t choose_change(const struct run *run, const char **step);
 
 /* ---- orders.c ---- */

@@ -139,10 +139,11 @@ struct run {
     uint32_t *wave_over;             /* by wave: members with which nothing more is done */
     uint64_t n_changes; /* orders to change and reports about them; evidence from before is not used */
 
-    uint32_t candidate;     /* the member that wants to stop, or NO_MEMBER */
-    uint64_t wait_since_ms; /* how long the candidates have been waiting; 0: they do not */
-    struct reasons wait;    /* why */
-    uint32_t n_surveyed;    /* questions under way before a candidate can be chosen */
+    uint32_t candidate;      /* the member that wants to stop, or NO_MEMBER */
+    uint64_t wait_since_ms;  /* how long the candidates have been waiting; 0: they do not */
+    struct reasons wait;     /* why */
+    uint32_t n_surveyed;     /* questions under way before a candidate can be chosen */
+    uint64_t surveyed_ahead; /* n_changes when the others were last asked before there was room */
     uint64_t retry_ms, backoff_ms;
     struct timer retry, lease, start;
 };

@@ -562,6 +562,30 @@ TEST("F04 the same records always fold to the same state") {
     }
 }
 
+/* ---- in words ---- */
+
+TEST("F29 every state of a member has words for what it does and what follows") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    bool seen[MEMBER_STATES] = {false};
+    require(world_begin(w) == 0);
+    for (bool back = false; world_run_of(w)->state != RUN_ENDED && world_turn(w, 100000);) {
+        if (!back && world_run_of(w)->members[2].state == MEMBER_RECOVERING) {
+            back = true;
+            check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+        }
+        for (unsigned i = 0; i < 4; i++) {
+            struct why why;
+            engine_explain(w->engine, world_run_of(w), i, &why);
+            check(why.headline[0] && why.then[0] && why.since_ms > 0);
+            seen[world_run_of(w)->members[i].state] = true;
+            why_deinit(&why);
+        }
+    }
+    check(seen[MEMBER_PREPARED] && seen[MEMBER_SWITCHING] && seen[MEMBER_SOAKING_READ_ONLY] &&
+          seen[MEMBER_PROMOTING] && seen[MEMBER_SETTLING] && seen[MEMBER_SOAKING] && seen[MEMBER_DONE] &&
+          seen[MEMBER_REVERTING] && seen[MEMBER_RECOVERING_BACK] && seen[MEMBER_BACK]);
+}
+
 /* ---- figures ---- */
 
 TEST("a gate that says yes leads to the order in the same step: no polling delay at 3 and at 100 members") {
@@ -574,7 +598,7 @@ TEST("a gate that says yes leads to the order in the same step: no polling delay
         world_run(w, 600000);
         ended(w, VERDICT_DONE);
         uint64_t per_member = (w->now_ms - begun) / n;
-        if (per_member > 6) /* order, survey, two probers, recovered: a millisecond each */
+        if (per_member > 4) /* the step, recovered and survey at once, two probers: a millisecond each */
             test_fail(__FILE__, __LINE__, "%u members: %llu ms each", n, (unsigned long long)per_member);
     }
 }
