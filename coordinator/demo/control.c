@@ -77,6 +77,7 @@ static int kedged_start(struct demo *demo) {
     process_argument(demo->kedged, "--config");
     process_argument(demo->kedged, "coordinator/kedged.yaml");
     demo->kedged->restarts = true;
+    demo_kills_plan_kedged(demo);
     r = process_start(demo, demo->kedged);
     if (r == 0)
         r = demo_wait(demo, kedged_answers, "kedged answers", 10);
@@ -156,7 +157,7 @@ int demo_kedge_start(struct demo *demo) {
     int r = kedged_start(demo);
     for (unsigned i = 0; r == 0 && i < demo->n_members; i++)
         r = agent_start(demo, i);
-    demo_kills_plan(demo);
+    demo_kills_plan_agents(demo);
     for (unsigned i = 0; r == 0 && i < demo->n_members; i++)
         r = process_start(demo, demo->agents[i]);
     if (r == 0)
@@ -240,6 +241,8 @@ int demo_upgrade(struct demo *demo) {
     r = demo_type(demo, TYPE_SHOWN, &output, "apply operator/demo.plan --json");
     if (r == 0)
         r = run_find(demo, &output);
+    if (r == 0)
+        r = demo_kills_begin(demo);
     if (r > 0)
         return error_set(demo->err, -EIO, "the run did not begin");
     return r < 0 ? r : demo_type(demo, TYPE_LIVE, NULL, "run watch %s", demo->run);

@@ -55,7 +55,9 @@ struct demo {
     char *killpoint; /* NULL: ptrace is not permitted here */
     unsigned ports[DEMO_MEMBERS_MAX], fleet_port, artifact_port;
     char operator_key[128], release_key[128], coordinator_key[128];
-    char *run; /* id of the run */
+    char *run; /* id of the run; NULL before it */
+    bool struck[DEMO_MEMBERS_MAX];
+    unsigned n_struck; /* helpers that were killed without ptrace */
     /* what runs */
     struct process processes[PROCESSES_MAX];
     size_t n_processes;
@@ -120,9 +122,16 @@ int demo_upgrade(struct demo *demo) _must_check_; /* plan, approve, apply, watch
 /* Looks at everything that can be looked at; 0 when all is as it should be, otherwise a sentence. */
 int demo_verdict(struct demo *demo, int apply_code) _must_check_;
 
-/* With --kill: where each process is killed. */
-void demo_kills_plan(struct demo *demo);
-/* Without ptrace: kills by plain SIGKILL at events of the run; called while the run goes on. */
+/* With --kill: where each process is killed; planned before it is started, begun when the run has. */
+void demo_kills_plan_kedged(struct demo *demo);
+void demo_kills_plan_agents(struct demo *demo);
+int demo_kills_begin(struct demo *demo) _must_check_;
+/* How many processes were killed so far. */
+unsigned demo_kills_count(const struct demo *demo);
+/* Where the killer of a process' start number `start` says what it did. */
+void demo_kill_report_path(const struct demo *demo, const struct process *process, unsigned start, char *out,
+                           size_t size);
+/* Without ptrace; called again and again while the run goes on. */
 void demo_kills_by_events(struct demo *demo);
 
 /* GET http://127.0.0.1:PORT/PATH; the body, at most 64 KiB. False when nobody answers 200. */

@@ -53,7 +53,7 @@ void process_argument(struct process *process, const char *format, ...) {
 
 /* The killing wrapper, in front of the command; its words live in `words`. */
 static size_t killpoint_words(const struct demo *demo, const struct process *process, const char **words) {
-    static char at[16];
+    static char at[16], report[KEDGE_PATH_MAX];
     if (!demo->killpoint || process->n_starts >= process->n_kills)
         return 0;
     const struct kill_point *point = &process->kills[process->n_starts];
@@ -72,6 +72,9 @@ static size_t killpoint_words(const struct demo *demo, const struct process *pro
         words[n++] = "--trigger";
         words[n++] = point->trigger;
     }
+    demo_kill_report_path(demo, process, process->n_starts, report, sizeof(report));
+    words[n++] = "--report";
+    words[n++] = report;
     words[n++] = "--";
     return n;
 }

@@ -73,8 +73,7 @@ static int output_read(int fd, struct buffer *out) {
 /* The command is a process like the others: the pump reaps it. */
 static int command_wait(struct demo *demo) {
     while (demo->command > 0) {
-        if (demo->kill && demo->run)
-            demo_kills_by_events(demo);
+        demo_kills_by_events(demo);
         int r = demo_pump(demo, 100);
         if (r < 0)
             return r;

@@ -88,13 +88,12 @@ static int member_judge(struct demo *demo, const json_t *run, unsigned i, bool *
     return 0;
 }
 
-static void kills_say(const struct demo *demo) {
+static int kills_judge(struct demo *demo) {
+    unsigned n = demo_kills_count(demo);
     if (!demo->kill)
-        return;
-    unsigned n = 0;
-    for (size_t i = 0; i < demo->n_processes; i++)
-        n += demo->processes[i].n_killed;
-    demo_say(demo, "  %u processes were killed with SIGKILL on the way", n);
+        return 0;
+    demo_say(demo, "  kills      %u processes were killed with SIGKILL on the way", n);
+    return n >= 3 ? 0 : error_set(demo->err, -EIO, "only %u processes were killed, that proves little", n);
 }
 
 static int load_judge(struct demo *demo, const struct load *load) {
@@ -121,7 +120,8 @@ int demo_verdict(struct demo *demo, int apply_code) {
     demo_say(demo, "  verdict    %s: %s", text_of(verdict, "result"), text_of(verdict, "text"));
     for (unsigned i = 0; r == 0 && i < demo->n_members; i++)
         r = member_judge(demo, run, i, &well);
-    kills_say(demo);
+    if (r == 0)
+        r = kills_judge(demo);
     bool as_told = strcmp(text_of(verdict, "result"), demo->fail ? "failed" : "done") == 0 &&
                    apply_code == (demo->fail ? 1 : 0);
     json_decref(json);
