@@ -132,13 +132,24 @@ struct watch {
     int exit_code;
     bool seen;       /* the run is there, so kedged was */
     int64_t gone_ms; /* since when it does not answer; 0: it does */
+    int64_t seq;     /* of the last event: a kedged that came back tells all of them again */
 };
 enum { RECENT = 5, WATCH_OVER = 1000, GONE_MAX_MS = 60000 };
+
+static bool event_is_new(struct watch *watch, const json_t *event) {
+    int64_t seq = json_number(event, "seq");
+    if (seq <= watch->seq)
+        return false;
+    watch->seq = seq;
+    return true;
+}
 
 static void recent_add(struct watch *watch, const json_t *run) {
     size_t i;
     json_t *event;
     json_array_foreach(json_object_get(run, "events"), i, event) {
+        if (!event_is_new(watch, event))
+            continue;
         json_array_append(watch->recent, event);
         if (json_array_size(watch->recent) > RECENT)
             json_array_remove(watch->recent, 0);
@@ -173,11 +184,13 @@ static void watch_draw(struct watch *watch, const json_t *run) {
     fflush(stdout);
 }
 
-static void watch_lines(const json_t *run) {
+static void watch_lines(struct watch *watch, const json_t *run) {
     size_t i;
     const json_t *event;
     json_array_foreach(json_list(run, "events"), i, event) {
         _cleanup_(buffer_deinit) struct buffer out = {0};
+        if (!event_is_new(watch, event))
+            continue;
         view_event(&out, run, event);
         fputs(out.data ? (const char *)out.data : "", stdout);
     }
@@ -198,7 +211,7 @@ static int watch_each(struct cli *cli, struct reply *reply, void *argument) {
         recent_add(watch, run);
         watch_draw(watch, run);
     } else {
-        watch_lines(run);
+        watch_lines(watch, run);
     }
     watch->exit_code = run_exit(run);
     /* A script is not kept waiting for a person; a person may look on. */

@@ -173,8 +173,17 @@ static void members(struct buffer *out, const json_t *run, int64_t now_ms, enum 
 
 /* ---- who waits, and why ---- */
 
+/* Every member has a headline and a "then"; those wait that something keeps from going on. */
 bool view_waits(const json_t *member) {
-    return *json_text(member, "then") != 0;
+    size_t i;
+    const json_t *gate;
+    if (member_is_over(member) || !*json_text(member, "then"))
+        return false;
+    json_array_foreach(json_list(member, "gates"), i, gate) {
+        if (strcmp(json_text(gate, "answer"), "yes") != 0)
+            return true;
+    }
+    return false;
 }
 
 static enum colour answer_colour(const char *answer) {
@@ -241,7 +250,10 @@ void view_wait(struct buffer *out, const json_t *run, const json_t *member, int6
                   view_member_name(run, json_text(member, "name")),
                   *headline ? headline : json_text(member, "state"), colour_off(),
                   text_duration(since_ms ? now_ms - since_ms : 0).s);
-    buffer_format(out, " (%s)\n", json_text(member, "then"));
+    int64_t limit_ms = json_number(member, "limit_ms");
+    buffer_format(out, " (%s%s%s%s)\n", limit_ms ? "at " : "",
+                  limit_ms ? text_duration(limit_ms - since_ms).s : "", limit_ms ? " " : "",
+                  json_text(member, "then"));
     const json_t *gates = json_list(member, "gates");
     if (json_array_size(gates) > 0)
         gate_lines(out, gates, n_gates_max);

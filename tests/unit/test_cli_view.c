@@ -20,7 +20,8 @@ static const char waiting[] =
     "   'version': '4.5.1', 'interruption_us': 12345},"
     "  {'name': 'shop/server@n21', 'node': 'n21', 'state': 'prepared', 'since_ms': 999627999, 'mode': "
     "'read-write',"
-    "   'version': '4.5.0', 'headline': 'WAITS to stop', 'then': 'at 30 m the run pauses, nothing else', "
+    "   'version': '4.5.0', 'headline': 'WAITS to stop', 'then': 'the run pauses, nothing else', 'limit_ms': "
+    "1001427999, "
     "'gates': ["
     "    {'gate': 'under-replicated', 'answer': 'yes', 'reason': '0 new'},"
     "    {'gate': 'writable', 'answer': 'no', 'reason': 'zone b would keep 2, clients need 3', 'asked': "
@@ -54,7 +55,7 @@ TEST("F29 a member that waits says why, since when, and what happens if it goes 
     require(run);
     view_wait(&out, run, json_array_get(json_object_get(run, "members"), 1), NOW, 9);
     check_eq_str((const char *)out.data,
-                 "server@n21  WAITS to stop, 6 m 12 s (at 30 m the run pauses, nothing else)\n"
+                 "server@n21  WAITS to stop, 6 m 12 s (at 30 m 0 s the run pauses, nothing else)\n"
                  "     no      writable: zone b would keep 2, clients need 3 (asked n3)\n"
                  "     yes     under-replicated (0 new), entries (read back 40/40)\n"
                  "     n21 itself is up, read-write, on 4.5.0: waiting hurts nobody\n");
