@@ -3,6 +3,7 @@
  * work order -> gates and manifest. */
 #include "common/plan/verify.h"
 
+#include "common/plan/check.h"
 #include "common/plan/encoding.h"
 #include "common/plan/merkle.h"
 
@@ -27,10 +28,6 @@ static int open_signed(struct bytes blob, enum trust_context context, const stru
     if (r == 0)
         *outp = signed_blob.bytes;
     return r;
-}
-
-static int format_check(uint32_t format, const char *what, struct error *err) {
-    return format == 1 ? 0 : error_set(err, -EBADMSG, "%s has format %u, this program knows 1", what, format);
 }
 
 int manifest_verify(const struct trust_anchors *anchors, struct bytes blob, struct arena *arena,
@@ -59,6 +56,11 @@ static bool roster_has(const struct charter *charter, const struct public_key *k
     return false;
 }
 
+static int charter_judge(const struct charter *charter, struct error *err) {
+    _cleanup_(arena_freep) struct arena *scratch = arena_new(KEDGE_CONTROL_BYTES_MAX);
+    return scratch ? charter_check(charter, scratch, err) : error_set(err, -ENOMEM, "out of memory");
+}
+
 int charter_verify(const struct trust_anchors *anchors, const struct public_key *self, struct bytes blob,
                    struct arena *arena, const struct charter **outp, struct error *err) {
     struct bytes bytes;
@@ -71,7 +73,7 @@ int charter_verify(const struct trust_anchors *anchors, const struct public_key 
     if (r == 0)
         r = codec_decode(&charter_codec, bytes, arena, &charter, err);
     if (r == 0)
-        r = format_check(charter->format, "charter", err);
+        r = charter_judge(charter, err);
     if (r == 0 && self && !roster_has(charter, self))
         r = error_set(err, -EPERM, "cluster %s: this node's key is not in the roster", charter->cluster);
     if (r < 0)
@@ -88,113 +90,24 @@ static int open_header(const struct public_key *keys, size_t n_keys, size_t thre
     if (r == 0)
         r = codec_decode(&header_codec, bytes, arena, &header, err);
     if (r == 0)
-        r = format_check(header->format, "plan header", err);
+        r = header_check(header, err);
     if (r == 0)
         *outp = *header;
     return r;
 }
 
-/* ---- what a work order must hold in itself ---- */
-
-static bool has_digest(const struct digest *digests, size_t n, const struct digest *wanted) {
-    for (size_t i = 0; i < n; i++)
-        if (digest_equal(&digests[i], wanted))
-            return true;
-    return false;
-}
-
-static int generations_check(const struct work_order *order, const struct digest *manifest,
-                             struct error *err) {
-    for (size_t i = 0; i < order->n_generations; i++) {
-        const struct generation *generation = &order->generations[i];
-        struct digest digest;
-        int r = generation_digest(generation, &digest, err);
-        if (r < 0)
-            return r;
-        if (!digest_equal(&digest, &generation->digest))
-            return error_set(err, -EBADMSG, "generation %zu does not match its digest", i + 1);
-        if (generation->has_manifest && !digest_equal(&generation->manifest, manifest))
-            return error_set(err, -EBADMSG, "generation %zu names another release than the plan", i + 1);
-        if (generation->render && strchr(generation->render->name, '/'))
-            return error_set(err, -EBADMSG, "generation %zu: configuration name \"%s\" is not a plain name",
-                             i + 1, generation->render->name);
-    }
-    return 0;
-}
-
-static int row_check(const struct work_order *order, const struct row *row, const struct digest *gates,
-                     size_t n_gates, struct error *err) {
-    if (row->generation > order->n_generations)
-        return error_set(err, -EBADMSG, "%s names generation %u of %zu", primitive_text(row->primitive),
-                         row->generation, order->n_generations);
-    if (row->primitive == PRIMITIVE_RUN && (!row->command || row->command->n_arguments == 0))
-        return error_set(err, -EBADMSG, "run has no command");
-    if (row->primitive == PRIMITIVE_ASK && row->n_gates == 0)
-        return error_set(err, -EBADMSG, "ask has no gate");
-    for (size_t i = 0; i < row->n_gates; i++)
-        if (!has_digest(gates, n_gates, &row->gates[i]))
-            return error_set(err, -EBADMSG, "a gate that it asks was not sent with it");
-    return 0;
-}
-
-static int step_check(const struct work_order *order, const struct step *step, const struct digest *gates,
-                      size_t n_gates, struct error *err) {
-    for (size_t i = 0; i < step->n_rows; i++) {
-        int r = row_check(order, &step->rows[i], gates, n_gates, err);
-        if (r < 0)
-            return error_context(err, r, "step %s: row %zu", step->name, i + 1);
-    }
-    return 0;
-}
-
-static int order_check(const struct work_order *order, const struct digest *manifest,
-                       const struct digest *gates, size_t n_gates, struct error *err) {
-    int r = format_check(order->format, "work order", err);
-    if (r == 0)
-        r = generations_check(order, manifest, err);
-    for (size_t i = 0; r == 0 && i < order->n_steps; i++) {
-        r = step_check(order, &order->steps[i], gates, n_gates, err);
-        for (size_t k = 0; r == 0 && k < i; k++)
-            if (strcmp(order->steps[k].name, order->steps[i].name) == 0)
-                r = error_set(err, -EBADMSG, "step %s stands twice", order->steps[i].name);
-    }
-    for (size_t i = 0; r == 0 && i < order->n_leases; i++)
-        if (!work_order_step(order, order->leases[i].close_step))
-            r = error_set(err, -EBADMSG, "lease %s names a step that is not there", order->leases[i].name);
-    return r;
-}
-
-static int gates_decode(struct arena *arena, const struct bytes *bytes, size_t n, const struct gate **gatesp,
-                        const struct digest **digestsp, struct error *err) {
-    struct gate *gates = arena_array(arena, n, sizeof(*gates));
-    struct digest *digests = arena_array(arena, n, sizeof(*digests));
-    if (!gates || !digests)
-        return error_set(err, -ENOMEM, "gates: out of memory");
-    for (size_t i = 0; i < n; i++) {
-        struct gate *gate;
-        int r = codec_decode(&gate_codec, bytes[i], arena, &gate, err);
-        if (r < 0)
-            return error_context(err, r, "gate %zu", i + 1);
-        gates[i] = *gate;
-        digests[i] = digest_of(bytes[i]);
-    }
-    *gatesp = gates;
-    *digestsp = digests;
-    return 0;
-}
-
 /* ---- orders, on the node ---- */
 
-static int bytes_list_copy(struct arena *arena, const struct bytes *from, size_t n,
-                           const struct bytes **outp) {
+static int bytes_list_copy(struct arena *arena, const struct bytes *from, size_t n, const struct bytes **outp,
+                           struct error *err) {
     struct bytes *to = arena_array(arena, n, sizeof(*to));
-    if (!to)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; to && i < n; i++) {
         to[i] = (struct bytes){arena_copy(arena, from[i].data, from[i].len), from[i].len};
         if (!to[i].data)
-            return -ENOMEM;
+            to = NULL;
     }
+    if (!to)
+        return error_set(err, -ENOMEM, "out of memory");
     *outp = to;
     return 0;
 }
@@ -226,8 +139,6 @@ static int order_belongs(const struct verify_context *context, const struct orde
     if (claim->leaf == 0 ||
         !merkle_check(leaf, claim->leaf, v->header.n_leaves, claim->path, claim->n_path, &v->header.root))
         return error_set(err, -EPERM, "the work order is not part of the plan that was signed");
-    if (strcmp(order->cluster, v->header.cluster) != 0 || order->serial != v->header.serial)
-        return error_set(err, -EBADMSG, "work order and header name different plans");
     return 0;
 }
 
@@ -236,11 +147,7 @@ static int manifest_belongs(const struct trust_anchors *anchors, struct bytes bl
     struct digest digest = digest_of(blob);
     if (!digest_equal(&digest, &v->header.manifest))
         return error_set(err, -EPERM, "the release manifest is not the one that the plan names");
-    int r = manifest_verify(anchors, blob, v->arena, &v->manifest, err);
-    if (r == 0 && strcmp(v->manifest->system, v->order->system) != 0)
-        r = error_set(err, -EPERM, "the release is for %s, the member is %s", v->manifest->system,
-                      v->order->system);
-    return r;
+    return manifest_verify(anchors, blob, v->arena, &v->manifest, err);
 }
 
 static int order_open(const struct verify_context *context, const struct order_claim *claim,
@@ -262,20 +169,25 @@ static int order_open(const struct verify_context *context, const struct order_c
         r = time_check(context, claim, &v->header, err);
     if (r == 0)
         r = manifest_belongs(anchors, claim->manifest, v, err);
-    if (r == 0 && bytes_list_copy(v->arena, claim->gates, claim->n_gates, &v->gate_bytes) < 0)
-        r = error_set(err, -ENOMEM, "out of memory");
+    const struct bytes *gate_bytes = NULL;
     if (r == 0)
-        r = gates_decode(v->arena, v->gate_bytes, claim->n_gates, &v->gates, &v->gate_digests, err);
+        r = bytes_list_copy(v->arena, claim->gates, claim->n_gates, &gate_bytes, err);
+    struct gate_set gates;
+    if (r == 0)
+        r = gate_set_open(&gates, v->arena, gate_bytes, claim->n_gates, err);
+    if (r == 0)
+        r = order_check(v->order, &(struct order_frame){&v->header, v->manifest, &gates}, err);
     if (r < 0)
         return r;
-    v->n_gates = claim->n_gates;
+    v->gates = gates.gates;
+    v->gate_bytes = gates.bytes;
+    v->gate_digests = gates.digests;
+    v->n_gates = gates.n;
     v->order_digest = digest_of(claim->work_order);
     v->epoch = claim->epoch;
     v->expires_s = claim->expires_s;
     v->step = work_order_step(v->order, claim->step);
-    if (!v->step)
-        return error_set(err, -EBADMSG, "the work order has no step \"%s\"", claim->step);
-    return order_check(v->order, &v->header.manifest, v->gate_digests, v->n_gates, err);
+    return v->step ? 0 : error_set(err, -EBADMSG, "the work order has no step \"%s\"", claim->step);
 }
 
 int order_verify(const struct verify_context *context, const struct order_claim *claim,
@@ -300,16 +212,8 @@ struct verified_order *verified_order_free(struct verified_order *order) {
     return NULL;
 }
 
-static const struct gate *gate_find(const struct gate *gates, const struct digest *digests, size_t n,
-                                    const struct digest *digest) {
-    for (size_t i = 0; i < n; i++)
-        if (digest_equal(&digests[i], digest))
-            return &gates[i];
-    return NULL;
-}
-
-const struct gate *verified_order_gate(const struct verified_order *order, const struct digest *digest) {
-    return gate_find(order->gates, order->gate_digests, order->n_gates, digest);
+const struct gate *verified_order_gate(const struct verified_order *v, const struct digest *digest) {
+    return gate_set_find(&(struct gate_set){v->gates, v->gate_bytes, v->gate_digests, v->n_gates}, digest);
 }
 
 /* ---- whole plans, for coordinator and signing operator ---- */
@@ -327,44 +231,23 @@ static int plan_root(const struct plan *plan, struct digest *outp) {
     return 0;
 }
 
-static int shape_check(const struct verified_plan *v, struct error *err) {
-    int r = format_check(v->shape.format, "plan", err);
-    for (size_t i = 0; r == 0 && i < v->shape.n_waves; i++) {
-        const struct wave *wave = &v->shape.waves[i];
-        if (wave->limit_count == 0)
-            r = error_set(err, -EBADMSG, "wave %s has limit 0, expected at least 1", wave->name);
-        for (size_t k = 0; r == 0 && k < wave->n_members; k++)
-            if (wave->members[k] >= v->n_orders)
-                r = error_set(err, -EBADMSG, "wave %s names work order %u of %zu", wave->name,
-                              wave->members[k], v->n_orders);
-    }
-    for (size_t i = 0; r == 0 && i < v->shape.n_may_stop; i++)
-        if (!has_digest(v->gate_digests, v->n_gates, &v->shape.may_stop[i]))
-            r = error_set(err, -EBADMSG, "a may-stop gate is not in the plan");
-    for (size_t i = 0; r == 0 && i < v->shape.n_recovered; i++)
-        if (!has_digest(v->gate_digests, v->n_gates, &v->shape.recovered[i]))
-            r = error_set(err, -EBADMSG, "a recovered gate is not in the plan");
-    return r;
-}
-
-static int plan_orders(struct verified_plan *v, struct error *err) {
+static int plan_orders(struct verified_plan *v, const struct gate_set *gates, struct error *err) {
+    const struct order_frame frame = {&v->header, v->manifest, gates};
     size_t n = v->plan.n_work_orders;
     const struct work_order **orders = arena_array(v->arena, n, sizeof(*orders));
     if (!orders)
         return error_set(err, -ENOMEM, "out of memory");
-    v->orders = orders;
-    v->n_orders = n;
     for (size_t i = 0; i < n; i++) {
         struct work_order *order;
         int r = codec_decode(&work_order_codec, v->plan.work_orders[i], v->arena, &order, err);
         if (r == 0)
-            r = order_check(order, &v->header.manifest, v->gate_digests, v->n_gates, err);
-        if (r == 0 && (strcmp(order->cluster, v->header.cluster) != 0 || order->serial != v->header.serial))
-            r = error_set(err, -EBADMSG, "it names another plan");
+            r = order_check(order, &frame, err);
         if (r < 0)
             return error_context(err, r, "work order %zu", i + 1);
         orders[i] = order;
     }
+    v->orders = orders;
+    v->n_orders = n;
     return 0;
 }
 
@@ -377,7 +260,7 @@ static int plan_header(const struct trust_anchors *anchors, struct verified_plan
     if (r == 0)
         r = codec_decode(&header_codec, blob.bytes, v->arena, &header, err);
     if (r == 0)
-        r = format_check(header->format, "plan header", err);
+        r = header_check(header, err);
     if (r < 0)
         return r;
     v->header = *header;
@@ -391,6 +274,19 @@ static int plan_header(const struct trust_anchors *anchors, struct verified_plan
     return 0;
 }
 
+/* The parts are those that the header names. */
+static int plan_parts(struct verified_plan *v, struct error *err) {
+    struct digest root, manifest = digest_of(v->plan.manifest);
+    int r = plan_root(&v->plan, &root);
+    if (r < 0)
+        return error_set(err, r, "out of memory");
+    if (v->header.n_leaves != v->plan.n_work_orders + 1 || !digest_equal(&root, &v->header.root))
+        return error_set(err, -EBADMSG, "its content is not what its header signs");
+    if (!digest_equal(&manifest, &v->header.manifest))
+        return error_set(err, -EBADMSG, "its release manifest is not the one that its header names");
+    return 0;
+}
+
 static int plan_open(const struct trust_anchors *anchors, struct bytes file, struct verified_plan *v,
                      struct error *err) {
     struct plan *plan;
@@ -399,27 +295,27 @@ static int plan_open(const struct trust_anchors *anchors, struct bytes file, str
         return r;
     v->plan = *plan;
     r = plan_header(anchors, v, err);
-    struct digest root, manifest = digest_of(v->plan.manifest);
-    if (r == 0 && plan_root(&v->plan, &root) < 0)
-        r = error_set(err, -ENOMEM, "out of memory");
-    if (r == 0 && (v->header.n_leaves != v->plan.n_work_orders + 1 || !digest_equal(&root, &v->header.root)))
-        r = error_set(err, -EBADMSG, "its content is not what its header signs");
-    if (r == 0 && !digest_equal(&manifest, &v->header.manifest))
-        r = error_set(err, -EBADMSG, "its release manifest is not the one that its header names");
+    if (r == 0)
+        r = plan_parts(v, err);
     if (r == 0)
         r = manifest_verify(anchors, v->plan.manifest, v->arena, &v->manifest, err);
+    struct gate_set gates;
     if (r == 0)
-        r = gates_decode(v->arena, v->plan.gates, v->plan.n_gates, &v->gates, &v->gate_digests, err);
-    v->n_gates = v->plan.n_gates;
+        r = gate_set_open(&gates, v->arena, v->plan.gates, v->plan.n_gates, err);
     if (r == 0)
-        r = plan_orders(v, err);
+        r = plan_orders(v, &gates, err);
     struct shape *shape;
     if (r == 0)
         r = codec_decode(&shape_codec, v->plan.shape, v->arena, &shape, err);
+    if (r == 0)
+        r = shape_check(shape, v->orders, v->n_orders, &gates, err);
     if (r < 0)
         return r;
     v->shape = *shape;
-    return shape_check(v, err);
+    v->gates = gates.gates;
+    v->gate_digests = gates.digests;
+    v->n_gates = gates.n;
+    return 0;
 }
 
 int plan_verify(const struct trust_anchors *anchors, struct bytes file, struct verified_plan **outp,
@@ -444,6 +340,6 @@ struct verified_plan *verified_plan_free(struct verified_plan *plan) {
     return NULL;
 }
 
-const struct gate *verified_plan_gate(const struct verified_plan *plan, const struct digest *digest) {
-    return gate_find(plan->gates, plan->gate_digests, plan->n_gates, digest);
+const struct gate *verified_plan_gate(const struct verified_plan *v, const struct digest *digest) {
+    return gate_set_find(&(struct gate_set){v->gates, NULL, v->gate_digests, v->n_gates}, digest);
 }

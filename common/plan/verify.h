@@ -42,7 +42,7 @@ struct verified_order {
     const struct work_order *order;
     const struct step *step;
     const struct manifest *manifest;
-    const struct gate *gates; /* decoded, same order as gate_digests */
+    const struct gate *gates; /* sorted by digest, as are gate_bytes and gate_digests */
     const struct bytes *gate_bytes;
     const struct digest *gate_digests;
     size_t n_gates;
@@ -58,8 +58,11 @@ struct verify_context {
     bool began;             /* this member's part of the plan has begun: expiry does not block going on */
 };
 
-/* 0 and *outp (free with verified_order_free), or -EPERM / -EBADMSG / -ESTALE with one sentence that says what was
- * wrong and what to do. Nothing else makes the executor act. */
+/* 0 and *outp (free with verified_order_free; keeps nothing of the claim), or one sentence that says what was wrong and
+ * what to do: -EKEYREJECTED (signatures), -EPERM (not for this node, not of this plan), -ESTALE (time), -EBADMSG (what it
+ * says makes no sense, check.h), -ENOMEM. Nothing else makes the executor act.
+ * Which serial, root and epoch were seen before is the caller's to compare, and that `began` is about this member of this
+ * serial. */
 int order_verify(const struct verify_context *context, const struct order_claim *claim,
                  struct verified_order **outp, struct error *err) _must_check_;
 struct verified_order *verified_order_free(struct verified_order *order);
@@ -70,7 +73,7 @@ static inline void verified_order_freep(struct verified_order **order) {
 /* NULL when the digest is not among the order's gates. */
 const struct gate *verified_order_gate(const struct verified_order *order, const struct digest *digest);
 
-/* A charter: signed by enough operators and naming `self` in its roster (self NULL: any). */
+/* A charter: signed by enough operators, whole in itself (check.h) and naming `self` in its roster (self NULL: any). */
 int charter_verify(const struct trust_anchors *anchors, const struct public_key *self, struct bytes blob,
                    struct arena *arena, const struct charter **outp, struct error *err) _must_check_;
 
@@ -86,7 +89,7 @@ struct verified_plan {
     struct shape shape;
     const struct work_order *const *orders;
     size_t n_orders;
-    const struct gate *gates;
+    const struct gate *gates; /* sorted by digest, unlike plan.gates */
     const struct digest *gate_digests;
     size_t n_gates;
     const struct manifest *manifest;

@@ -1,0 +1,192 @@
+/* Why the order of rows is checked, when an operator signed them: the page that he read says "switch to 2.0", and a step that
+ * starts another generation than it swapped in, or that ends without having looked, would report that as done. */
+#include "common/plan/check.h"
+#include "common/plan/check_parts.h"
+#include "common/plan/encoding.h"
+
+#include <string.h>
+
+int format_check(uint32_t format, const char *what, struct error *err) {
+    return format == 1 ? 0 : error_set(err, -EBADMSG, "%s has format %u, this program knows 1", what, format);
+}
+
+int member_name_check(const char *member, const char *cluster, struct error *err) {
+    size_t len = strlen(cluster);
+    if (len == 0 || strncmp(member, cluster, len) != 0 || member[len] != '/')
+        return error_set(err, -EBADMSG, "member \"%s\" is not one of cluster %s", member, cluster);
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *name = member + len + 1;
+    size_t n = strspn(name, plain), node = name[n] == '@' ? strspn(name + n + 1, plain) : 0;
+    if (n == 0 || node == 0 || name[n + 1 + node] != 0 || strspn(cluster, plain) != len)
+        return error_set(err, -EBADMSG, "member \"%s\" is not CLUSTER/NAME@NODE of letters, digits and ._-",
+                         member);
+    return 0;
+}
+
+int header_check(const struct header *header, struct error *err) {
+    int r = format_check(header->format, "plan header", err);
+    if (r == 0 && header->n_leaves < 2)
+        r = error_set(err, -EBADMSG, "the plan has no work order");
+    if (r == 0 && header->not_after_s < header->not_before_s)
+        r = error_set(err, -EBADMSG, "the plan ends before it may begin");
+    return r;
+}
+
+/* ---- generations ---- */
+
+static int op_check(const struct config_op *op, struct error *err) {
+    bool wants = op->kind != CONFIG_REMOVE && op->kind != CONFIG_CARRY;
+    if (!op->key[0] || (wants && !op->value))
+        return error_set(err, -EBADMSG, "a change of \"%s\" says too little", op->key);
+    if (op->value && strchr(op->value, '\n'))
+        return error_set(err, -EBADMSG, "the value of \"%s\" has several lines", op->key);
+    return 0;
+}
+
+static int render_check(const struct render *render, struct error *err) {
+    if (strchr(render->name, '/') || release_path_check(render->name, NULL) < 0)
+        return error_set(err, -EBADMSG, "configuration name \"%s\" is not a plain name", render->name);
+    if (!render->path[0])
+        return error_set(err, -EBADMSG, "configuration %s has no path", render->name);
+    for (size_t i = 0; i < render->n_ops; i++) {
+        int r = op_check(&render->ops[i], err);
+        if (r < 0)
+            return error_context(err, r, "configuration %s", render->name);
+    }
+    return 0;
+}
+
+static int generation_check(const struct generation *generation, const struct order_frame *frame,
+                            struct error *err) {
+    struct digest digest;
+    int r = generation_digest(generation, &digest, err);
+    if (r < 0)
+        return r;
+    if (!digest_equal(&digest, &generation->digest))
+        return error_set(err, -EBADMSG, "it does not match its digest");
+    if (generation->has_manifest && !digest_equal(&generation->manifest, &frame->header->manifest))
+        return error_set(err, -EBADMSG, "it names another release than the plan");
+    if (generation->has_manifest && generation->version &&
+        strcmp(generation->version, frame->manifest->version) != 0)
+        return error_set(err, -EBADMSG, "it calls release %s %s", frame->manifest->version,
+                         generation->version);
+    r = arguments_check(generation->arguments, generation->n_arguments, err);
+    return r == 0 && generation->render ? render_check(generation->render, err) : r;
+}
+
+/* ---- rows ---- */
+
+static bool interrupts(enum primitive primitive) {
+    return primitive == PRIMITIVE_STOP || primitive == PRIMITIVE_SWAP || primitive == PRIMITIVE_START;
+}
+
+static int ask_check(const struct row *row, const struct gate_set *gates, struct error *err) {
+    bool sampled = false;
+    if (row->n_gates == 0)
+        return error_set(err, -EBADMSG, "it has no gate");
+    int r = gates_known(gates, row->gates, row->n_gates, "it asks", err);
+    for (size_t i = 0; r == 0 && i < row->n_gates; i++)
+        sampled |= gate_set_find(gates, &row->gates[i])->sample != NULL;
+    if (r == 0 && row->sample != SAMPLE_NONE && !sampled)
+        r = error_set(err, -EBADMSG, "none of its gates has a sample");
+    return r;
+}
+
+static int row_check(const struct work_order *order, const struct row *row, const struct gate_set *gates,
+                     struct error *err) {
+    if (row->generation > order->n_generations)
+        return error_set(err, -EBADMSG, "it names generation %u of %zu", row->generation,
+                         order->n_generations);
+    if (row->primitive == PRIMITIVE_ASK)
+        return ask_check(row, gates, err);
+    if (row->n_gates > 0)
+        return error_set(err, -EBADMSG, "it has gates, which only ask can have");
+    if (row->primitive == PRIMITIVE_STOP && row->signal == 0)
+        return error_set(err, -EBADMSG, "it has no signal");
+    if (row->primitive == PRIMITIVE_RUN) {
+        int r = command_check(row->command, err);
+        return r == 0 && row->done_if ? condition_check(row->done_if, err) : r;
+    }
+    return row->command ? error_set(err, -EBADMSG, "it has a command, which only run can have") : 0;
+}
+
+/* ---- steps ---- */
+
+/* What is started is what was swapped in, and is looked at before the step ends. */
+static int sequence_check(const struct step *step, struct error *err) {
+    const struct row *swapped = NULL, *unseen = NULL;
+    for (size_t i = 0; i < step->n_rows; i++) {
+        const struct row *row = &step->rows[i];
+        bool still = step->verb == VERB_PREPARE || step->verb == VERB_ACT;
+        if (interrupts(row->primitive) && still)
+            return error_set(err, -EBADMSG, "row %zu: %s interrupts, which %s must not", i + 1,
+                             primitive_text(row->primitive), verb_text(step->verb));
+        bool moves = row->primitive == PRIMITIVE_SWAP || row->primitive == PRIMITIVE_START;
+        if (moves && step->verb == VERB_REVERT && row->generation != 0)
+            return error_set(err, -EBADMSG, "row %zu: revert leads to generation %u, expected 0", i + 1,
+                             row->generation);
+        if (row->primitive == PRIMITIVE_SWAP)
+            swapped = row;
+        if (row->primitive == PRIMITIVE_START && swapped && swapped->generation != row->generation)
+            return error_set(err, -EBADMSG, "row %zu: it starts generation %u where %u was swapped in", i + 1,
+                             row->generation, swapped->generation);
+        if (row->primitive == PRIMITIVE_START)
+            unseen = row;
+        if (row->primitive == PRIMITIVE_OBSERVE && unseen && row->generation == unseen->generation)
+            unseen = NULL;
+    }
+    return unseen ? error_set(err, -EBADMSG, "generation %u is started and not observed", unseen->generation)
+                  : 0;
+}
+
+static int step_check(const struct work_order *order, const struct step *step, const struct gate_set *gates,
+                      struct error *err) {
+    int r = step->n_rows > 0 ? 0 : error_set(err, -EBADMSG, "it has no rows");
+    for (size_t i = 0; r == 0 && i < step->n_rows; i++) {
+        r = row_check(order, &step->rows[i], gates, err);
+        if (r < 0)
+            (void)error_context(err, r, "row %zu: %s", i + 1, primitive_text(step->rows[i].primitive));
+    }
+    if (r == 0)
+        r = sequence_check(step, err);
+    return r < 0 ? error_context(err, r, "step %s", step->name) : 0;
+}
+
+static int lease_check(const struct work_order *order, const struct lease *lease, struct error *err) {
+    const struct step *close_step = work_order_step(order, lease->close_step);
+    if (!close_step || close_step->verb != VERB_ACT)
+        return error_set(err, -EBADMSG, "lease %s is closed by \"%s\", which is no act of this order",
+                         lease->name, lease->close_step);
+    if (lease->ttl_ms == 0 || lease->ttl_ms + (uint64_t)lease->rank * lease->delta_ms > UINT32_MAX)
+        return error_set(err, -EBADMSG, "lease %s ends after %u + %u * %u ms", lease->name, lease->ttl_ms,
+                         lease->rank, lease->delta_ms);
+    return 0;
+}
+
+int order_check(const struct work_order *order, const struct order_frame *frame, struct error *err) {
+    const struct header *header = frame->header;
+    int r = format_check(order->format, "work order", err);
+    if (r == 0 && (strcmp(order->cluster, header->cluster) != 0 || order->serial != header->serial))
+        r = error_set(err, -EBADMSG, "work order and header name different plans");
+    if (r == 0)
+        r = member_name_check(order->member, order->cluster, err);
+    if (r == 0 && strcmp(frame->manifest->system, order->system) != 0)
+        r = error_set(err, -EPERM, "the release is for %s, the member is %s", frame->manifest->system,
+                      order->system);
+    if (r == 0 && strcmp(frame->manifest->version, header->to_version) != 0)
+        r = error_set(err, -EPERM, "the release is %s, the plan says %s", frame->manifest->version,
+                      header->to_version);
+    for (size_t i = 0; r == 0 && i < order->n_generations; i++) {
+        r = generation_check(&order->generations[i], frame, err);
+        if (r < 0)
+            (void)error_context(err, r, "generation %zu", i + 1);
+    }
+    for (size_t i = 0; r == 0 && i < order->n_steps; i++) {
+        r = step_check(order, &order->steps[i], frame->gates, err);
+        if (r == 0 && work_order_step(order, order->steps[i].name) != &order->steps[i])
+            r = error_set(err, -EBADMSG, "step %s stands twice", order->steps[i].name);
+    }
+    for (size_t i = 0; r == 0 && i < order->n_leases; i++)
+        r = lease_check(order, &order->leases[i], err);
+    return r;
+}

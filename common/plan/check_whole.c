@@ -1,0 +1,131 @@
+/* Why sorting and not comparing each with each: a plan may have ten thousand members, and the coordinator checks it while
+ * it serves the fleet. */
+#include "common/plan/check.h"
+#include "common/plan/check_parts.h"
+
+#include <string.h>
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Sorts the texts. */
+static int once_check(const char **texts, size_t n, const char *what, struct error *err) {
+    qsort(texts, n, sizeof(*texts), by_text);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(texts[i - 1], texts[i]) == 0)
+            return error_set(err, -EBADMSG, "%s %s stands twice", what, texts[i]);
+    return 0;
+}
+
+/* ---- plans ---- */
+
+static int wave_check(const struct wave *wave, size_t n_orders, const struct gate_set *gates,
+                      struct error *err) {
+    if (wave->limit_count == 0)
+        return error_set(err, -EBADMSG, "wave %s has limit 0, expected at least 1", wave->name);
+    for (size_t i = 0; i < wave->n_members; i++)
+        if (wave->members[i] >= n_orders)
+            return error_set(err, -EBADMSG, "wave %s names work order %u of %zu", wave->name,
+                             wave->members[i], n_orders);
+    return wave->has_last ? gates_known(gates, &wave->last, 1, "finds who goes last", err) : 0;
+}
+
+static int side_action_check(const struct side_action *action, const struct work_order *order,
+                             struct error *err) {
+    const char *names[] = {action->open_step, action->close_step};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct step *step = work_order_step(order, names[i]);
+        if (!step || step->verb != VERB_ACT)
+            return error_set(err, -EBADMSG, "side action %s: member %s has no act \"%s\"", action->name,
+                             order->member, names[i]);
+    }
+    return 0;
+}
+
+static int members_once_check(const struct work_order *const *orders, size_t n, struct error *err) {
+    _cleanup_(freep) const char **names = calloc(n + 1, sizeof(*names));
+    if (!names)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        names[i] = orders[i]->member;
+    return once_check(names, n, "member", err);
+}
+
+int shape_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
+                const struct gate_set *gates, struct error *err) {
+    int r = format_check(shape->format, "plan", err);
+    for (size_t i = 0; r == 0 && i < shape->n_waves; i++)
+        r = wave_check(&shape->waves[i], n_orders, gates, err);
+    for (size_t i = 0; r == 0 && i < shape->n_side_actions; i++)
+        for (size_t k = 0; r == 0 && k < n_orders; k++)
+            r = side_action_check(&shape->side_actions[i], orders[k], err);
+    if (r == 0)
+        r = gates_known(gates, shape->may_stop, shape->n_may_stop, "is asked before a stop", err);
+    if (r == 0)
+        r = gates_known(gates, shape->recovered, shape->n_recovered, "is asked after a change", err);
+    return r == 0 ? members_once_check(orders, n_orders, err) : r;
+}
+
+/* ---- charters ---- */
+
+static int charter_member_check(const struct charter_member *member, const struct charter *charter,
+                                const char *const *nodes, const struct gate_set *gates, struct error *err) {
+    int r = member_name_check(member->name, charter->cluster, err);
+    if (r == 0 && !bsearch(&member->node, nodes, charter->n_roster, sizeof(*nodes), by_text))
+        r = error_set(err, -EBADMSG, "node %s is not in the roster", member->node);
+    if (r == 0)
+        r = gates_known(gates, member->gates, member->n_gates, "it asks", err);
+    for (size_t i = 0; r == 0 && i < member->n_modes; i++)
+        r = gates_known(gates, &member->modes[i].gate, 1, "tells its mode", err);
+    return r < 0 ? error_context(err, r, "member %s", member->name) : 0;
+}
+
+static int by_key(const void *a, const void *b) {
+    const struct roster_entry *const *x = a, *const *y = b;
+    return memcmp((*x)->key.b, (*y)->key.b, KEDGE_PUBLIC_KEY_LEN);
+}
+
+/* An order is addressed to a key: two nodes with one key would both take it. */
+static int keys_once_check(const struct charter *charter, struct arena *scratch, struct error *err) {
+    size_t n = charter->n_roster;
+    const struct roster_entry **entries = arena_array(scratch, n, sizeof(*entries));
+    if (!entries)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        entries[i] = &charter->roster[i];
+    qsort(entries, n, sizeof(*entries), by_key);
+    for (size_t i = 1; i < n; i++)
+        if (by_key(&entries[i - 1], &entries[i]) == 0)
+            return error_set(err, -EBADMSG, "nodes %s and %s have the same key", entries[i - 1]->node,
+                             entries[i]->node);
+    return 0;
+}
+
+int charter_check(const struct charter *charter, struct arena *scratch, struct error *err) {
+    struct gate_set gates;
+    const char **nodes = arena_array(scratch, charter->n_roster, sizeof(*nodes));
+    const char **members = arena_array(scratch, charter->n_members, sizeof(*members));
+    if (!nodes || !members)
+        return error_set(err, -ENOMEM, "out of memory");
+    for (size_t i = 0; i < charter->n_roster; i++)
+        nodes[i] = charter->roster[i].node;
+    for (size_t i = 0; i < charter->n_members; i++)
+        members[i] = charter->members[i].name;
+
+    int r = format_check(charter->format, "charter", err);
+    if (r == 0)
+        r = once_check(nodes, charter->n_roster, "node", err);
+    if (r == 0)
+        r = once_check(members, charter->n_members, "member", err);
+    if (r == 0)
+        r = keys_once_check(charter, scratch, err);
+    if (r == 0)
+        r = gate_set_open(&gates, scratch, charter->gates, charter->n_gates, err);
+    if (r == 0)
+        r = gates_known(&gates, charter->cluster_gates, charter->n_cluster_gates, "is about the cluster",
+                        err);
+    for (size_t i = 0; r == 0 && i < charter->n_members; i++)
+        r = charter_member_check(&charter->members[i], charter, nodes, &gates, err);
+    return r;
+}
