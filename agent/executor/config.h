@@ -9,7 +9,7 @@
 enum allow_level { ALLOW_OBSERVE, ALLOW_CHANGE };
 
 struct allowed_member {
-    const char *member; /* "bk-test/bookie@n1" */
+    const char *member; /* "shop/server@n1" */
     const char *user;   /* the only user it may be started as; NULL: the one it was found with */
 };
 

@@ -1,0 +1,363 @@
+/* The one way from the coordinator's word to a step that begins, in this order: signatures and digests (order_verify, the
+ * only door), what agent.yaml allows, epoch and serial, what was answered before, the facts that were signed. Nothing is
+ * written before all of it has passed, so a refused order leaves no trace but a line in the log. */
+#include "agent/executor/executor.h"
+
+#include "agent/executor/prepare.h"
+#include "common/base/log.h"
+#include "common/plan/encoding.h"
+
+#include <pwd.h>
+#include <string.h>
+
+enum { ORDER_ARENA_BYTES = 4 * KEDGE_MESSAGE_BYTES_MAX };
+
+/* ---- who asks ---- */
+
+static void claim_of(const struct order_message *message, struct order_claim *out) {
+    *out = (struct order_claim){.header = message->header,
+                                .work_order = message->work_order,
+                                .leaf = message->leaf,
+                                .path = message->path,
+                                .n_path = message->n_path,
+                                .gates = message->gates,
+                                .n_gates = message->n_gates,
+                                .manifest = message->manifest,
+                                .step = message->step,
+                                .addressee = message->addressee,
+                                .expires_s = message->expires_s,
+                                .epoch = message->epoch};
+}
+
+/* For naming a refused order in its report, and for nothing else: nothing of it is believed. */
+static void say_refused(struct executor *executor, const struct order_claim *claim, const char *why) {
+    struct work_order *order;
+    struct error ignored;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
+    log_warning("order", "%s", why);
+    if (!arena || codec_decode(&work_order_codec, claim->work_order, arena, &order, &ignored) < 0)
+        return;
+    char reason[KEDGE_REASON_MAX];
+    snprintf(reason, sizeof(reason), "%.500s", why);
+    struct report report = {.cluster = order->cluster,
+                            .serial = order->serial,
+                            .member = order->member,
+                            .step = claim->step,
+                            .outcome = OUTCOME_REFUSED,
+                            .reason = reason,
+                            .version = "",
+                            .at_ms = clock_wall_ms(),
+                            .epoch = executor->trust.epoch};
+    executor_send(executor, MESSAGE_REPORT, &report_codec, &report);
+}
+
+/* Signed times that were seen move this clock forward, never back: a clock that was set back does not revive a plan. */
+static uint64_t now_s(const struct executor *executor) {
+    uint64_t wall = clock_wall_s();
+    return wall > executor->trust.time_s ? wall : executor->trust.time_s;
+}
+
+static bool outcome_of(const struct executor *executor, const struct work_order *order, const char *step,
+                       struct outcome_record *out) {
+    char key[JOURNAL_KEY_MAX + 1];
+    snprintf(key, sizeof(key), "%s/%020llu/%s/%s", order->cluster, (unsigned long long)order->serial,
+             order->member, step);
+    struct bytes packed = journal_get(executor->journal, RECORD_OUTCOME, key);
+    return packed.data && outcome_record_unpack(packed, out) == 0;
+}
+
+static bool changed_nothing(enum outcome outcome) {
+    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
+}
+
+/* True when this member's part of the plan has begun: it may always prove, return and undo. Looks at the claim before it
+ * is believed, which only widens the time window of what must be signed anyway. */
+static bool has_begun(const struct executor *executor, const struct order_claim *claim) {
+    struct work_order *order;
+    struct error ignored;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
+    if (!arena || codec_decode(&work_order_codec, claim->work_order, arena, &order, &ignored) < 0)
+        return false;
+    const struct member *m = executor_member(executor, order->member);
+    const struct step *step = work_order_step(order, claim->step);
+    if (!m || !step)
+        return false;
+    for (size_t i = 0; i < order->n_leases; i++)
+        if (strcmp(order->leases[i].close_step, claim->step) == 0)
+            return true; /* puts a previous value back */
+    if (m->machine.record.serial != order->serial)
+        return false;
+    struct outcome_record kept;
+    bool ended = outcome_of(executor, order, claim->step, &kept) && !changed_nothing(kept.outcome);
+    return m->machine.record.started_new || member_is_busy(&m->machine) || ended;
+}
+
+/* ---- what it may do ---- */
+
+static int user_check(const struct member *m, struct error *err) {
+    struct passwd entry, *found = NULL;
+    char text[4096], number[16];
+    snprintf(number, sizeof(number), "%u", m->generation.spec.ids.uid);
+    (void)getpwuid_r(m->generation.spec.ids.uid, &entry, text, sizeof(text), &found);
+    return agent_config_allows(&m->executor->config, m->name, found ? found->pw_name : number, err);
+}
+
+static bool is_closing_step(const struct work_order *order, const struct step *step) {
+    for (size_t i = 0; i < order->n_leases; i++)
+        if (strcmp(order->leases[i].close_step, step->name) == 0)
+            return true;
+    return step->verb == VERB_REVERT;
+}
+
+static int serial_check(const struct cluster *cluster, const struct verified_order *v, struct error *err) {
+    const struct cluster_record *record = &cluster->record;
+    unsigned long long serial = v->header.serial;
+    if (v->header.serial == record->serial && !digest_equal(&v->header.root, &record->root))
+        return error_set(err, -EPERM, "another plan with serial %llu was begun here before; make a new plan",
+                         serial);
+    if (v->header.serial < record->serial && !is_closing_step(v->order, v->step))
+        return error_set(err, -ESTALE, "plan %llu was overtaken by plan %llu", serial,
+                         (unsigned long long)record->serial);
+    return 0;
+}
+
+static int may_begin(struct executor *executor, const struct verified_order *v, struct member **outp,
+                     struct error *err) {
+    struct member *m = executor_member(executor, v->order->member);
+    if (!m || strcmp(m->cluster->charter->cluster, v->order->cluster) != 0)
+        return error_set(err, -EPERM, "%s is in no charter that this node holds; add or adopt its cluster",
+                         v->order->member);
+    int r = agent_config_allows(&executor->config, m->name, NULL, err);
+    if (r == 0 && v->epoch < executor->trust.epoch)
+        r = error_set(err, -ESTALE,
+                      "the order is of epoch %llu, this node obeys epoch %llu: an older coordinator speaks",
+                      (unsigned long long)v->epoch, (unsigned long long)executor->trust.epoch);
+    if (r == 0)
+        r = serial_check(m->cluster, v, err);
+    if (r == 0 && !m->has_generation)
+        r = error_set(err, -EPERM, "%s was not adopted on this node: run kedge cluster adopt", m->name);
+    if (r == 0)
+        r = user_check(m, err);
+    *outp = m;
+    return r;
+}
+
+/* ---- accepting ---- */
+
+static void note_trust(struct executor *executor, const struct verified_order *v) {
+    _cleanup_(buffer_deinit) struct buffer packed = {0};
+    struct trust_record next = executor->trust;
+    if (v->epoch > next.epoch)
+        next.epoch = v->epoch;
+    if (v->header.created_s > next.time_s)
+        next.time_s = v->header.created_s;
+    executor->trust = next;
+    trust_record_pack(&next, &packed);
+    (void)executor_put(executor, RECORD_TRUST, "", &packed);
+}
+
+/* A newer plan: what older ones left is forgotten, but for what runs. */
+static void note_plan(struct executor *executor, struct cluster *cluster, const struct verified_order *v) {
+    _cleanup_(buffer_deinit) struct buffer packed = {0};
+    char first[JOURNAL_KEY_MAX + 1], limit[JOURNAL_KEY_MAX + 1], key[JOURNAL_KEY_MAX + 1];
+    if (v->header.serial <= cluster->record.serial)
+        return;
+    cluster->record.serial = v->header.serial;
+    cluster->record.root = v->header.root;
+    cluster_record_pack(&cluster->record, &packed);
+    (void)executor_put(executor, RECORD_CLUSTER, v->order->cluster, &packed);
+    size_t len = (size_t)snprintf(first, sizeof(first), "%s/", v->order->cluster);
+    snprintf(limit, sizeof(limit), "%s/%020llu", v->order->cluster, (unsigned long long)v->header.serial);
+    for (const char *next = journal_next(executor->journal, RECORD_OUTCOME, first);
+         next && strncmp(next, first, len) == 0 && strcmp(next, limit) < 0;
+         next = journal_next(executor->journal, RECORD_OUTCOME, key)) {
+        snprintf(key, sizeof(key), "%s", next);
+        (void)!journal_drop(executor->journal, RECORD_OUTCOME, key);
+    }
+}
+
+static int keep_order(struct member *m, const struct order_claim *claim, struct error *err) {
+    struct executor *executor = m->executor;
+    _cleanup_(buffer_deinit) struct buffer order = {0}, step = {0};
+    order_record_pack(claim, &order);
+    struct step_record record = {claim->step, claim->epoch, claim->expires_s};
+    step_record_pack(&record, &step);
+    if (journal_room(executor->journal) < order.len + JOURNAL_RESERVE_BYTES &&
+        journal_compact(executor->journal, err) < 0)
+        return -EIO;
+    if (journal_room(executor->journal) < order.len + JOURNAL_RESERVE_BYTES)
+        return error_set(err, -ENOSPC, "this agent's journal has no room for the order");
+    if (!executor_put(executor, RECORD_ORDER, m->name, &order) ||
+        !executor_put(executor, RECORD_STEP, m->name, &step))
+        return error_set(err, -EIO, "this agent's journal cannot be written (journal lost)");
+    return 0;
+}
+
+int order_restore(struct member *m, const char *step, struct verified_order **outp, struct error *err) {
+    _cleanup_(arena_freep) struct arena *arena = arena_new(ORDER_ARENA_BYTES);
+    struct order_claim claim;
+    struct bytes packed = journal_get(m->executor->journal, RECORD_ORDER, m->name);
+    if (!arena || !packed.data || order_record_unpack(packed, arena, &claim) < 0)
+        return error_set(err, -ENOENT, "its order is not in the journal");
+    claim.step = step;
+    struct verify_context context = {.anchors = &m->executor->config.anchors,
+                                     .self = m->executor->key.public,
+                                     .now_s = now_s(m->executor),
+                                     .began = true};
+    return order_verify(&context, &claim, outp, err);
+}
+
+/* All is checked: the machine takes over. `refused` "" or the differences. */
+static void begin(struct member *m, struct verified_order *v, const struct order_claim *claim,
+                  const char *refused) {
+    struct error err = {""};
+    char why[KEDGE_REASON_MAX] = "";
+    snprintf(why, sizeof(why), "%.500s", refused);
+    if (!why[0] && member_is_busy(&m->machine))
+        snprintf(why, sizeof(why), "another step of this member is open");
+    if (!why[0] && keep_order(m, claim, &err) < 0)
+        snprintf(why, sizeof(why), "%.500s", err.text);
+    if (why[0]) {
+        member_say(m, v->order, v->step, OUTCOME_REFUSED, why);
+        verified_order_free(v);
+        return;
+    }
+    note_trust(m->executor, v);
+    note_plan(m->executor, m->cluster, v);
+    prepare_prune(m, v->header.serial);
+    m->order = v;
+    m->epoch = v->epoch;
+    m->expires_s = v->expires_s;
+    m->n_evidence = 0;
+    m->outcome_kept = false;
+    log_info("order", "%s: step %s of plan %llu is accepted", m->name, v->step->name,
+             (unsigned long long)v->header.serial);
+    struct member_event event = {.kind = EVENT_ORDER,
+                                 .order = v->order,
+                                 .step = v->step,
+                                 .latched = m->cluster->record.aborted >= v->header.serial};
+    member_feed(m, &event);
+}
+
+/* ---- facts ---- */
+
+static const char *preflight(const struct member *m, const struct facts *facts, struct arena *arena) {
+    const char *inside = fact_get(facts->items, facts->n, "data.inside");
+    if (inside && inside[0])
+        return arena_format(
+            arena,
+            "the service writes to %s, which lies inside its release folder and would be left behind: "
+            "move it out before the upgrade",
+            inside);
+    if (facts->problem[0])
+        return facts->problem;
+    pid_t owner = 0;
+    struct error ignored;
+    if (m->process.id.pid > 0 || m->charter->port == 0 ||
+        procfs_listener((uint16_t)m->charter->port, &owner, &ignored) < 0 || owner == 0)
+        return "";
+    return arena_format(
+        arena, "port %u is taken by process %d, which is not %s: end it, or correct the cluster file",
+        m->charter->port, (int)owner, m->name);
+}
+
+static void on_facts(void *context, const struct facts *facts) {
+    struct member *m = context;
+    struct verified_order *v = TAKE(m->incoming);
+    struct arena *arena = TAKE(m->incoming_arena);
+    const struct work_order *order = v->order;
+    m->facts = NULL;
+    const char *why = facts_compare(facts, order->binding, order->n_binding, arena);
+    char sentence[KEDGE_REASON_MAX] = "";
+    if (why[0])
+        snprintf(sentence, sizeof(sentence),
+                 "%.150s is not as the plan says: %.290s. Make and approve a new plan", m->name, why);
+    else if ((why = preflight(m, facts, arena)) && why[0])
+        snprintf(sentence, sizeof(sentence), "%.500s", why);
+    begin(m, v, m->incoming_claim, sentence);
+    arena_free(arena);
+}
+
+void order_forget(struct member *m) {
+    m->facts = facts_cancel(m->facts);
+    m->incoming = verified_order_free(m->incoming);
+    m->incoming_arena = arena_free(m->incoming_arena);
+}
+
+/* Before the first change of a member in a plan its facts are held against the signed ones. */
+static bool needs_facts(const struct member *m, const struct verified_order *v) {
+    bool first = m->machine.record.serial != v->order->serial || !m->machine.record.started_new;
+    return first && (v->step->verb == VERB_PREPARE || v->step->verb == VERB_SWITCH);
+}
+
+/* ---- the door ---- */
+
+/* An ended step is answered as it ended, but for one that changed nothing and is ordered anew. */
+static bool answered_before(struct member *m, const struct verified_order *v) {
+    struct outcome_record kept;
+    if (!outcome_of(m->executor, v->order, v->step->name, &kept))
+        return false;
+    bool newer = v->epoch > kept.epoch || (v->epoch == kept.epoch && v->expires_s > kept.expires_s);
+    if (changed_nothing(kept.outcome) && newer)
+        return false;
+    if (m->executor->is_open)
+        (void)!link_client_send(&m->executor->link, MESSAGE_REPORT, kept.report);
+    return true;
+}
+
+static bool is_under_way(const struct member *m, const struct verified_order *v) {
+    const struct verified_order *open = m->order ? m->order : m->incoming;
+    return open && open->order->serial == v->order->serial && strcmp(open->step->name, v->step->name) == 0;
+}
+
+static void accept(struct member *m, struct verified_order *v, const struct order_claim *claim,
+                   struct arena **arena) {
+    if (answered_before(m, v) || is_under_way(m, v)) {
+        verified_order_free(v);
+        return;
+    }
+    if (m->incoming || member_is_busy(&m->machine)) {
+        member_say(m, v->order, v->step, OUTCOME_REFUSED, "another step of this member is open");
+        verified_order_free(v);
+        return;
+    }
+    if (!needs_facts(m, v)) {
+        begin(m, v, claim, "");
+        return;
+    }
+    m->incoming = v;
+    m->incoming_arena = TAKE(*arena);
+    m->incoming_claim = arena_copy(m->incoming_arena, claim, sizeof(*claim));
+    m->facts = m->incoming_claim ? facts_gather(m, on_facts, m) : NULL;
+    if (!m->facts) {
+        member_say(m, v->order, v->step, OUTCOME_REFUSED, "its facts could not be gathered: out of memory");
+        order_forget(m);
+    }
+}
+
+void order_receive(struct executor *executor, struct bytes bytes) {
+    _cleanup_(arena_freep) struct arena *arena = arena_new(ORDER_ARENA_BYTES);
+    struct order_message *message;
+    struct order_claim claim;
+    struct verified_order *v = NULL;
+    struct member *m = NULL;
+    struct error err = {""};
+    if (!arena || codec_decode(&order_message_codec, bytes, arena, &message, &err) < 0) {
+        log_warning("order", "%s", err.text);
+        return;
+    }
+    claim_of(message, &claim);
+    struct verify_context context = {.anchors = &executor->config.anchors,
+                                     .self = executor->key.public,
+                                     .now_s = now_s(executor),
+                                     .began = has_begun(executor, &claim)};
+    int r = order_verify(&context, &claim, &v, &err);
+    if (r == 0)
+        r = may_begin(executor, v, &m, &err);
+    if (r < 0) {
+        say_refused(executor, &claim, err.text);
+        verified_order_free(v);
+        return;
+    }
+    accept(m, v, &claim, &arena);
+}

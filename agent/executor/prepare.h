@@ -1,0 +1,19 @@
+/* The next generation of a member, written beside the one that runs; and which number on this node is meant by an index
+ * in an order. Nothing here interrupts anything. */
+#ifndef KEDGE_EXECUTOR_PREPARE_H
+#define KEDGE_EXECUTOR_PREPARE_H
+
+#include "agent/executor/executor.h"
+
+/* Room on the disk for the release and for the journal of the step. -ENOSPC with a sentence. */
+int prepare_room(const struct member *member, const struct manifest *manifest,
+                 struct error *err) _must_check_;
+
+/* Renders the configuration, holds it against the signed digests, and writes folder and record of generation `index` of
+ * the open order; again if it is there. -EINVAL with one sentence, and nothing has changed. */
+int prepare_generation(struct member *member, uint32_t index, struct error *err) _must_check_;
+
+/* Forgets generations that neither run nor are returned to nor belong to `serial`. */
+void prepare_prune(struct member *member, uint64_t serial);
+
+#endif

@@ -1,0 +1,448 @@
+/* The rows of a work order, done: one function for each primitive, each of which begins something and answers it, at once
+ * or later from the loop. What an answer leads to is decided in agent/core.
+ *
+ * The way from the stop signal to the exec of the new one is: pidfd readable, waitpid, one write to the journal, one
+ * rename, one write to the journal, one byte to the child that has been waiting since before the stop. */
+#include "agent/executor/executor.h"
+
+#include "agent/executor/commands.h"
+#include "agent/executor/generations.h"
+#include "agent/executor/prepare.h"
+#include "agent/executor/stage.h"
+#include "common/base/log.h"
+
+#include <fcntl.h>
+#include <regex.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { RUN_AGAIN_US = 20 * 1000, RUN_DEFAULT_MS = 60 * 1000, LOG_READ_MAX = 64 * 1024 };
+
+static const struct work_order *order_of(const struct member *m) {
+    return m->order->order;
+}
+
+void row_forget(struct member *m) {
+    m->questions = questions_cancel(m->questions);
+    m->command = command_cancel(m->command);
+    m->stage = stage_cancel(m->stage);
+    m->retry = sd_event_source_disable_unref(m->retry);
+    m->row = NULL;
+}
+
+/* ---- ask ---- */
+
+static void keep_evidence(struct member *m, const struct evidence *evidence) {
+    size_t i = 0;
+    while (i < m->n_evidence && strcmp(m->evidence[i].gate, evidence->gate) != 0)
+        i++;
+    if (i == ARRAY_LEN(m->evidence))
+        return;
+    if (i == m->n_evidence)
+        m->n_evidence++;
+    struct evidence_kept *kept = &m->evidence[i];
+    snprintf(kept->gate, sizeof(kept->gate), "%s", evidence->gate);
+    snprintf(kept->reason, sizeof(kept->reason), "%.511s", evidence->reason);
+    kept->answer = evidence->answer;
+    kept->age_us = evidence->age_us;
+}
+
+static void on_gates(void *context, const struct answers *answers) {
+    struct member *m = context;
+    m->questions = NULL;
+    for (size_t i = 0; i < answers->n_evidence; i++)
+        keep_evidence(m, &answers->evidence[i]);
+    struct member_event event = {.kind = EVENT_ANSWER,
+                                 .op = m->op,
+                                 .answer = answers->all.answer,
+                                 .reason = answers->all.reason,
+                                 .age_us = answers->age_us,
+                                 .limit_us = answers->limit_us};
+    member_feed(m, &event);
+}
+
+static void row_ask(struct member *m, const struct row *row) {
+    struct question_gate gates[KEDGE_GATES_MAX];
+    struct asker asker = member_asker(m);
+    for (size_t i = 0; i < row->n_gates; i++) {
+        gates[i].gate = verified_order_gate(m->order, &row->gates[i]);
+        for (size_t k = 0; k < m->order->n_gates; k++)
+            if (digest_equal(&m->order->gate_digests[k], &row->gates[i]))
+                gates[i].bytes = m->order->gate_bytes[k];
+    }
+    m->questions = questions_ask(&asker, gates, row->n_gates, row->sample, on_gates, m);
+    if (!m->questions)
+        member_fail(m, m->op, "the questions could not be asked: out of memory");
+}
+
+/* ---- stop ---- */
+
+static const struct row *next_start(const struct member *m) {
+    const struct member_machine *machine = &m->machine;
+    const struct row *rows = machine->record.state == MEMBER_RETURNING ? machine->way : machine->step->rows;
+    size_t n = machine->record.state == MEMBER_RETURNING ? machine->n_way : machine->step->n_rows;
+    for (size_t i = machine->record.row; machine->record.state != MEMBER_HOLDING && i < n; i++)
+        if (rows[i].primitive == PRIMITIVE_START)
+            return &rows[i];
+    return NULL;
+}
+
+/* The child that will be the next service, made while the old one still serves. */
+static int prepare_child(struct member *m, uint32_t number, struct error *err) {
+    struct generation_record record;
+    if (m->child.id.pid > 0 && m->child.tag == number && m->child.go_fd >= 0)
+        return 0;
+    child_deinit(&m->child);
+    _cleanup_(arena_freep) struct arena *arena = arena_new(8 * 1024 * 1024);
+    int r = arena ? generation_load(m, number, arena, &record) : -ENOMEM;
+    if (r < 0)
+        return error_set(err, r, "generation %u was not prepared", number);
+    r = child_prepare(&record.spec, &m->child, err);
+    if (r == 0)
+        m->child.tag = number;
+    return r;
+}
+
+/* Nothing is stopped that could not be started again. */
+static int prepare_next(struct member *m, struct error *err) {
+    const struct row *start = next_start(m);
+    uint32_t number;
+    char path[KEDGE_PATH_MAX + 1];
+    if (!start)
+        return 0;
+    if (generation_number(m, order_of(m), start->generation, &number) < 0)
+        return error_set(err, -ENOENT, "generation %u of the order was not prepared", start->generation);
+    struct stat st;
+    if (snprintf(path, sizeof(path), "%s/gen/%u", m->folder, number) >= (int)sizeof(path) ||
+        stat(path, &st) < 0)
+        return error_errno(err, -errno, "%s", path);
+    return prepare_child(m, number, err);
+}
+
+static void stop_untouched(struct member *m, const char *reason) {
+    struct member_event event = {.kind = EVENT_FAILED, .op = m->op, .untouched = true, .reason = reason};
+    member_feed(m, &event);
+}
+
+static void row_stop(struct member *m, const struct member_action *action) {
+    struct error err = {""};
+    _cleanup_(buffer_deinit) struct buffer packed = {0};
+    struct member_record record = action->record;
+    m->signalled_us = clock_monotonic_us();
+    if (m->process.id.pid == 0) {
+        member_answer(m, m->op, ANSWER_YES, NULL);
+        return;
+    }
+    bool forward = m->machine.record.state == MEMBER_FORWARD;
+    if (forward && prepare_next(m, &err) < 0) {
+        stop_untouched(m, err.text);
+        return;
+    }
+    m->signalled_us = clock_monotonic_us();
+    if (action->not_after_us > 0 && m->signalled_us > action->not_after_us) {
+        struct member_event event = {.kind = EVENT_STALE, .op = m->op};
+        member_feed(m, &event);
+        return;
+    }
+    if (forward && record.stopped_at_us == 0)
+        record.stopped_at_us = m->signalled_us;
+    member_record_pack(&record, &packed);
+    (void)executor_put(m->executor, RECORD_MEMBER, m->name, &packed);
+    m->stopping = true;
+    int r = process_signal(m->pidfd, action->row->signal ? (int)action->row->signal : SIGTERM);
+    if (r == 0 || r == -ESRCH)
+        return; /* its end comes from the loop */
+    m->stopping = false;
+    (void)error_errno(&err, r, "process %d cannot be signalled", (int)m->process.id.pid);
+    stop_untouched(m, err.text);
+}
+
+void row_kill(struct member *m) {
+    log_warning("member", "%s did not end in time and is killed", m->name);
+    if (m->pidfd >= 0 && process_signal(m->pidfd, SIGKILL) < 0)
+        log_error("member", "%s cannot be killed", m->name);
+}
+
+/* ---- swap and start ---- */
+
+static void row_swap(struct member *m, const struct row *row) {
+    struct error err = {""};
+    uint32_t number;
+    if (generation_number(m, order_of(m), row->generation, &number) < 0)
+        member_fail(m, m->op, "the generation was not prepared");
+    else if (generation_swap(m->folder, number, &err) < 0)
+        member_fail(m, m->op, err.text);
+    else
+        member_answer(m, m->op, ANSWER_YES, NULL);
+}
+
+static int start_now(struct member *m, uint32_t number, struct error *err) {
+    int r = prepare_child(m, number, err);
+    if (r < 0)
+        return r;
+    struct stat st;
+    m->process = (struct process_record){.id = m->child.id, .generation = number, .managed = true};
+    memcpy(m->instance_before, m->instance, sizeof(m->instance_before));
+    m->instance[0] = 0;
+    m->log_seen = 0;
+    if (m->generation.spec.output.path && stat(m->generation.spec.output.path, &st) == 0)
+        m->process.log_offset = m->log_seen = (uint64_t)st.st_size;
+    member_process_put(m);
+    r = child_release(&m->child);
+    if (r < 0)
+        return error_errno(err, r, "the waiting child cannot be released");
+    /* The service is on its way; what we must know of it is looked up behind its back. */
+    struct arena *arena = arena_new(8 * 1024 * 1024);
+    struct generation_record record;
+    if (arena && generation_load(m, number, arena, &record) == 0) {
+        arena_free(m->spec_arena);
+        m->spec_arena = TAKE(arena);
+        m->generation = record;
+        m->has_generation = true;
+    }
+    arena_free(arena);
+    return 0;
+}
+
+/* Lines of its output since it was started that count as progress. */
+static void look_for_progress(struct member *m, const struct row *row) {
+    regex_t expression;
+    char text[LOG_READ_MAX + 1];
+    if (!row->progress || !m->has_generation)
+        return;
+    _cleanup_(closep) int fd = open(m->generation.spec.output.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : pread(fd, text, LOG_READ_MAX, (off_t)m->log_seen);
+    if (n <= 0 || regcomp(&expression, row->progress, REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
+        return;
+    text[n] = 0;
+    m->log_seen += (uint64_t)n;
+    bool found = regexec(&expression, text, 0, NULL, 0) == 0;
+    regfree(&expression);
+    struct member_event event = {.kind = EVENT_PROGRESS};
+    if (found)
+        member_feed(m, &event);
+}
+
+/* Somebody else has the port: other hands have started it, or something else is there. */
+static bool taken_by_others(const struct member *m, char *out, size_t size) {
+    pid_t owner = 0;
+    struct error err;
+    const char *executable = "?";
+    _cleanup_(arena_freep) struct arena *arena = arena_new(16 * 1024);
+    if (procfs_listener((uint16_t)m->charter->port, &owner, &err) < 0 || owner == 0 ||
+        owner == m->process.id.pid)
+        return false;
+    if (!arena || procfs_link(owner, "exe", arena, &executable, &err) < 0)
+        executable = "?";
+    snprintf(out, size,
+             "other hands: port %u is served by process %d (%.200s), which this agent did not start; whoever "
+             "starts this "
+             "service besides Kedge has to be switched off",
+             m->charter->port, (int)owner, executable);
+    return true;
+}
+
+static void look_if_up(struct member *m, const struct row *row) {
+    struct error err = {""};
+    char why[KEDGE_REASON_MAX];
+    uint32_t op = m->op;
+    int r = child_result(&m->child, &err);
+    if (r < 0) {
+        member_fail(m, op, err.text);
+        return;
+    }
+    look_for_progress(m, row);
+    if (r == 1)
+        member_answer(m, op, ANSWER_UNKNOWN, "it is being started");
+    else if (m->process.id.pid == 0)
+        member_fail(m, op, "it has ended");
+    else if (m->charter->port == 0 || procfs_owns_port(m->process.id.pid, (uint16_t)m->charter->port))
+        member_answer(m, op, ANSWER_YES, NULL);
+    else if (taken_by_others(m, why, sizeof(why)))
+        member_fail(m, op, why);
+    else {
+        snprintf(why, sizeof(why), "it runs as process %d and does not listen on port %u yet",
+                 (int)m->process.id.pid, m->charter->port);
+        member_answer(m, op, ANSWER_NO, why);
+    }
+}
+
+static void row_start(struct member *m, const struct row *row, uint32_t attempt) {
+    struct error err = {""};
+    uint32_t number, op = m->op;
+    if (attempt > 0) {
+        look_if_up(m, row);
+        return;
+    }
+    if (generation_number(m, order_of(m), row->generation, &number) < 0) {
+        member_fail(m, op, "the generation was not prepared");
+        return;
+    }
+    if (start_now(m, number, &err) < 0) {
+        m->process.id.pid = 0;
+        member_fail(m, op, err.text);
+        return;
+    }
+    member_watch(m);
+    if (m->row == row && m->op == op)
+        member_answer(m, op, ANSWER_UNKNOWN, "it is being started");
+}
+
+/* ---- run ---- */
+
+static void run_phase(struct member *m);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+    struct member *m = userdata;
+    (void)source;
+    (void)usec;
+    m->retry = sd_event_source_disable_unref(m->retry);
+    run_phase(m);
+    return 0;
+}
+
+static void on_done_if(void *context, const struct answers *answers) {
+    struct member *m = context;
+    char why[KEDGE_REASON_MAX];
+    m->questions = NULL;
+    if (answers->all.answer == ANSWER_YES) {
+        member_answer(m, m->op, ANSWER_YES, m->run_phase == 0 ? "it was so already" : NULL);
+    } else if (m->run_phase == 0) {
+        m->run_phase = 1;
+        run_phase(m);
+    } else if (clock_monotonic_us() >= m->run_until_us ||
+               sd_event_add_time_relative(m->executor->loop, &m->retry, CLOCK_MONOTONIC, RUN_AGAIN_US, 1000,
+                                          on_retry, m) < 0) {
+        snprintf(why, sizeof(why), "%.150s%sthe command has run, and it is not so: %.300s", m->command_said,
+                 m->command_said[0] ? "; " : "", answers->all.reason);
+        member_fail(m, m->op, why);
+    }
+}
+
+static void on_command(void *context, const struct command_result *result) {
+    struct member *m = context;
+    m->command = NULL;
+    m->command_said[0] = 0;
+    if (result->exit_code < 0)
+        snprintf(m->command_said, sizeof(m->command_said), "the command %.400s", result->problem);
+    else if (result->exit_code > 0)
+        snprintf(m->command_said, sizeof(m->command_said), "the command ended with exit code %d",
+                 result->exit_code);
+    if (m->row->done_if) {
+        m->run_phase = 2;
+        run_phase(m);
+    } else if (result->exit_code != 0) {
+        member_fail(m, m->op, m->command_said);
+    } else {
+        member_answer(m, m->op, ANSWER_YES, NULL);
+    }
+}
+
+static int run_command(struct member *m, struct error *err) {
+    _cleanup_(arena_freep) struct arena *arena = arena_new(4 * 1024 * 1024);
+    struct ready_command ready;
+    const struct command *command = m->row->command;
+    const struct start_spec *spec = m->has_generation ? &m->generation.spec : NULL;
+    if (!arena)
+        return error_set(err, -ENOMEM, "out of memory");
+    struct start_spec base;
+    uint32_t number;
+    struct generation_record record;
+    if (generation_number(m, order_of(m), 0, &number) == 0 &&
+        generation_load(m, number, arena, &record) == 0) {
+        base = record.spec; /* `found` speaks of the generation that ran when the plan was made */
+        spec = &base;
+    }
+    int r = command_ready(&m->executor->config, command, spec, m->folder, arena, &ready, err);
+    if (r < 0)
+        return r;
+    uint32_t deadline_ms = command->deadline_ms ? command->deadline_ms : m->row->deadline_ms;
+    struct command_spec run = {.arguments = ready.arguments,
+                               .environment = ready.environment,
+                               .directory = ready.directory,
+                               .identity = &ready.ids,
+                               .deadline_ms = deadline_ms ? deadline_ms : RUN_DEFAULT_MS};
+    return command_start(m->executor->loop, &run, on_command, m, &m->command, err);
+}
+
+static void run_phase(struct member *m) {
+    struct error err = {""};
+    struct asker asker = member_asker(m);
+    if (m->run_phase == 1) {
+        if (run_command(m, &err) < 0)
+            member_fail(m, m->op, err.text);
+        return;
+    }
+    m->questions = questions_check(&asker, m->row->done_if, on_done_if, m);
+    if (!m->questions)
+        member_fail(m, m->op, "done_if could not be asked: out of memory");
+}
+
+static void row_run(struct member *m, const struct row *row) {
+    uint32_t ms = row->deadline_ms ? row->deadline_ms : RUN_DEFAULT_MS;
+    m->run_until_us = clock_monotonic_us() + (uint64_t)ms * 900; /* nine tenths: the last answer is ours */
+    m->run_phase = row->done_if ? 0 : 1;
+    m->command_said[0] = 0;
+    run_phase(m);
+}
+
+/* ---- stage and render ---- */
+
+static void on_staged(void *context, int r, const struct error *err) {
+    struct member *m = context;
+    m->stage = NULL;
+    if (r < 0)
+        member_fail(m, m->op, err->text);
+    else
+        member_answer(m, m->op, ANSWER_YES, NULL);
+}
+
+static void row_stage(struct member *m, const struct row *row) {
+    struct error err = {""};
+    const struct generation *generation =
+        row->generation > 0 ? &order_of(m)->generations[row->generation - 1] : NULL;
+    if (!generation || !generation->has_manifest) {
+        member_answer(m, m->op, ANSWER_YES, NULL);
+        return;
+    }
+    struct stage_spec spec = {.stager = m->executor->stager,
+                              .user = geteuid() == 0 ? m->executor->config.helper_user : NULL,
+                              .artifacts = m->executor->config.artifacts,
+                              .releases = m->executor->releases,
+                              .manifest = m->order->manifest,
+                              .name = generation->manifest,
+                              .deadline_ms = row->deadline_ms ? row->deadline_ms
+                                                              : primitive_rule(PRIMITIVE_STAGE)->deadline_ms};
+    if (prepare_room(m, m->order->manifest, &err) < 0 ||
+        stage_start(m->executor->loop, &spec, on_staged, m, &m->stage, &err) < 0)
+        member_fail(m, m->op, err.text);
+}
+
+static void row_render(struct member *m, const struct row *row) {
+    struct error err = {""};
+    if (prepare_generation(m, row->generation, &err) < 0)
+        member_fail(m, m->op, err.text);
+    else
+        member_answer(m, m->op, ANSWER_YES, NULL);
+}
+
+/* ---- the door ---- */
+
+void row_execute(struct member *m, const struct member_action *action) {
+    const struct row *row = action->row;
+    if (action->attempt == 0)
+        row_forget(m);
+    m->row = row;
+    m->op = action->op;
+    switch (row->primitive) {
+    case PRIMITIVE_OBSERVE: row_observe(m, row); return;
+    case PRIMITIVE_ASK: row_ask(m, row); return;
+    case PRIMITIVE_RENDER: row_render(m, row); return;
+    case PRIMITIVE_STAGE: row_stage(m, row); return;
+    case PRIMITIVE_STOP: row_stop(m, action); return;
+    case PRIMITIVE_SWAP: row_swap(m, row); return;
+    case PRIMITIVE_START: row_start(m, row, action->attempt); return;
+    case PRIMITIVE_RUN: row_run(m, row); return;
+    }
+}
