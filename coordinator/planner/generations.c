@@ -133,6 +133,19 @@ static const char *entries_rewrite(struct planning *p, const struct recipe_rewri
     return text;
 }
 
+static void word_rewrite(struct planning *p, const struct member_plan *m,
+                         const struct recipe_rewrite *rewrite, struct words *words) {
+    struct error why = {{0}};
+    const char *to;
+    if (template_fill(p->arena, rewrite->to, TEMPLATE_TEXT, &m->facts, &to, &why) < 0) {
+        refuse(p, "%s: word %s: %s", m->member->name, rewrite->word, why.text);
+        return;
+    }
+    for (size_t i = 0; i < words->n; i++)
+        if (strcmp(found_text(p, m, i), rewrite->word) == 0)
+            words->list[i] = (struct argument){.text = to};
+}
+
 static void rewrite_apply(struct planning *p, const struct member_plan *m,
                           const struct recipe_rewrite *rewrite, struct words *words) {
     size_t at = rewrite->by_position ? rewrite->position : position_after(p, m, rewrite->after, words->n);
@@ -206,8 +219,15 @@ static void words_make(struct planning *p, const struct member_plan *m, enum mod
     words->list[0] = (struct argument){.text = fact_of(m, "executable")};
     for (size_t i = 1; i < words->n; i++)
         words->list[i] = (struct argument){.found = (uint32_t)i, .has_found = true};
-    for (size_t i = 0; i < role->n_rewrites && !p->release_as_found; i++)
-        rewrite_apply(p, m, &role->rewrites[i], words);
+    for (size_t i = 0; i < role->n_rewrites && !p->release_as_found; i++) {
+        const struct recipe_rewrite *rewrite = &role->rewrites[i];
+        if (!when_holds(&rewrite->when, &m->facts))
+            continue;
+        if (rewrite->word)
+            word_rewrite(p, m, rewrite, words);
+        else
+            rewrite_apply(p, m, rewrite, words);
+    }
     config_apply(p, m, words);
     mode_apply(p, m, mode, words);
 }

@@ -109,9 +109,10 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* `more`: room that is left at the end of the list. */
 static struct digest *uses_resolve(struct planning *p, const struct gate_use *uses, size_t n_uses,
-                                   size_t *n_outp) {
-    struct digest *list = keep(p, n_uses, sizeof(*list));
+                                   size_t more, size_t *n_outp) {
+    struct digest *list = keep(p, n_uses + more, sizeof(*list));
     size_t n = 0;
     for (size_t i = 0; list && i < n_uses && !p->failed; i++) {
         struct gate gate;
@@ -141,8 +142,10 @@ void gates_judge(struct planning *p) {
         if (unique == 0 || strcmp(p->known.items[unique - 1], p->known.items[i]) != 0)
             p->known.items[unique++] = p->known.items[i];
     p->known.n = unique;
-    p->may_stop = uses_resolve(p, recipe->may_stop, recipe->n_may_stop, &p->n_may_stop);
-    p->recovered = uses_resolve(p, recipe->recovered, recipe->n_recovered, &p->n_recovered);
+    p->may_stop = uses_resolve(p, recipe->may_stop, recipe->n_may_stop, p->n_sides, &p->n_may_stop);
+    p->recovered = uses_resolve(p, recipe->recovered, recipe->n_recovered, 0, &p->n_recovered);
+    for (size_t i = 0; p->may_stop && i < p->n_sides && !p->failed; i++)
+        side_gate_add(p, &p->sides[i], &p->may_stop[p->n_may_stop++]);
 }
 
 /* ---- capacity ---- */

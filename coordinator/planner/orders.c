@@ -240,8 +240,8 @@ static int leases_make(struct planning *p, size_t rank, struct work_order *order
                                    .close_step = side->close_step,
                                    .previous = side->previous,
                                    .ours = side->ours,
-                                   .ttl_ms = side->action->ttl_ms,
-                                   .delta_ms = side->action->delta_ms,
+                                   .ttl_ms = side->ttl_ms,
+                                   .delta_ms = side->delta_ms,
                                    .rank = (uint32_t)rank,
                                    .on_loss = side->action->on_loss};
     }

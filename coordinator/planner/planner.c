@@ -134,7 +134,7 @@ static int shape_encode(struct planning *p, struct bytes *outp) {
     for (size_t i = 0; i < p->n_sides; i++)
         sides[i] =
             (struct side_action){p->sides[i].action->name, p->sides[i].open_step, p->sides[i].close_step,
-                                 p->sides[i].previous,     p->sides[i].ours,      p->sides[i].action->ttl_ms};
+                                 p->sides[i].previous,     p->sides[i].ours,      p->sides[i].ttl_ms};
     for (size_t i = 0; i < p->n_warnings; i++)
         warnings[i] = keep_format(p, "%.63s: %.440s", p->warnings[i].name, p->warnings[i].says);
     struct shape shape = {.format = 1,
@@ -266,9 +266,9 @@ static void result_fill(const struct planning *p, struct planner_result *result)
 /* Everything that can object. Work orders are made even when something has objected already: making them finds more. */
 static struct work_order *judge_and_make(struct planning *p) {
     versions_judge(p);
+    sides_look(p);
     gates_judge(p);
     capacity_judge(p);
-    sides_look(p);
     renders_make(p);
     waves_make(p);
     struct work_order *orders = p->failed ? NULL : keep(p, p->n_order, sizeof(*orders));

@@ -35,6 +35,7 @@ struct side_plan {
     const struct recipe_side_action *action;
     const char *previous, *ours, *open_step, *close_step;
     struct probe value;
+    uint32_t ttl_ms, delta_ms;
 };
 
 /* A list that grows in the arena. */
@@ -98,6 +99,8 @@ void consents_judge(struct planning *p);
 
 /* sides.c */
 void sides_look(struct planning *p);
+/* May-stop while the side action is open: ours must still be in force. */
+void side_gate_add(struct planning *p, const struct side_plan *side, struct digest *outp);
 int side_step_make(struct planning *p, const struct member_plan *m, const struct side_plan *side, bool open,
                    struct step *outp) _must_check_;
 

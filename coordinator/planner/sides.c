@@ -31,6 +31,10 @@ static void side_look(struct planning *p, const struct recipe_side_action *actio
     int r = template_fill(p->arena, action->ours, TEMPLATE_TEXT, &p->scope, &side.ours, &why);
     if (r == 0)
         r = probe_resolve(p->arena, &action->value, &p->scope, &side.value, &why);
+    if (r == 0)
+        r = duration_fill(p->arena, action->ttl, &p->scope, &side.ttl_ms, &why);
+    if (r == 0)
+        r = duration_fill(p->arena, action->delta, &p->scope, &side.delta_ms, &why);
     if (r < 0) {
         refuse(p, "side action %s: %s", action->name, why.text);
         return;
@@ -65,6 +69,30 @@ static const struct check *done_if_make(struct planning *p, const struct side_pl
                             .otherwise = ANSWER_NO,
                             .says = keep_format(p, "%s is {items}, not %s", side->action->name, *value)};
     return check;
+}
+
+void side_gate_add(struct planning *p, const struct side_plan *side, struct digest *outp) {
+    const char *name = side->action->name;
+    struct check *check = keep(p, 1, sizeof(*check));
+    const char **ours = keep(p, 1, sizeof(*ours));
+    if (!check || !ours)
+        return;
+    *ours = side->ours;
+    *check = (struct check){
+        .probe = side->value,
+        .rule = RULE_EQUALS,
+        .values = ours,
+        .n_values = 1,
+        .otherwise = ANSWER_NO,
+        .says = keep_format(p, "side action %s is no longer in force: {items}, not %s", name, *ours)};
+    const struct gate gate = {.name = keep_format(p, "in-force:%s", name),
+                              .scope = GATE_SCOPE_CLUSTER,
+                              .checks = check,
+                              .n_checks = 1,
+                              .evidence_age_ms = 2000};
+    int r = gate_set_add(&p->gates, &gate, outp, p->err);
+    if (r < 0)
+        (void)fail(p, r);
 }
 
 int side_step_make(struct planning *p, const struct member_plan *m, const struct side_plan *side, bool open,

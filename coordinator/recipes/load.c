@@ -136,9 +136,9 @@ static int side_action_load(struct loader *loader, const struct yaml_pair *pair,
     int on_loss = ON_LOSS_UNDO;
     outp->name = pair->key->text;
     outp->about = "";
-    if (!name_is_plain(outp->name) || strlen(outp->name) > KEDGE_NAME_MAX - 6)
+    if (!name_is_plain(outp->name) || strlen(outp->name) > KEDGE_NAME_MAX - 9)
         return yaml_refuse(pair->key, loader->err, "a name is at most %d lower-case letters, digits and -",
-                           KEDGE_NAME_MAX - 6);
+                           KEDGE_NAME_MAX - 9);
     int r = yaml_map_begin(&map, pair->value, "side action", loader->err);
     if (r == 0)
         r = yaml_take_text_optional(&map, "about", KEDGE_REASON_MAX, &outp->about);
@@ -161,9 +161,9 @@ static int side_action_load(struct loader *loader, const struct yaml_pair *pair,
     if (r == 0)
         r = load_command(loader, close, places, &outp->close);
     if (r == 0)
-        r = load_milliseconds(&map, "ttl", &outp->ttl_ms);
+        r = load_duration(loader, &map, "ttl", &outp->ttl);
     if (r == 0)
-        r = load_milliseconds(&map, "delta", &outp->delta_ms);
+        r = load_duration(loader, &map, "delta", &outp->delta);
     if (r == 0)
         r = yaml_take_enum_optional(&map, "on-loss", loss_words, &on_loss);
     outp->on_loss = (enum on_loss)on_loss;

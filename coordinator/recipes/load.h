@@ -45,6 +45,10 @@ int load_expression_optional(struct loader *loader, struct yaml_map *map, const 
 int load_milliseconds(struct yaml_map *map, const char *key, uint32_t *outp) _must_check_;
 int load_milliseconds_optional(struct yaml_map *map, const char *key, uint32_t *outp) _must_check_;
 
+/* A duration as 5s, or templates of the cluster that give one. */
+int load_duration(struct loader *loader, struct yaml_map *map, const char *key,
+                  const char **outp) _must_check_;
+
 int load_when(struct loader *loader, struct yaml_map *map, struct when *outp) _must_check_;
 int load_command(struct loader *loader, const struct yaml_node *node, unsigned places,
                  struct recipe_command *outp) _must_check_;

@@ -276,24 +276,12 @@ static int sample_load(struct loader *loader, const struct yaml_node *node, stru
 
 /* ---- gates ---- */
 
-static int detection_load(struct loader *loader, struct yaml_map *map, const char **outp) {
-    const struct yaml_node *node;
-    uint64_t ms;
-    *outp = "0s";
-    int r = load_template_optional(loader, map, "detection", PLACE_CLUSTER, outp);
-    size_t len;
-    if (r == 0 && !template_next(*outp, &len) && !duration_parse(*outp, &ms)) {
-        r = yaml_take_node(map, "detection", &node);
-        return r < 0 ? r : yaml_refuse(node, loader->err, "\"%s\" is no duration as 5s or {value}", *outp);
-    }
-    return r;
-}
-
 static int gate_body(struct loader *loader, const struct yaml_node *node, struct recipe_gate *outp) {
     struct yaml_map map;
     const struct yaml_node *checks = NULL, *sample = NULL;
     int scope = 0;
     outp->evidence_age_ms = DEFAULT_EVIDENCE_AGE_MS;
+    outp->detection = "0s";
     int r = yaml_map_begin(&map, node, "gate", loader->err);
     if (r == 0)
         r = yaml_take_enum(&map, "scope", scope_words, &scope);
@@ -301,7 +289,7 @@ static int gate_body(struct loader *loader, const struct yaml_node *node, struct
     if (r == 0)
         r = yaml_take_text_optional(&map, "about", KEDGE_REASON_MAX, &outp->about);
     if (r == 0)
-        r = detection_load(loader, &map, &outp->detection);
+        r = yaml_has(&map, "detection") ? load_duration(loader, &map, "detection", &outp->detection) : 0;
     if (r == 0)
         r = load_milliseconds_optional(&map, "evidence-age", &outp->evidence_age_ms);
     if (r == 0)
@@ -338,9 +326,9 @@ int load_gates(struct loader *loader, const struct yaml_node *node) {
     for (size_t i = 0; i < recipe->n_gates; i++) {
         const struct yaml_pair *pair = &node->pairs[i];
         gates[i].name = pair->key->text;
-        if (strlen(gates[i].name) > KEDGE_NAME_MAX - 6 || strchr(gates[i].name, ':'))
+        if (strlen(gates[i].name) > KEDGE_NAME_MAX - 9 || strchr(gates[i].name, ':'))
             return yaml_refuse(pair->key, loader->err, "a gate's name has at most %d bytes and no colon",
-                               KEDGE_NAME_MAX - 6);
+                               KEDGE_NAME_MAX - 9);
         int r = gate_body(loader, pair->value, &gates[i]);
         if (r < 0)
             return r;

@@ -84,15 +84,20 @@ static int rewrite_load(struct loader *loader, const struct yaml_node *node, str
     if (r == 0)
         r = yaml_take_text_optional(&map, "after", KEDGE_NAME_MAX, &outp->after);
     if (r == 0)
+        r = yaml_take_text_optional(&map, "word", KEDGE_ARGUMENT_MAX, &outp->word);
+    if (r == 0)
+        r = load_when(loader, &map, &outp->when);
+    if (r == 0)
         r = yaml_take_text_optional(&map, "separator", 1, &separator);
     outp->separator = *separator;
     if (r == 0)
         r = load_texts_optional(&map, "entries", &outp->entries, &outp->n_entries);
     if (r == 0)
         r = load_template(loader, &map, "to", FACTS, &outp->to);
-    if (r == 0 && outp->by_position == (outp->after != NULL))
-        r = yaml_refuse(node, loader->err,
-                        "a rewrite says either `argument` (its number) or `after` (a word)");
+    if (r == 0 && outp->by_position + (outp->after != NULL) + (outp->word != NULL) != 1)
+        r = yaml_refuse(
+            node, loader->err,
+            "a rewrite says one of `argument` (its number), `after` (the word before) and `word`");
     if (r == 0 && (outp->separator != 0) != (outp->n_entries > 0))
         r = yaml_refuse(node, loader->err, "`separator` and `entries` go together");
     return r < 0 ? r : yaml_map_end(&map);

@@ -166,6 +166,18 @@ int load_milliseconds(struct yaml_map *map, const char *key, uint32_t *outp) {
     return r;
 }
 
+int load_duration(struct loader *loader, struct yaml_map *map, const char *key, const char **outp) {
+    const struct yaml_node *node;
+    uint64_t ms;
+    size_t len;
+    int r = yaml_take_node(map, key, &node);
+    if (r == 0)
+        r = template_of(loader, node, PLACE_CLUSTER, outp);
+    if (r == 0 && !template_next(*outp, &len) && !duration_parse(*outp, &ms))
+        r = yaml_refuse(node, loader->err, "\"%s\" is no duration as 5s or {value}", *outp);
+    return r;
+}
+
 /* ---- conditions ---- */
 
 static bool condition_name_is_known(const struct recipe *recipe, const char *name) {
@@ -208,7 +220,27 @@ static int condition_values(struct loader *loader, const struct yaml_node *node,
     return yaml_text_of(node, yaml_range(0, TEXT_MAX), one, loader->err);
 }
 
-/* name: text | [texts] | {not: text or texts} | {version: pattern or patterns} */
+/* The one key of a condition that is a map: *nodep becomes its value. */
+static int condition_verb(struct loader *loader, const struct yaml_node **nodep, struct condition *outp) {
+    struct yaml_map map;
+    const struct yaml_node *node = *nodep;
+    int r = yaml_map_begin(&map, node, "condition", loader->err);
+    if (r < 0)
+        return r;
+    outp->negate = yaml_has(&map, "not");
+    outp->is_version = yaml_has(&map, "version");
+    bool differs = yaml_has(&map, "differs-from");
+    if (outp->negate + outp->is_version + differs != 1)
+        return yaml_refuse(node, loader->err, "a condition says one of `not`, `version` and `differs-from`");
+    r = yaml_take_node(&map, outp->negate ? "not" : differs ? "differs-from" : "version", nodep);
+    if (r == 0 && differs)
+        r = yaml_text_of(*nodep, yaml_range(1, KEDGE_NAME_MAX), &outp->other, loader->err);
+    if (r == 0 && differs && !condition_name_is_known(loader->recipe, outp->other))
+        r = yaml_refuse(*nodep, loader->err, "\"%s\" is no value of this recipe", outp->other);
+    return r < 0 ? r : yaml_map_end(&map);
+}
+
+/* name: text | [texts] | {not: text or texts} | {version: pattern or patterns} | {differs-from: name} */
 static int condition_load(struct loader *loader, const struct yaml_pair *pair, struct condition *outp) {
     outp->name = pair->key->text;
     if (!condition_name_is_known(loader->recipe, outp->name))
@@ -216,21 +248,10 @@ static int condition_load(struct loader *loader, const struct yaml_pair *pair, s
                            "\"%s\" is no value or option of this recipe and no fact that a plan is made from",
                            outp->name);
     const struct yaml_node *node = pair->value;
-    if (node->kind == YAML_KIND_MAP) {
-        struct yaml_map map;
-        int r = yaml_map_begin(&map, node, "condition", loader->err);
-        outp->negate = r == 0 && yaml_has(&map, "not");
-        outp->is_version = r == 0 && yaml_has(&map, "version");
-        if (r == 0 && outp->negate == outp->is_version)
-            return yaml_refuse(node, loader->err, "a condition says one of `not` and `version`");
-        if (r == 0)
-            r = yaml_take_node(&map, outp->negate ? "not" : "version", &node);
-        if (r == 0)
-            r = yaml_map_end(&map);
-        if (r < 0)
-            return r;
-    }
-    int r = condition_values(loader, node, outp);
+    int r = node->kind == YAML_KIND_MAP ? condition_verb(loader, &node, outp) : 0;
+    if (r < 0 || outp->other)
+        return r;
+    r = condition_values(loader, node, outp);
     for (size_t i = 0; r == 0 && outp->is_version && i < outp->n_values; i++)
         if (!version_pattern_is_valid(outp->values[i]))
             r = yaml_refuse(node, loader->err, "\"%s\" is no version pattern", outp->values[i]);

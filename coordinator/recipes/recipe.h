@@ -40,9 +40,11 @@ struct recipe_option {
     const char *about;
 };
 
-/* "name is one of values" (or, for versions, matches one of the patterns), or, negated, is none of them. */
+/* "name is one of values" (or, for versions, matches one of the patterns), or, negated, is none of them; with `other`:
+ * "both have a value, and they differ". */
 struct condition {
     const char *name;
+    const char *other;
     bool negate, is_version;
     const char *const *values;
     size_t n_values;
@@ -112,7 +114,9 @@ struct recipe_command {
 struct recipe_rewrite {
     bool by_position;
     uint32_t position; /* this argument ... */
-    const char *after; /* ... or the one after this word */
+    const char *after; /* ... or the one after this word ... */
+    const char *word;  /* ... or every one that is this word, if there is one */
+    struct when when;
     char
         separator; /* 0: the whole argument; else its entries, of which those that match `entries` are replaced */
     const char *const *entries; /* patterns: * is any text, \* a star */
@@ -167,7 +171,7 @@ struct recipe_side_action {
     const char *ours;          /* template */
     bool at_least;             /* a previous number that is not smaller is left alone */
     struct recipe_command open, close;
-    uint32_t ttl_ms, delta_ms;
+    const char *ttl, *delta; /* templates that give durations */
     enum on_loss on_loss;
 };
 

@@ -184,15 +184,15 @@ static int sample_resolve(struct arena *arena, const struct recipe_sample *from,
     return r;
 }
 
-static int detection_fill(struct arena *arena, const char *text, const struct scope *scope, uint32_t *outp,
-                          struct error *err) {
+int duration_fill(struct arena *arena, const char *text, const struct scope *scope, uint32_t *outp,
+                  struct error *err) {
     const char *filled;
     uint64_t ms;
     int r = template_fill(arena, text, TEMPLATE_TEXT, scope, &filled, err);
     if (r < 0)
         return r;
     if (!duration_parse(filled, &ms) || ms > 24 * 3600 * 1000)
-        return error_set(err, -EINVAL, "detection \"%s\" is no duration of at most a day", filled);
+        return error_set(err, -EINVAL, "\"%s\" is no duration of at most a day", filled);
     *outp = (uint32_t)ms;
     return 0;
 }
@@ -207,7 +207,7 @@ int gate_resolve(struct arena *arena, const struct recipe_gate *from, const stru
                           .checks = checks,
                           .n_checks = from->n_checks,
                           .evidence_age_ms = from->evidence_age_ms};
-    int r = detection_fill(arena, from->detection, scope, &outp->detection_ms, err);
+    int r = duration_fill(arena, from->detection, scope, &outp->detection_ms, err);
     for (size_t i = 0; r == 0 && i < from->n_checks; i++)
         r = check_resolve(arena, &from->checks[i], scope, known, n_known, &checks[i], err);
     if (r == 0 && from->sample)

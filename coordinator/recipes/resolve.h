@@ -18,6 +18,10 @@ int cluster_scope_make(struct arena *arena, const struct cluster_file *cluster, 
 int member_scope_make(struct arena *arena, const struct cluster_member *member, const struct scope *outer,
                       struct scope *outp, struct error *err) _must_check_;
 
+/* A template that gives a duration of at most a day, in milliseconds. */
+int duration_fill(struct arena *arena, const char *text, const struct scope *scope, uint32_t *outp,
+                  struct error *err) _must_check_;
+
 int probe_resolve(struct arena *arena, const struct recipe_probe *from, const struct scope *scope,
                   struct probe *outp, struct error *err) _must_check_;
 

@@ -103,6 +103,10 @@ int template_fill(struct arena *arena, const char *text, enum template_use use, 
 static bool condition_holds(const struct condition *condition, const struct scope *scope) {
     const char *value = scope_get(scope, condition->name);
     bool among = false;
+    if (condition->other) {
+        const char *other = scope_get(scope, condition->other);
+        return value && *value && other && strcmp(value, other) != 0;
+    }
     for (size_t i = 0; i < condition->n_values; i++) {
         const char *wanted = condition->values[i];
         among = among || (condition->is_version ? value && version_matches(wanted, value)
