@@ -9,17 +9,24 @@ static bool char_allowed(char c) {
            (c != 0 && strchr("._+-/@=,~", c));
 }
 
+static int chars_check(const char *what, const char *text, struct error *err) {
+    for (const char *c = text; *c; c++)
+        if (!char_allowed(*c))
+            return error_set(err, -EBADMSG,
+                             "%s has the byte 0x%02x; allowed are letters, digits and ._+-/@=,~", what,
+                             (unsigned char)*c);
+    return 0;
+}
+
 int release_path_check(const char *path, struct error *err) {
     size_t len = strlen(path);
     if (len == 0 || len > 1024)
         return error_set(err, -EBADMSG, "path of %zu bytes, expected 1 to 1024", len);
+    int r = chars_check("path", path, err); /* first: what is printed below is harmless */
+    if (r < 0)
+        return r;
     if (path[0] == '/')
         return error_set(err, -EBADMSG, "\"%s\" is absolute, expected a path inside the release", path);
-    for (size_t i = 0; i < len; i++)
-        if (!char_allowed(path[i]))
-            return error_set(err, -EBADMSG,
-                             "path has the byte 0x%02x; allowed are letters, digits and ._+-/@=,~",
-                             (unsigned char)path[i]);
     const char *part = path;
     for (;;) {
         size_t n = strcspn(part, "/");
@@ -44,6 +51,9 @@ static int folder_depth(const char *path) {
 }
 
 int release_link_check(const char *path, const char *target, struct error *err) {
+    int r = chars_check("target of a link", target, err);
+    if (r < 0)
+        return r;
     if (!*target || target[0] == '/' || strlen(target) > 1024)
         return error_set(err, -EBADMSG,
                          "link \"%s\" points to \"%s\", expected a relative path inside the release", path,
@@ -74,44 +84,88 @@ int release_link_check(const char *path, const char *target, struct error *err) 
     }
 }
 
+/* Files are sorted by path as bytes. */
+static int by_path(const void *key, const void *element) {
+    const struct bytes *wanted = key;
+    const char *path = ((const struct release_file *)element)->path;
+    int r = strncmp((const char *)wanted->data, path, wanted->len);
+    return r != 0 ? r : path[wanted->len] ? -1 : 0;
+}
+
 /* A file may not lie below another file or link: a link as a folder is how archives write outside (A28). */
-static bool lies_below(const char *path, const char *other) {
-    size_t n = strlen(other);
-    return strncmp(path, other, n) == 0 && path[n] == '/';
+static int folders_check(const struct component *component, const char *path, struct error *err) {
+    for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
+        struct bytes folder = {(const uint8_t *)path, (size_t)(slash - path)};
+        if (bsearch(&folder, component->files, component->n_files, sizeof(*component->files), by_path))
+            return error_set(err, -EBADMSG, "\"%s\" lies below the file \"%.*s\"", path, (int)folder.len,
+                             path);
+    }
+    return 0;
+}
+
+static int file_check(const struct release_file *file, struct error *err) {
+    int r = release_path_check(file->path, err);
+    if (r < 0)
+        return r;
+    if (file->mode & ~0777u)
+        return error_set(err, -EBADMSG, "\"%s\" has mode %o, expected permission bits only", file->path,
+                         file->mode);
+    if (!file->link)
+        return 0;
+    struct digest digest = digest_of(bytes_of_text(file->link));
+    if (file->size != 0 || !digest_equal(&digest, &file->digest))
+        return error_set(err, -EBADMSG, "link \"%s\" does not match its digest", file->path);
+    return release_link_check(file->path, file->link, err);
 }
 
 static int component_check(const struct component *component, struct error *err) {
-    if (release_path_check(component->name, err) < 0 || strchr(component->name, '/'))
-        return error_set(err, -EBADMSG, "component name \"%s\" is not a plain name", component->name);
+    const struct release_file *files = component->files;
     if (component->n_files == 0)
-        return error_set(err, -EBADMSG, "component %s has no files", component->name);
+        return error_set(err, -EBADMSG, "no files");
     for (size_t i = 0; i < component->n_files; i++) {
-        const struct release_file *file = &component->files[i];
-        int r = release_path_check(file->path, err);
-        if (r == 0 && file->link)
-            r = release_link_check(file->path, file->link, err);
+        int r = file_check(&files[i], err);
         if (r < 0)
-            return error_context(err, r, "component %s: file %zu", component->name, i + 1);
-        if (file->mode & ~0777u)
-            return error_set(err, -EBADMSG, "component %s: \"%s\" has mode %o, expected permission bits only",
-                             component->name, file->path, file->mode);
-        if (i == 0)
-            continue;
-        const char *before = component->files[i - 1].path;
-        if (strcmp(before, file->path) >= 0)
-            return error_set(err, -EBADMSG, "component %s: \"%s\" stands twice or out of order",
-                             component->name, file->path);
+            return error_context(err, r, "file %zu", i + 1);
+        if (i > 0 && strcmp(files[i - 1].path, files[i].path) >= 0)
+            return error_set(err, -EBADMSG, "\"%s\" stands twice or out of order", files[i].path);
     }
-    /* "a-b" sorts between "a" and "a/c", so neighbours are not enough. */
-    for (size_t i = 0; i + 1 < component->n_files; i++)
-        for (size_t k = i + 1; k < component->n_files; k++) {
-            size_t n = strlen(component->files[i].path);
-            if (strncmp(component->files[k].path, component->files[i].path, n) != 0)
-                break;
-            if (lies_below(component->files[k].path, component->files[i].path))
-                return error_set(err, -EBADMSG, "component %s: \"%s\" lies below the file \"%s\"",
-                                 component->name, component->files[k].path, component->files[i].path);
+    for (size_t i = 0; i < component->n_files; i++) {
+        int r = folders_check(component, files[i].path, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* Components are unpacked side by side under their names. */
+static int name_check(const struct manifest *manifest, size_t index, struct error *err) {
+    const char *name = manifest->components[index].name;
+    if (release_path_check(name, NULL) < 0 || strchr(name, '/'))
+        return error_set(err, -EBADMSG, "a component's name is not a plain name");
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(manifest->components[i].name, name) == 0)
+            return error_set(err, -EBADMSG, "component %s stands twice", name);
+    return 0;
+}
+
+/* A sum that cannot wrap: it stops at the first that goes past the limit. */
+static int sizes_check(const struct manifest *manifest, struct error *err) {
+    const uint64_t limit = (uint64_t)KEDGE_RELEASE_BYTES_MAX_GIB << 30;
+    uint64_t bytes = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < manifest->n_components; i++) {
+        const struct component *component = &manifest->components[i];
+        n += component->n_files;
+        if (n > KEDGE_RELEASE_FILES_MAX)
+            return error_set(err, -EBADMSG, "more than %d files", KEDGE_RELEASE_FILES_MAX);
+        for (size_t k = 0; k <= component->n_files; k++) {
+            uint64_t size = k < component->n_files ? component->files[k].size : component->size;
+            if (size > limit - bytes)
+                return error_set(err, -EBADMSG, "archives and files of more than %d GiB",
+                                 KEDGE_RELEASE_BYTES_MAX_GIB);
+            bytes += size;
         }
+    }
     return 0;
 }
 
@@ -121,10 +175,13 @@ int manifest_check(const struct manifest *manifest, struct error *err) {
     if (manifest->n_components == 0)
         return error_set(err, -EBADMSG, "release %s %s has no components", manifest->system,
                          manifest->version);
-    for (size_t i = 0; i < manifest->n_components; i++) {
-        int r = component_check(&manifest->components[i], err);
+    int r = sizes_check(manifest, err);
+    for (size_t i = 0; r == 0 && i < manifest->n_components; i++) {
+        r = name_check(manifest, i, err);
+        if (r == 0)
+            r = component_check(&manifest->components[i], err);
         if (r < 0)
-            return error_context(err, r, "release %s %s", manifest->system, manifest->version);
+            (void)error_context(err, r, "component %s", manifest->components[i].name);
     }
-    return 0;
+    return r < 0 ? error_context(err, r, "release %s %s", manifest->system, manifest->version) : 0;
 }

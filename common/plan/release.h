@@ -9,7 +9,7 @@
 #include "common/trust/verify.h"
 
 struct release_file {
-    const char *path; /* after stripping; [A-Za-z0-9._+-/], no empty, "." or ".." part */
+    const char *path; /* after stripping; obeys release_path_check */
     uint64_t size;
     uint32_t mode;        /* permission bits 0777 */
     struct digest digest; /* of the content, or of the target of a link */
@@ -34,11 +34,15 @@ struct manifest {
     size_t n_components;
 };
 
-/* 0, or -EBADMSG with a sentence that names the file and the rule which it breaks (A27, A28). */
+/* 0, or -EBADMSG with a sentence that names the file and the rule which it breaks (A27, A28): paths, order, modes, digests of
+ * links, names of components, and the limits of limits.h over all components together. */
 int manifest_check(const struct manifest *manifest, struct error *err) _must_check_;
 
-/* The rule for one path, shared with the stager and `release cut`. */
+/* The rule for one path, shared with the stager and `release cut`: relative, 1 to 1024 of [A-Za-z0-9._+-/@=,~], no part
+ * that is empty or ends with a dot. */
 int release_path_check(const char *path, struct error *err) _must_check_;
+
+/* The same for the target of the link at `path`; it may begin with "..", as far as it stays inside. */
 int release_link_check(const char *path, const char *target, struct error *err) _must_check_;
 
 #endif

@@ -266,15 +266,39 @@ TEST("A28 links stay inside, and nothing lies below a link or a file") {
     check(release_link_check("a", "/etc/passwd", NULL) < 0);
     check(release_link_check("a/b", "c/../../..", NULL) < 0);
     check(release_link_check("a/b", "..", NULL) < 0);
-    struct release_file files[] = {{.path = "a", .link = "b"}, {.path = "a-b"}, {.path = "a/x"}};
-    struct component component = {.name = "c", .files = files, .n_files = 3};
+    check(release_link_check("a", "\x1b[2J", NULL) < 0);
+    struct release_file files[] = {{.path = "a", .link = "b", .digest = digest_of(bytes_of_text("b"))},
+                                   {.path = "a-b"},
+                                   {.path = "a/x"}};
+    struct component components[] = {{.name = "c", .files = files, .n_files = 3},
+                                     {.name = "c", .files = files, .n_files = 2}};
+    struct manifest manifest = {
+        .format = 1, .system = "s", .version = "1", .components = components, .n_components = 1};
+    struct error err;
+    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
+    check_contains(err.text, "\"a/x\" lies below the file \"a\"");
+    components[0].n_files = 2;
+    check_eq_int(manifest_check(&manifest, &err), 0);
+    files[1].mode = 04755;
+    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
+    files[1].mode = 0755;
+    files[0].digest.b[0] ^= 1;
+    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
+    check_contains(err.text, "link \"a\" does not match its digest");
+    files[0].digest.b[0] ^= 1;
+    manifest.n_components = 2;
+    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
+    check_contains(err.text, "component c stands twice");
+}
+
+TEST("A29 sizes of a release that wrap around a sum are refused") {
+    struct release_file files[] = {{.path = "a", .size = 1ull << 32}, {.path = "b", .size = UINT64_MAX - 5}};
+    struct component component = {.name = "c", .size = 7, .files = files, .n_files = 2};
     struct manifest manifest = {
         .format = 1, .system = "s", .version = "1", .components = &component, .n_components = 1};
     struct error err;
     check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
-    check_contains(err.text, "\"a/x\" lies below the file \"a\"");
-    component.n_files = 2;
+    check_contains(err.text, "more than 8 GiB");
+    files[1].size = 1ull << 31;
     check_eq_int(manifest_check(&manifest, &err), 0);
-    files[1].mode = 04755;
-    check_eq_int(manifest_check(&manifest, &err), -EBADMSG);
 }
