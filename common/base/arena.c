@@ -41,6 +41,8 @@ struct arena *arena_free(struct arena *arena) {
 
 static struct block *block_add(struct arena *arena, size_t need) {
     size_t size = arena->used < BLOCK_MIN ? BLOCK_MIN : arena->used;
+    if (size > arena->cap - arena->used)
+        size = arena->cap - arena->used; /* never more memory than may be handed out */
     if (size < need)
         size = need;
     struct block *block = calloc(1, sizeof(*block) + size);

@@ -1,6 +1,8 @@
 /* Why sync before the rename: without it a power cut may leave the new name on an empty file. */
 #include "common/base/file.h"
 
+#include "common/base/limits.h"
+
 #include <fcntl.h>
 #include <ftw.h>
 #include <string.h>
@@ -22,9 +24,9 @@ int file_read(const char *path, size_t max, struct buffer *out, struct error *er
         if (out->len + (size_t)n > max)
             return error_set(err, -EFBIG, "%s: larger than %zu bytes", path, max);
         buffer_append(out, chunk, (size_t)n);
+        if (out->failed) /* it does not grow any more, so the cap would never be reached */
+            return error_errno(err, -ENOMEM, "%s", path);
     }
-    if (out->failed)
-        return error_errno(err, -ENOMEM, "%s", path);
     return 0;
 }
 
@@ -42,8 +44,8 @@ int fd_write_all(int fd, const void *data, size_t len) {
     return 0;
 }
 
-static int folder_sync_of(const char *path) {
-    char folder[4096];
+int folder_sync_of(const char *path) {
+    char folder[KEDGE_PATH_MAX + 1];
     snprintf(folder, sizeof(folder), "%s", path);
     char *slash = strrchr(folder, '/');
     if (!slash)
@@ -57,11 +59,13 @@ static int folder_sync_of(const char *path) {
 }
 
 int file_write(const char *path, struct bytes content, mode_t mode, struct error *err) {
-    char fresh[4096];
+    char fresh[KEDGE_PATH_MAX + 1];
     int n = snprintf(fresh, sizeof(fresh), "%s.new", path);
     if (n < 0 || (size_t)n >= sizeof(fresh))
         return error_set(err, -ENAMETOOLONG, "%s: path is too long", path);
-    _cleanup_(closep) int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    (void)unlink(
+        fresh); /* left by a crash, or laid there by somebody: neither its mode nor its target are ours */
+    _cleanup_(closep) int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0)
         return error_errno(err, -errno, "%s", fresh);
     int r = fd_write_all(fd, content.data, content.len);
@@ -79,10 +83,12 @@ int file_write(const char *path, struct bytes content, mode_t mode, struct error
 }
 
 int folder_make(const char *path, mode_t mode, struct error *err) {
-    char part[4096];
+    char part[KEDGE_PATH_MAX + 1];
     int n = snprintf(part, sizeof(part), "%s", path);
     if (n < 0 || (size_t)n >= sizeof(part))
         return error_set(err, -ENAMETOOLONG, "%s: path is too long", path);
+    if (n == 0)
+        return error_set(err, -EINVAL, "a folder without a name");
     for (char *p = part + 1; *p; p++) {
         if (*p != '/')
             continue;

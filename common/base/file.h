@@ -13,6 +13,9 @@ int file_read(const char *path, size_t max, struct buffer *out, struct error *er
 /* Writes PATH.new, syncs it, renames it over PATH and syncs the folder. */
 int file_write(const char *path, struct bytes content, mode_t mode, struct error *err) _must_check_;
 
+/* Makes the name of a file durable: syncs the folder that it lies in. 0 or -errno. */
+int folder_sync_of(const char *path) _must_check_;
+
 /* Makes the folder and its parents; an existing folder is fine. */
 int folder_make(const char *path, mode_t mode, struct error *err) _must_check_;
 

@@ -67,6 +67,8 @@ static int file_create_once(const char *path, struct bytes content, mode_t mode,
     if (r == 0 && link(fresh, path) < 0)
         r = -errno;
     (void)unlink(fresh);
+    if (r == 0)
+        r = folder_sync_of(path); /* a key that was used must be there after a power cut */
     return r < 0 ? error_errno(err, r, "%s", path) : 0;
 }
 
@@ -103,7 +105,12 @@ int key_pair_save(const struct key_pair *pair, const char *path, const char *com
         return error_errno(err, -ENOMEM, "%s", path);
 
     int r = file_create_once(path, buffer_bytes(&secret_text), 0600, err);
-    return r < 0 ? r : file_create_once(public_path, buffer_bytes(&public_text), 0644, err);
+    if (r < 0)
+        return r;
+    r = file_create_once(public_path, buffer_bytes(&public_text), 0644, err);
+    if (r < 0)
+        (void)unlink(path); /* made a moment ago, by nobody else: link() said so */
+    return r;
 }
 
 /* The second of exactly two lines, without its end; NULL if the file is shaped otherwise. Ends it in place. */
