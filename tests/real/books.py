@@ -32,7 +32,7 @@ class BookFleet(kedge.Fleet):
                           f"values: {{port: {port}}}}}\n" for i, port in enumerate(self.ports))
         strategy = ", ".join(f"{k}: {v}" for k, v in self.strategy.items())
         return (f"cluster: books\nsystem: bookkeeper\nvalues: {{zookeeper: {self.cluster.zk_address}, ensemble: 3, "
-                f"zk-timeout: 5s}}\nstrategy-defaults: {{{strategy}}}\nmembers:\n{members}")
+                f"zk-timeout: 5s, host: 127.0.0.1}}\nstrategy-defaults: {{{strategy}}}\nmembers:\n{members}")
 
     def release(self, version):
         """The original archive, cut and signed as a build system would."""
