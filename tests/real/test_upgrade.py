@@ -78,7 +78,8 @@ def test_F05_a_release_that_does_not_start_is_returned(bookies, load, fleet):
     if pair.old != "4.5.0":
         pytest.skip("what 4.5.1 ships is broken; of other versions this is not known")
     fleet.release(pair.new)
-    fleet.plan(pair.new, "--strategy", "canary,rolling", "--config", "release")
+    fleet.plan(pair.new, "--strategy", "canary,rolling", "--config", "release", "--consent",
+               "shipped-configuration", "--consent", "shipped-configuration-does-not-start")
     fleet.approve()
     report = fleet.wait_ended(fleet.apply(), 300)
     print(report["verdict"]["text"])
