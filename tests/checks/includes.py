@@ -52,7 +52,7 @@ MAY_KNOW = {
     r"zookeeper/":                 ["agent/prober"],
     r"curl/":                      ["agent/prober", "agent/stager", "coordinator/demo"],
     r"archive(_entry)?\.h":        ["common/archive"],
-    r"microhttpd\.h":              ["coordinator/web", "coordinator/demo"],
+    r"microhttpd\.h":              ["coordinator/web", "coordinator/demo", "coordinator/fleet"],
     r"systemd/":                   ["agent/executor", "agent/link", "agent/prober", "coordinator/fleet",
                                     "coordinator/control", "coordinator/daemon"],
     r"jansson\.h":                 ["agent/prober", "coordinator/control", "coordinator/cli",
