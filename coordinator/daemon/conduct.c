@@ -1,0 +1,345 @@
+/* Journal first, then act: conduct_event only notes what the engine decided; nothing leaves the program before
+ * conduct_commit has made its records durable. Between two commits any number of events may come, so one fsync serves all
+ * that arrived in one turn (group commit), and no callback can slip an order past it. */
+#include "coordinator/daemon/clients.h"
+#include "coordinator/daemon/daemon.h"
+
+#include "common/base/log.h"
+#include "common/plan/encoding.h"
+
+#include <string.h>
+
+enum {
+    ASK_GIVE_UP_MS =
+        60 * 1000, /* the engine's own limits are shorter; this only frees what nobody waits for */
+    RECORD_ARENA_BYTES = 2 * RECORD_BYTES_MAX + 4096,
+};
+
+/* One action that waits for the commit; everything is a copy. */
+struct outgoing {
+    struct action action;
+};
+
+/* ---- the outbox ---- */
+
+static void *must(void *pointer) {
+    if (!pointer)
+        abort(); /* an order that is decided and not sent would be waited for; the journal brings all back */
+    return pointer;
+}
+
+static char *text_of(const char *text) {
+    return text ? must(strdup(text)) : NULL;
+}
+
+static void outgoing_free(struct outgoing *out) {
+    free((void *)(uintptr_t)out->action.step);
+    free((void *)(uintptr_t)out->action.node);
+    free((void *)(uintptr_t)out->action.self);
+    free((void *)(uintptr_t)out->action.gates);
+}
+
+static struct outgoing *outbox_add(struct daemon *d) {
+    if (d->n_outbox == d->room_outbox) {
+        d->room_outbox = d->room_outbox ? 2 * d->room_outbox : 64;
+        d->outbox = must(realloc(d->outbox, d->room_outbox * sizeof(*d->outbox)));
+    }
+    struct outgoing *out = &d->outbox[d->n_outbox++];
+    *out = (struct outgoing){0};
+    return out;
+}
+
+static void outbox_copy(struct daemon *d, const struct action *action) {
+    struct outgoing *out = outbox_add(d);
+    out->action = *action;
+    out->action.step = text_of(action->step);
+    out->action.node = text_of(action->node);
+    out->action.self = text_of(action->self);
+    out->action.gates = NULL;
+    if (action->n_gates > 0) {
+        struct digest *gates = must(calloc(action->n_gates, sizeof(*gates)));
+        memcpy(gates, action->gates, action->n_gates * sizeof(*gates));
+        out->action.gates = gates;
+    }
+}
+
+/* ---- records ---- */
+
+static int record_take(struct daemon *d, struct bytes bytes, struct error *err) {
+    struct record record;
+    uint64_t seq;
+    _cleanup_(arena_freep) struct arena *arena = must(arena_new(RECORD_ARENA_BYTES));
+    int r = store_append(d->store, bytes, &seq, err);
+    if (r == 0)
+        r = record_decode(&record, bytes, arena, err);
+    if (r < 0)
+        return r;
+    history_note(d, seq, &record);
+    return 0;
+}
+
+static void actions_take(struct daemon *d) {
+    struct error err;
+    for (size_t i = 0; i < d->actions.n; i++) {
+        const struct action *action = &d->actions.items[i];
+        if (action->kind != ACTION_RECORD) {
+            outbox_copy(d, action);
+            continue;
+        }
+        d->changed = true;
+        int r = record_take(d, action->record, &err);
+        if (r < 0) {
+            daemon_fail(d, r, &err);
+            return;
+        }
+    }
+}
+
+int conduct_event(struct daemon *d, struct event event) {
+    event.now_ms = daemon_now(d);
+    int r = engine_step(d->engine, &event, &d->actions);
+    actions_take(d);
+    if (event.kind == EVENT_ANSWER || event.kind == EVENT_AGENT_UP || event.kind == EVENT_AGENT_DOWN)
+        d->changed = true;
+    return r;
+}
+
+/* ---- sending ---- */
+
+static const char *cluster_of(const struct run *run) {
+    return run->plan->header.cluster;
+}
+
+static void answer_take(void *user, const struct fleet_reply *reply) {
+    struct daemon *d = user;
+    struct gate_answer answers[KEDGE_GATES_MAX];
+    size_t n = 0;
+    if (reply->problem)
+        answers[n++] = (struct gate_answer){"", ANSWER_UNKNOWN, reply->problem, 0};
+    for (size_t i = 0; reply->answer && i < reply->answer->n_evidence && n < KEDGE_GATES_MAX; i++) {
+        const struct evidence *e = &reply->answer->evidence[i];
+        answers[n++] = (struct gate_answer){e->gate, e->answer, e->reason, e->age_us};
+    }
+    (void)conduct_event(d, (struct event){.kind = EVENT_ANSWER,
+                                          .node = reply->node,
+                                          .ask = reply->tag,
+                                          .answers = answers,
+                                          .n_answers = n});
+}
+
+static void ask_send(struct daemon *d, const struct run *run, const struct action *action) {
+    struct fleet_request request = {action->node, daemon_now(d) + ASK_GIVE_UP_MS, answer_take, d,
+                                    action->ask};
+    struct ask ask = {.cluster = cluster_of(run),
+                      .self = action->self ? action->self : "",
+                      .gates = action->gates,
+                      .n_gates = action->n_gates};
+    (void)fleet_ask(d->fleet, &request, ask);
+}
+
+typedef void node_send_fn(struct daemon *d, const struct run *run, const struct action *action,
+                          const char *node);
+
+/* Once for every node of the run that is here. */
+static void nodes_each(struct daemon *d, const struct run *run, const struct action *action,
+                       node_send_fn *fn) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const char *node = run->members[i].order->node;
+        bool is_first = true;
+        for (uint32_t k = 0; k < i && is_first; k++)
+            is_first = run->members[k].node != run->members[i].node;
+        if (is_first && (!action->node || strcmp(action->node, node) == 0))
+            fn(d, run, action, node);
+    }
+}
+
+static void lease_send(struct daemon *d, const struct run *run, const struct action *action,
+                       const char *node) {
+    struct lease_message lease = {.cluster = cluster_of(run),
+                                  .serial = run->plan->header.serial,
+                                  .name = action->step,
+                                  .state = action->lease_open ? LEASE_OPEN : LEASE_CLOSED,
+                                  .epoch = d->epoch};
+    (void)!fleet_send_lease(d->fleet, node, &lease);
+}
+
+static void latch_send(struct daemon *d, const struct run *run, const struct action *action,
+                       const char *node) {
+    struct latch latch = {cluster_of(run), run->plan->header.serial, d->epoch};
+    (void)action;
+    (void)!fleet_send_latch(d->fleet, node, &latch);
+}
+
+/* A node without a session gets nothing: the engine is told when it comes, and says it again. */
+static void outgoing_send(struct daemon *d, const struct outgoing *out) {
+    const struct action *action = &out->action;
+    const struct run *run = engine_run(d->engine, action->run);
+    if (!run)
+        return;
+    switch (action->kind) {
+    case ACTION_RECORD: return; /* is in the store */
+    case ACTION_ORDER: order_send(d, run, action); return;
+    case ACTION_ASK: ask_send(d, run, action); return;
+    case ACTION_LEASE: nodes_each(d, run, action, lease_send); return;
+    case ACTION_LATCH: nodes_each(d, run, action, latch_send); return;
+    }
+}
+
+void conduct_commit(struct daemon *d) {
+    struct error err;
+    int r = d->failed ? d->failed : store_commit(d->store, &err);
+    if (r < 0 && !d->failed)
+        daemon_fail(d, r, &err);
+    for (size_t i = 0; i < d->n_outbox; i++) {
+        if (r == 0)
+            outgoing_send(d, &d->outbox[i]);
+        outgoing_free(&d->outbox[i]);
+    }
+    d->n_outbox = 0;
+}
+
+void conduct_deinit(struct daemon *d) {
+    for (size_t i = 0; i < d->n_outbox; i++)
+        outgoing_free(&d->outbox[i]);
+    free(d->outbox);
+    actions_deinit(&d->actions);
+    d->engine = engine_free(d->engine);
+}
+
+/* ---- the fleet's words ---- */
+
+static void on_up(void *user, const char *node) {
+    struct daemon *d = user;
+    for (size_t i = 0; i < d->n_clusters; i++)
+        cluster_send(d, d->clusters[i], node);
+    (void)conduct_event(d, (struct event){.kind = EVENT_AGENT_UP, .node = node});
+}
+
+static void on_down(void *user, const char *node, const char *reason) {
+    struct daemon *d = user;
+    log_warning("node", "%s: lost: %s", node, reason);
+    (void)conduct_event(d, (struct event){.kind = EVENT_AGENT_DOWN, .node = node});
+}
+
+static void on_facts(void *user, const char *node, const struct facts_message *facts) {
+    cluster_facts(user, node, facts);
+}
+
+static void report_log(const struct report *report, bool is_taken) {
+    log_info("report", "%s: %s: %s%s%s%s", report->member, report->step, outcome_text(report->outcome),
+             *report->reason ? ": " : "", report->reason, is_taken ? "" : " (known already)");
+}
+
+/* The evidence is kept as it came, once, in the same transaction as the engine's records of it. */
+static void report_keep(struct daemon *d, const struct report *report, struct bytes bytes) {
+    struct error err;
+    struct store_report kept = {report->cluster, report->serial, daemon_now(d), bytes};
+    int r = report->outcome == OUTCOME_BEGUN ? 0 : store_report_add(d->store, &kept, &err);
+    if (r < 0)
+        daemon_fail(d, r, &err);
+}
+
+static void on_report(void *user, const char *node, const struct report *report, struct bytes bytes) {
+    struct daemon *d = user;
+    struct event event = {
+        .kind = EVENT_REPORT,
+        .node = node,
+        .report =
+            {
+                .cluster = report->cluster,
+                .member = report->member,
+                .step = report->step,
+                .reason = report->reason,
+                .version = report->version,
+                .serial = report->serial,
+                .outcome = report->outcome,
+                .interruption_us = report->interruption_us,
+                .evidence_age_us = report->evidence_age_us,
+                .mode = report->mode,
+                .origin = report->origin,
+                .generation = report->generation,
+            },
+    };
+    int r = conduct_event(d, event);
+    report_log(report, r == 0);
+    if (r == 0)
+        report_keep(d, report, bytes);
+    cluster_report(d, node, report);
+}
+
+const struct fleet_callbacks conduct_callbacks = {
+    .up = on_up, .down = on_down, .report = on_report, .facts = on_facts};
+
+/* ---- recovery ---- */
+
+/* The keys that signed this manifest: what the journal names was verified when it was applied, and must fold again even
+ * after a release key was taken out of kedged.yaml. Agents judge every manifest themselves. */
+static int anchors_of_plan(struct bytes file, struct trust_anchors *anchors,
+                           struct public_key keys[static KEDGE_SIGNATURES_MAX], struct error *err) {
+    _cleanup_(arena_freep) struct arena *arena = must(arena_new((size_t)KEDGE_CONTROL_BYTES_MAX * 4));
+    struct plan *plan;
+    struct signed_blob blob;
+    int r = codec_decode(&plan_codec, file, arena, &plan, err);
+    if (r == 0)
+        r = signed_blob_decode(&blob, plan->manifest, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < blob.n_signatures; i++)
+        keys[i] = blob.signatures[i].key;
+    anchors->release_keys = keys;
+    anchors->n_release_keys = blob.n_signatures;
+    anchors->release_threshold = 1;
+    return 0;
+}
+
+static int plan_load(struct daemon *d, const struct digest *digest, struct verified_plan **outp,
+                     struct error *err) {
+    _cleanup_(buffer_deinit) struct buffer file = {0};
+    struct trust_anchors anchors = d->config->anchors;
+    struct public_key keys[KEDGE_SIGNATURES_MAX];
+    int r = store_plan_get(d->store, digest, &file, err);
+    if (r == 0)
+        r = anchors_of_plan(buffer_bytes(&file), &anchors, keys, err);
+    return r == 0 ? plan_verify(&anchors, buffer_bytes(&file), outp, err) : r;
+}
+
+static int record_fold(void *user, uint64_t seq, struct bytes bytes, struct error *err) {
+    struct daemon *d = user;
+    _cleanup_(arena_freep) struct arena *arena = must(arena_new(RECORD_ARENA_BYTES));
+    struct verified_plan *plan = NULL;
+    struct record record;
+    int r = record_decode(&record, bytes, arena, err);
+    if (r == 0 && record.kind == RECORD_REIGN && record.value >= d->epoch)
+        r = error_set(err, -EBADMSG, "it began epoch %llu, but the settings know of %llu only",
+                      (unsigned long long)record.value, (unsigned long long)d->epoch - 1);
+    if (r == 0 && record.kind == RECORD_RUN_BEGUN)
+        r = plan_load(d, &record.digest, &plan, err);
+    if (r == 0)
+        r = engine_fold(d->engine, &record, plan, err);
+    if (r < 0)
+        return error_context(err, r, "journal record %llu", (unsigned long long)seq);
+    history_note(d, seq, &record);
+    if (record.at_ms > d->real_ms) {
+        log_warning("clock", "the journal's last words are from later than this clock; it is taken as %llu",
+                    (unsigned long long)record.at_ms);
+        d->real_ms = record.at_ms;
+    }
+    return 0;
+}
+
+int conduct_recover(struct daemon *d, struct error *err) {
+    uint64_t last;
+    int r = store_number_get(d->store, "epoch", &last, err);
+    if (r < 0)
+        return r;
+    d->epoch = last + 1;
+    d->engine = engine_new(d->epoch);
+    r = store_replay(d->store, record_fold, d, err);
+    if (r == 0)
+        r = store_number_put(d->store, "epoch", d->epoch, err);
+    if (r < 0)
+        return r;
+    engine_resume(d->engine, daemon_now(d), &d->actions);
+    actions_take(d);
+    return 0;
+}

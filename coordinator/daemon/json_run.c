@@ -1,0 +1,388 @@
+/* A run as JSON: what the engine knows, what the journal says, and the evidence that agents sent. Nothing is decided
+ * here, and nothing is left out that a person would need to see why it waits. */
+#include "coordinator/daemon/clients.h"
+
+#include <string.h>
+
+static void put_text(json_t *object, const char *key, const char *text) {
+    if (text && *text)
+        json_put(object, key, json_text_of(text));
+}
+
+static void put_number(json_t *object, const char *key, uint64_t value) {
+    json_put(object, key, json_integer((json_int_t)value));
+}
+
+/* 0 stands for "there is none". */
+static void put_some(json_t *object, const char *key, uint64_t value) {
+    if (value > 0)
+        put_number(object, key, value);
+}
+
+/* ---- events ---- */
+
+static void event_words(const struct run *run, const struct record *record, char *out, size_t size) {
+    const char *separator = *record->text ? ": " : "";
+    const struct shape *shape = &run->plan->shape;
+    switch (record->kind) {
+    case RECORD_RUN_BEGUN: snprintf(out, size, "applied by %s", record->text); return;
+    case RECORD_RUN_EVENT:
+        snprintf(out, size, "%s%s%s", run_event_text((enum run_event)record->number), separator,
+                 record->text);
+        return;
+    case RECORD_WAVE: snprintf(out, size, "wave %s begins", record->name); return;
+    case RECORD_ORDERED: snprintf(out, size, "%s ordered", record->name); return;
+    case RECORD_REPORTED:
+        snprintf(out, size, "%s: %s%s%s", record->name, outcome_text((enum outcome)record->number), separator,
+                 record->text);
+        return;
+    case RECORD_MEMBER_EVENT:
+        snprintf(out, size, "%s%s%s", member_event_text((enum member_event)record->number), separator,
+                 record->text);
+        return;
+    case RECORD_SIDE_ORDERED:
+        snprintf(out, size, "side action %s: %s ordered",
+                 record->number < shape->n_side_actions ? shape->side_actions[record->number].name : "?",
+                 record->name);
+        return;
+    case RECORD_SIDE_REPORTED:
+        snprintf(out, size, "%s: %s%s%s", record->name, outcome_text((enum outcome)record->value), separator,
+                 record->text);
+        return;
+    case RECORD_MEMBER_SEEN:
+        snprintf(out, size, "seen %s on %s", mode_text((enum mode)record->number), record->name);
+        return;
+    case RECORD_REIGN:
+    case RECORD_KIND_END: break;
+    }
+    snprintf(out, size, "?");
+}
+
+static bool event_has_member(const struct record *record, const struct run *run) {
+    return record->kind != RECORD_RUN_BEGUN && record->kind != RECORD_RUN_EVENT &&
+           record->kind != RECORD_WAVE && record->member < run->n_members;
+}
+
+static json_t *event_object(const struct run *run, const struct history_event *event) {
+    char text[RECORD_BYTES_MAX];
+    json_t *json = json_object();
+    event_words(run, &event->record, text, sizeof(text));
+    put_number(json, "seq", event->seq);
+    put_number(json, "at_ms", event->record.at_ms);
+    if (event_has_member(&event->record, run))
+        put_text(json, "member", run->members[event->record.member].order->member);
+    put_text(json, "kind", record_kind_text(event->record.kind));
+    put_text(json, "text", text);
+    return json;
+}
+
+static json_t *events_of(const struct daemon *d, const struct run *run, uint64_t after_seq) {
+    const struct history *history = history_of(d, run->id);
+    json_t *events = json_array();
+    for (size_t i = 0; history && i < history->n; i++)
+        if (history->events[i].seq > after_seq)
+            json_add(events, event_object(run, &history->events[i]));
+    return events;
+}
+
+/* ---- steps, with their evidence ---- */
+
+/* The last element with this name and member, as steps are filled in. */
+struct step_list {
+    json_t **by_member; /* arrays */
+    const struct run *run;
+};
+
+static json_t *step_open(const struct step_list *list, const struct record *record) {
+    json_t *steps = list->by_member[record->member];
+    for (size_t i = json_array_size(steps); i-- > 0;) {
+        json_t *step = json_array_get(steps, i);
+        const char *name = json_string_value(json_object_get(step, "step"));
+        if (name && strcmp(name, record->name) == 0)
+            return json_object_get(step, "ended_ms") ? NULL : step;
+    }
+    return NULL;
+}
+
+static void step_record(const struct step_list *list, const struct record *record) {
+    json_t *step = step_open(list, record);
+    if (record->kind == RECORD_ORDERED || record->kind == RECORD_SIDE_ORDERED) {
+        if (step)
+            return; /* the same step, sent again */
+        step = json_object();
+        put_text(step, "step", record->name);
+        put_number(step, "sent_ms", record->at_ms);
+        json_add(list->by_member[record->member], step);
+        return;
+    }
+    enum outcome outcome = (enum outcome)(record->kind == RECORD_REPORTED ? record->number : record->value);
+    if (!step || outcome == OUTCOME_BEGUN)
+        return;
+    put_text(step, "outcome", outcome_text(outcome));
+    put_text(step, "reason", record->text);
+    put_number(step, "ended_ms", record->at_ms);
+    if (record->kind == RECORD_REPORTED) {
+        put_some(step, "interruption_us", record->value);
+        put_some(step, "evidence_age_us", record->value2);
+    }
+}
+
+static json_t *evidence_object(const struct evidence *evidence) {
+    json_t *json = json_object();
+    put_text(json, "gate", evidence->gate);
+    put_text(json, "answer", answer_text(evidence->answer));
+    put_text(json, "reason", evidence->reason);
+    put_number(json, "age_us", evidence->age_us);
+    return json;
+}
+
+/* The evidence goes to the first step of this name that has an end and no evidence yet: reports lie in their order. */
+static int report_evidence(void *user, const struct store_report *stored, struct error *err) {
+    const struct step_list *list = user;
+    _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
+    struct report *report;
+    uint32_t m = 0;
+    if (!arena)
+        return error_errno(err, -ENOMEM, "report");
+    int r = codec_decode(&report_codec, stored->report, arena, &report, err);
+    while (r == 0 && m < list->run->n_members &&
+           strcmp(list->run->members[m].order->member, report->member) != 0)
+        m++;
+    if (r < 0 || m == list->run->n_members)
+        return r;
+    for (size_t i = 0; i < json_array_size(list->by_member[m]); i++) {
+        json_t *step = json_array_get(list->by_member[m], i);
+        const char *name = json_string_value(json_object_get(step, "step"));
+        if (!name || strcmp(name, report->step) != 0 || json_object_get(step, "evidence") ||
+            !json_object_get(step, "ended_ms"))
+            continue;
+        json_t *evidence = json_array();
+        for (size_t k = 0; k < report->n_evidence; k++)
+            json_add(evidence, evidence_object(&report->evidence[k]));
+        json_put(step, "evidence", evidence);
+        break;
+    }
+    return 0;
+}
+
+static void steps_put(struct daemon *d, const struct run *run, json_t *members) {
+    struct error err;
+    const struct history *history = history_of(d, run->id);
+    json_t **by_member = calloc(run->n_members, sizeof(*by_member));
+    if (!by_member)
+        abort();
+    struct step_list list = {by_member, run};
+    for (uint32_t i = 0; i < run->n_members; i++)
+        by_member[i] = json_array();
+    for (size_t i = 0; history && i < history->n; i++) {
+        const struct record *record = &history->events[i].record;
+        if (record->member < run->n_members &&
+            (record->kind == RECORD_ORDERED || record->kind == RECORD_REPORTED ||
+             record->kind == RECORD_SIDE_ORDERED || record->kind == RECORD_SIDE_REPORTED))
+            step_record(&list, record);
+    }
+    if (store_reports(d->store, run->plan->header.cluster, run->plan->header.serial, report_evidence, &list,
+                      &err) < 0)
+        daemon_fail(d, -EIO, &err);
+    for (uint32_t i = 0; i < run->n_members; i++)
+        json_put(json_array_get(members, i), "steps", by_member[i]);
+    free(by_member);
+}
+
+/* ---- members ---- */
+
+static json_t *reason_object(const struct reason *reason) {
+    json_t *json = json_object();
+    put_text(json, "gate", reason->gate);
+    put_text(json, "asked", reason->who);
+    put_text(json, "answer", answer_text(reason->answer));
+    put_text(json, "reason", reason->text);
+    return json;
+}
+
+static void why_put(json_t *json, const struct why *why, const struct run_member *m) {
+    json_t *gates = json_array();
+    for (size_t i = 0; i < why->reasons.n; i++)
+        json_add(gates, reason_object(&why->reasons.items[i]));
+    put_text(json, "state", why->state);
+    put_text(json, "headline", why->headline);
+    put_some(json, "since_ms", why->since_ms);
+    put_text(json, "then", why->then);
+    put_some(json, "limit_ms", why->limit_ms);
+    json_put(json, "gates", gates);
+    if (why->soak_of_ms > 0) {
+        json_t *soak = json_object();
+        put_some(soak, "until_ms", why->soak_until_ms);
+        put_number(soak, "of_ms", why->soak_of_ms);
+        put_text(soak, "mode", mode_text(m->mode));
+        json_put(json, "soak", soak);
+    }
+}
+
+static json_t *planned_of(const struct work_order *order) {
+    json_t *steps = json_array();
+    for (size_t i = 0; i < order->n_steps; i++)
+        json_add(steps, json_text_of(order->steps[i].name));
+    return steps;
+}
+
+/* What was reported in this run, else what was found when it was planned. */
+static void seen_put(json_t *json, const struct run_member *m) {
+    const struct work_order *order = m->order;
+    const char *mode =
+        m->mode != MODE_UNKNOWN ? mode_text(m->mode) : fact_get(order->binding, order->n_binding, "mode");
+    const char *origin = m->mode != MODE_UNKNOWN ? origin_text(m->origin) : NULL;
+    put_text(json, "mode", mode ? mode : "unknown");
+    put_text(json, "origin", origin);
+    put_text(json, "version", m->version && *m->version ? m->version : order->from_version);
+    put_number(json, "generation", m->generation);
+}
+
+static json_t *member_object(const struct daemon *d, const struct run *run, uint32_t index) {
+    const struct run_member *m = &run->members[index];
+    const struct work_order *order = m->order;
+    const struct shape *shape = &run->plan->shape;
+    json_t *json = json_object();
+    struct why why;
+    engine_explain(d->engine, run, index, &why);
+    put_text(json, "name", order->member);
+    put_text(json, "node", order->node);
+    put_text(json, "domain", order->domain);
+    put_text(json, "wave", m->wave < shape->n_waves ? shape->waves[m->wave].name : "");
+    why_put(json, &why, m);
+    why_deinit(&why);
+    seen_put(json, m);
+    put_text(json, "from", order->from_version);
+    put_text(json, "to", order->to_version);
+    put_text(json, "reason", m->reason && *m->reason ? m->reason : m->waits);
+    put_some(json, "interruption_us", m->interruption_us);
+    put_some(json, "evidence_age_us", m->evidence_age_us);
+    put_number(json, "stops", m->n_stops);
+    json_put(json, "relapsed", json_boolean(m->relapsed));
+    json_put(json, "planned", planned_of(order));
+    return json;
+}
+
+/* ---- the run ---- */
+
+static const char *wave_state(const struct run *run, size_t wave) {
+    if (run->state == RUN_PREPARING || run->state == RUN_OPENING)
+        return "planned";
+    if (run->state == RUN_WAVES)
+        return wave < run->wave ? "done" : wave == run->wave ? "running" : "planned";
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (run->members[i].wave == wave && run->members[i].state != MEMBER_DONE)
+            return "stopped";
+    return "done";
+}
+
+static json_t *waves_of(const struct run *run) {
+    json_t *waves = json_array();
+    for (size_t i = 0; i < run->plan->shape.n_waves; i++) {
+        const struct wave *wave = &run->plan->shape.waves[i];
+        json_t *json = json_object(), *members = json_array();
+        for (size_t k = 0; k < wave->n_members; k++)
+            json_add(members, json_text_of(run->members[wave->members[k]].order->member));
+        put_text(json, "name", wave->name);
+        put_text(json, "kind", wave->kind == WAVE_CANARY ? "canary" : "rolling");
+        put_text(json, "state", wave_state(run, i));
+        put_number(json, "limit", wave->limit_count);
+        json_put(json, "members", members);
+        put_number(json, "soak_read_only_ms", wave->soak_read_only_ms);
+        put_number(json, "soak_ms", wave->soak_ms);
+        json_add(waves, json);
+    }
+    return waves;
+}
+
+static json_t *sides_of(const struct run *run) {
+    json_t *sides = json_array();
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        const struct run_side *side = &run->sides[i];
+        json_t *json = json_object();
+        put_text(json, "name", side->action->name);
+        put_text(json, "state", side_state_text(side->state));
+        put_text(json, "previous", side->action->previous);
+        put_text(json, "ours", side->action->ours);
+        put_some(json, "since_ms", side->since_ms);
+        put_text(json, "reason", side->reason);
+        json_add(sides, json);
+    }
+    return sides;
+}
+
+static json_t *budget_of(const struct run *run) {
+    json_t *json = json_object();
+    uint64_t n_unreachable = 0;
+    for (uint32_t i = 0; i < run->n_members; i++)
+        n_unreachable += !engine_node_is_up(run->engine, run->members[i].order->node);
+    put_number(json, "failed", run->n_state[MEMBER_FAILED] + run->n_state[MEMBER_RETURNED]);
+    put_number(json, "failed_max", 0);
+    put_number(json, "unreachable", n_unreachable);
+    put_number(json, "skipped", 0);
+    put_number(json, "held", run->n_state[MEMBER_HELD]);
+    return json;
+}
+
+static json_t *approvals_of(const struct run *run) {
+    struct signed_blob blob;
+    struct error err;
+    json_t *list = json_array();
+    if (signed_blob_decode(&blob, run->plan->plan.header, &err) == 0)
+        for (size_t i = 0; i < blob.n_signatures; i++)
+            json_add(list, json_fingerprint(&blob.signatures[i].key));
+    return list;
+}
+
+static void verdict_put(json_t *json, const struct run *run) {
+    if (run->state != RUN_ENDED)
+        return;
+    json_t *verdict = json_object();
+    put_text(verdict, "result", run_verdict_text(run->verdict));
+    put_text(verdict, "text", run->verdict_text);
+    json_put(json, "verdict", verdict);
+    put_number(json, "ended_ms", run->ended_ms);
+}
+
+static void head_put(const struct daemon *d, json_t *json, const struct run *run) {
+    const struct header *header = &run->plan->header;
+    char reason[1024];
+    engine_explain_run(d->engine, run, reason, sizeof(reason));
+    put_number(json, "id", run->id);
+    put_text(json, "cluster", header->cluster);
+    put_text(json, "system", run->n_members > 0 ? run->members[0].order->system : "");
+    put_number(json, "serial", header->serial);
+    json_put(json, "plan", json_digest(&run->plan->digest));
+    put_text(json, "from", header->from_version);
+    put_text(json, "to", header->to_version);
+    put_text(json, "strategy", run->plan->shape.strategy);
+    put_text(json, "state", run_state_text(run->state));
+    json_put(json, "paused", json_boolean(run->paused));
+    json_put(json, "aborting", json_boolean(run->aborting));
+    json_put(json, "rollback", json_boolean(run->rollback));
+    put_text(json, "reason", reason);
+    put_some(json, "since_ms", run->since_ms);
+    put_some(json, "started_ms", run->begun_ms);
+    put_text(json, "by", run->by);
+    put_text(json, "author", header->author);
+    put_text(json, "ticket", header->ticket);
+    verdict_put(json, run);
+}
+
+json_t *json_run(struct daemon *d, const struct run *run, enum json_run_size size, uint64_t after_seq) {
+    json_t *json = json_object(), *members;
+    head_put(d, json, run);
+    json_put(json, "approved_by", approvals_of(run));
+    json_put(json, "budget", budget_of(run));
+    json_put(json, "waves", waves_of(run));
+    json_put(json, "side_actions", sides_of(run));
+    json_put(json, "members", members = json_array());
+    for (uint32_t i = 0; i < run->n_members; i++)
+        json_add(members, member_object(d, run, i));
+    if (size == JSON_RUN_SHORT)
+        return json;
+    json_put(json, "events", events_of(d, run, after_seq));
+    if (size == JSON_RUN_WHOLE)
+        steps_put(d, run, members);
+    return json;
+}

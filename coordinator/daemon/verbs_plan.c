@@ -1,0 +1,338 @@
+/* Making a plan: ask the cluster (facts, and its gates as they are today), read what the release ships, have each node
+ * preview its next configuration, then ask the planner, which decides everything. Nothing is kept of it but the serial.
+ *
+ *   survey ──▶ shipped file (if one is wanted) ──▶ previews ──▶ planner_make ──▶ reply */
+#include "coordinator/daemon/clients.h"
+#include "coordinator/daemon/shipped.h"
+#include "coordinator/daemon/survey.h"
+
+#include <string.h>
+
+enum {
+    SURVEY_MS = 30 * 1000,
+    PREVIEW_MS = 20 * 1000,
+    PLAN_ARENA_BYTES_MAX = 512 * 1024 * 1024,
+    ARGUMENTS_MAX = 256,
+    DEFAULT_NOT_AFTER_S = 7 * 24 * 3600,
+};
+
+struct planning {
+    struct client *client;
+    struct daemon *daemon;
+    const struct cluster *cluster;
+    const struct release *release;
+    struct arena *arena;
+    struct survey *survey;
+    struct shipped *shipped;
+    size_t n_open; /* previews */
+    struct planner_input input;
+    const char *consents[ARGUMENTS_MAX], *canaries[ARGUMENTS_MAX];
+    struct fact choices[ARGUMENTS_MAX];
+};
+
+static void planning_free(void *operation) {
+    struct planning *p = operation;
+    fleet_forget(p->daemon->fleet, p);
+    survey_free(p->survey);
+    shipped_free(p->shipped);
+    arena_free(p->arena);
+    free(p);
+}
+
+static void planning_refuse(struct planning *p, enum client_exit exit_code, const char *text) {
+    client_reply(p->client, exit_code, NULL, NULL, text);
+    planning_free(p);
+}
+
+/* ---- the end ---- */
+
+static json_t *warnings_of(const struct planner_result *result) {
+    json_t *warnings = json_array();
+    for (size_t i = 0; i < result->n_warnings; i++) {
+        json_t *json = json_object();
+        json_put(json, "name", json_text_of(result->warnings[i].name));
+        json_put(json, "says", json_text_of(result->warnings[i].says));
+        json_put(json, "consented", json_boolean(result->warnings[i].consented));
+        json_add(warnings, json);
+    }
+    return warnings;
+}
+
+static json_t *texts_of(const char *const *texts, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_add(list, json_text_of(texts[i]));
+    return list;
+}
+
+/* Every reason a line, and what to type where a person may decide otherwise. */
+static void refusal_text(const struct planner_result *result, struct buffer *out) {
+    buffer_text(out, "plan refused:");
+    for (size_t i = 0; i < result->n_problems; i++)
+        buffer_format(out, "\n%s", result->problems[i]);
+    for (size_t i = 0; i < result->n_warnings; i++)
+        if (!result->warnings[i].consented)
+            buffer_format(out, "\n%s (if you accept that: --consent %s)", result->warnings[i].says,
+                          result->warnings[i].name);
+}
+
+static void plan_reply(struct planning *p, const struct planner_result *result) {
+    json_t *plan = json_object(), *json = json_object();
+    json_put(plan, "digest", json_digest(&result->digest));
+    json_put(plan, "cluster", json_text_of(p->cluster->name));
+    json_put(plan, "serial", json_integer((json_int_t)p->input.options.serial));
+    json_put(plan, "warnings", warnings_of(result));
+    json_put(plan, "notes", texts_of(result->notes, result->n_notes));
+    json_put(json, "plan", plan);
+    client_reply(p->client, CLIENT_DONE, json, &result->plan, "");
+    planning_free(p);
+}
+
+static void plan_make(struct planning *p) {
+    struct planner_result result;
+    struct error err;
+    int r = planner_make(&p->input, p->arena, &result, &err);
+    if (r == 0) {
+        plan_reply(p, &result);
+        return;
+    }
+    _cleanup_(buffer_deinit) struct buffer text = {0};
+    if (r < 0)
+        buffer_format(&text, "plan refused: %s", err.text);
+    else
+        refusal_text(&result, &text);
+    planning_refuse(p, r == -ENOMEM ? CLIENT_FAILED : CLIENT_REFUSED,
+                    text.data ? (const char *)text.data : "");
+}
+
+/* ---- previews ---- */
+
+static void preview_keep(struct planning *p, struct planner_preview *preview,
+                         const struct fleet_reply *reply) {
+    const struct preview_result *result = reply->preview;
+    const char *problem = result ? result->problem : reply->problem;
+    preview->problem = problem && *problem ? arena_text(p->arena, problem) : NULL;
+    if (!result || preview->problem)
+        return;
+    preview->has = true;
+    preview->old_digest = result->old_digest;
+    preview->new_digest = result->new_digest;
+    preview->diff = arena_text(p->arena, result->diff ? result->diff : "");
+}
+
+static void on_preview(void *user, const struct fleet_reply *reply) {
+    struct planning *p = user;
+    preview_keep(p, &p->survey->members[reply->tag].preview, reply);
+    if (--p->n_open == 0)
+        plan_make(p);
+}
+
+static void previews_ask(struct planning *p) {
+    const struct planner_preview_request *requests;
+    struct error err;
+    size_t n;
+    int r = planner_previews(&p->input, p->arena, &requests, &n, &err);
+    if (r < 0) {
+        planning_refuse(p, CLIENT_REFUSED, err.text);
+        return;
+    }
+    p->n_open = n;
+    for (size_t i = 0; i < n; i++) {
+        const struct charter_member *member = &p->cluster->charter->members[requests[i].member];
+        struct fleet_request request = {member->node, daemon_now(p->daemon) + PREVIEW_MS, on_preview, p,
+                                        requests[i].member};
+        struct preview preview = {
+            .cluster = p->cluster->name, .member = member->name, .render = requests[i].render};
+        (void)fleet_preview(p->daemon->fleet, &request, preview);
+    }
+    if (n == 0)
+        plan_make(p);
+}
+
+/* ---- what the release ships ---- */
+
+static void on_shipped(void *user) {
+    struct planning *p = user;
+    struct error err;
+    if (shipped_result(p->shipped, &p->input.shipped, &err) < 0)
+        planning_refuse(p, CLIENT_FAILED, err.text);
+    else
+        previews_ask(p);
+}
+
+static void shipped_read(struct planning *p) {
+    struct error err;
+    const char *path = planner_shipped_path(&p->input);
+    struct shipped_request request = {
+        p->daemon->loop, p->daemon->artifacts_path, p->release->manifest, path, on_shipped, p};
+    if (!path)
+        previews_ask(p);
+    else if (shipped_new(&p->shipped, &request, &err) < 0)
+        planning_refuse(p, CLIENT_FAILED, err.text);
+}
+
+static void on_survey(struct survey *survey) {
+    struct planning *p = survey->user;
+    p->input.members = survey->members;
+    p->input.n_members = survey->n_members;
+    p->input.answers = survey->answers;
+    p->input.n_answers = survey->n_answers;
+    shipped_read(p);
+}
+
+/* ---- options ---- */
+
+static int number_take(const struct client *client, const char *name, uint64_t *outp, struct error *err) {
+    const char *text = client_argument(client, name);
+    char *end;
+    if (!text)
+        return 0;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno)
+        return error_set(err, -EINVAL, "%s: \"%s\" is not a number", name, text);
+    *outp = value;
+    return 0;
+}
+
+static int strategy_take(const struct client *client, struct planner_options *options, struct error *err) {
+    const char *strategy = client_argument(client, "strategy");
+    if (!strategy)
+        return 0;
+    options->canary = strcmp(strategy, "canary,rolling") == 0;
+    if (!options->canary && strcmp(strategy, "rolling") != 0)
+        return error_set(err, -EINVAL, "strategy \"%s\": expected canary,rolling or rolling", strategy);
+    if (options->canary && options->n_canaries == 0)
+        options->n_canaries = 1;
+    return 0;
+}
+
+static int configuration_take(const struct client *client, struct planner_options *options,
+                              struct error *err) {
+    const char *word = client_argument(client, "configuration");
+    if (word && strcmp(word, "found") != 0 && strcmp(word, "release") != 0)
+        return error_set(err, -EINVAL, "configuration \"%s\": expected found or release", word);
+    options->config = word && strcmp(word, "release") == 0 ? PLANNER_CONFIG_RELEASE : PLANNER_CONFIG_FOUND;
+    return 0;
+}
+
+/* "OPTION=WORD" */
+static int choice_add(struct planning *p, struct planner_options *options, const char *text,
+                      struct error *err) {
+    const char *equals = strchr(text, '=');
+    char *name = equals ? arena_text_n(p->arena, text, (size_t)(equals - text)) : NULL;
+    if (!name || !*name || !equals[1])
+        return error_set(err, -EINVAL, "choice \"%s\": expected OPTION=WORD", text);
+    p->choices[options->n_choices++] = (struct fact){name, equals + 1};
+    return 0;
+}
+
+/* consent, canary, choice: may be repeated. */
+static int lists_take(struct planning *p, struct planner_options *options, struct error *err) {
+    const struct control_request *request = p->client->request;
+    options->consents = p->consents;
+    options->canaries = p->canaries;
+    options->choices = p->choices;
+    if (request->n_arguments > ARGUMENTS_MAX)
+        return error_set(err, -EINVAL, "more than %d arguments", ARGUMENTS_MAX);
+    for (size_t i = 0; i < request->n_arguments; i++) {
+        const struct fact *argument = &request->arguments[i];
+        int r = 0;
+        if (strcmp(argument->name, "consent") == 0)
+            p->consents[options->n_consents++] = argument->value;
+        else if (strcmp(argument->name, "canary") == 0)
+            p->canaries[options->n_canary_names++] = argument->value;
+        else if (strcmp(argument->name, "choice") == 0)
+            r = choice_add(p, options, argument->value, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static const char *text_or(const struct client *client, const char *name, const char *otherwise) {
+    const char *text = client_argument(client, name);
+    return text ? text : otherwise;
+}
+
+static int options_take(struct planning *p, struct error *err) {
+    const struct client *client = p->client;
+    struct planner_options *options = &p->input.options;
+    planner_options_init(options, p->cluster->file);
+    options->author = text_or(client, "author", client->who);
+    options->ticket = text_or(client, "ticket", "");
+    options->reason = text_or(client, "reason", "");
+    options->created_s = daemon_now(p->daemon) / 1000;
+    options->not_after_s = options->created_s + DEFAULT_NOT_AFTER_S;
+    int r = number_take(client, "not-before", &options->not_before_s, err);
+    if (r == 0)
+        r = number_take(client, "not-after", &options->not_after_s, err);
+    if (r == 0)
+        r = strategy_take(client, options, err);
+    if (r == 0)
+        r = configuration_take(client, options, err);
+    if (r == 0)
+        r = lists_take(p, options, err);
+    return r;
+}
+
+/* Serials of plans rise, and none is given twice. */
+static int serial_next(struct daemon *d, const char *cluster, uint64_t *outp, struct error *err) {
+    char name[KEDGE_NAME_MAX + 16];
+    uint64_t last;
+    snprintf(name, sizeof(name), "serial:%s", cluster);
+    int r = store_number_get(d->store, name, &last, err);
+    for (size_t i = 0; i < engine_n_runs(d->engine) && r == 0; i++) {
+        const struct header *header = &engine_run_at(d->engine, i)->plan->header;
+        if (strcmp(header->cluster, cluster) == 0 && header->serial > last)
+            last = header->serial;
+    }
+    *outp = last + 1;
+    return r == 0 ? store_number_put(d->store, name, last + 1, err) : r;
+}
+
+/* ---- the beginning ---- */
+
+static struct planning *planning_new(struct client *client, const struct cluster *cluster,
+                                     const struct release *release) {
+    struct planning *p = calloc(1, sizeof(*p));
+    if (!p || !(p->arena = arena_new(PLAN_ARENA_BYTES_MAX)))
+        abort();
+    p->client = client;
+    p->daemon = client->daemon;
+    p->cluster = cluster;
+    p->release = release;
+    p->input.cluster = cluster->file;
+    p->input.charter = cluster->charter;
+    p->input.charter_digest = cluster->digest;
+    p->input.manifest = release->manifest;
+    p->input.manifest_blob = release->blob;
+    return p;
+}
+
+void verb_plan(struct client *client) {
+    struct daemon *d = client->daemon;
+    struct error err;
+    const char *name = text_or(client, "cluster", "?"), *to = text_or(client, "to", "?");
+    const struct cluster *cluster = cluster_find(d, name);
+    const struct release *release = release_find(d, to);
+    if (!cluster || !release) {
+        client_refuse(client, CLIENT_BAD_INPUT, "%s %s: there is none; see kedge %s list",
+                      cluster ? "release" : "cluster", cluster ? to : name, cluster ? "release" : "cluster");
+        return;
+    }
+    struct planning *p = planning_new(client, cluster, release);
+    int r = options_take(p, &err);
+    if (r < 0) {
+        planning_refuse(p, CLIENT_BAD_INPUT, err.text);
+        return;
+    }
+    r = serial_next(d, cluster->name, &p->input.options.serial, &err);
+    if (r < 0) {
+        daemon_fail(d, r, &err);
+        planning_refuse(p, CLIENT_FAILED, err.text);
+        return;
+    }
+    p->survey = survey_new(d, cluster, SURVEY_FACTS | SURVEY_GATES, SURVEY_MS, on_survey, p);
+    client_begin(client, p, planning_free);
+}
