@@ -80,16 +80,30 @@ int matcher_init(struct matcher *matcher, const char *match, struct error *err) 
 void matcher_deinit(struct matcher *matcher) {
     if (matcher->has_regex)
         regfree(&matcher->regex);
+    buffer_deinit(&matcher->line);
     matcher->has_regex = false;
 }
 
-void matcher_line(const struct matcher *matcher, struct bytes line, const char *where, struct found *found) {
+/* regexec() goes by NUL (with REG_STARTEND too, as soon as a checker looks on). */
+static struct bytes copy_line(struct matcher *matcher, struct bytes line) {
+    buffer_clear(&matcher->line);
+    buffer_append(&matcher->line, line.data, line.len);
+    for (size_t i = 0; i < matcher->line.len; i++)
+        if (!matcher->line.data[i])
+            matcher->line.data[i] = '?';
+    return buffer_bytes(&matcher->line);
+}
+
+void matcher_line(struct matcher *matcher, struct bytes line, const char *where, struct found *found) {
     struct bytes place = where ? bytes_of_text(where) : line;
     if (!matcher->has_regex) {
         if (line.len > 0)
             found_add(found, line, place);
         return;
     }
+    line = copy_line(matcher, line);
+    if (matcher->line.failed)
+        found->trouble = "out of memory";
     for (size_t at = 0; at < line.len && !found->trouble;) {
         regmatch_t m[2] = {{.rm_so = (regoff_t)at, .rm_eo = (regoff_t)line.len}};
         int flags = REG_STARTEND | (at > 0 ? REG_NOTBOL : 0);
@@ -106,7 +120,7 @@ void matcher_line(const struct matcher *matcher, struct bytes line, const char *
     }
 }
 
-void matcher_lines(const struct matcher *matcher, struct bytes text, struct found *found) {
+void matcher_lines(struct matcher *matcher, struct bytes text, struct found *found) {
     while (text.len > 0 && !found->trouble) {
         const uint8_t *lf = memchr(text.data, '\n', text.len);
         size_t len = lf ? (size_t)(lf - text.data) : text.len, skip = lf ? len + 1 : len;

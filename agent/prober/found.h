@@ -30,6 +30,7 @@ void found_add(struct found *found, struct bytes text, struct bytes where);
 struct matcher {
     regex_t regex;
     bool has_regex;
+    struct buffer line; /* a copy that ends with NUL and holds no other */
 };
 
 /* -EINVAL with a sentence when `match` is no POSIX extended expression. */
@@ -37,10 +38,10 @@ int matcher_init(struct matcher *matcher, const char *match, struct error *err) 
 void matcher_deinit(struct matcher *matcher);
 
 /* All matches in one line; the item is the first group, or the whole match when there is none. `where` NULL: the line. */
-void matcher_line(const struct matcher *matcher, struct bytes line, const char *where, struct found *found);
+void matcher_line(struct matcher *matcher, struct bytes line, const char *where, struct found *found);
 
 /* All lines of a text, ended by LF or CR LF; the last one need not be ended. */
-void matcher_lines(const struct matcher *matcher, struct bytes text, struct found *found);
+void matcher_lines(struct matcher *matcher, struct bytes text, struct found *found);
 
 /* Copies foreign text so that a person can read it: what is not printable UTF-8 becomes '?'; cut to `size`. */
 void text_clean(char *out, size_t size, struct bytes text);
