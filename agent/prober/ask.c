@@ -2,6 +2,8 @@
  * the owner's answer to it is to free everything. Between the two lies one turn of the loop. */
 #include "agent/prober/ask.h"
 
+#include "common/base/text.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -45,7 +47,7 @@ void ask_failed(struct ask *ask, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    text_clean(ask->trouble, sizeof(ask->trouble), bytes_of_text(text));
+    text_tame(ask->trouble, sizeof(ask->trouble), text);
     end(ask, false);
 }
 

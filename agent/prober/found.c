@@ -131,39 +131,3 @@ void matcher_lines(struct matcher *matcher, struct bytes text, struct found *fou
         text.len -= skip;
     }
 }
-
-/* Bytes of the UTF-8 character that begins here, 0 when it is none (overlong forms and surrogates included). */
-static size_t utf8_len(const uint8_t *p, size_t left) {
-    size_t n = p[0] < 0x80                   ? 1
-               : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-               : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
-               : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-                                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] >= 0xa0) || (p[0] == 0xf0 && p[1] < 0x90) ||
-        (p[0] == 0xf4 && p[1] >= 0x90) || (p[0] == 0xc2 && p[1] < 0xa0))
-        return 0;
-    return n;
-}
-
-void text_clean(char *out, size_t size, struct bytes text) {
-    size_t used = 0;
-    for (size_t i = 0; i < text.len;) {
-        size_t n = utf8_len(text.data + i, text.len - i);
-        if (n == 1 && (text.data[i] < ' ' || text.data[i] == 0x7f))
-            n = 0;
-        if (used + (n ? n : 1) >= size)
-            break;
-        if (n > 0)
-            memcpy(out + used, text.data + i, n);
-        else
-            out[used] = '?';
-        used += n ? n : 1;
-        i += n ? n : 1;
-    }
-    out[used] = 0;
-}

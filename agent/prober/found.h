@@ -43,7 +43,4 @@ void matcher_line(struct matcher *matcher, struct bytes line, const char *where,
 /* All lines of a text, ended by LF or CR LF; the last one need not be ended. */
 void matcher_lines(struct matcher *matcher, struct bytes text, struct found *found);
 
-/* Copies foreign text so that a person can read it: what is not printable UTF-8 becomes '?'; cut to `size`. */
-void text_clean(char *out, size_t size, struct bytes text);
-
 #endif

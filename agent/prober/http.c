@@ -3,7 +3,7 @@
  * the environment would let a stranger answer: both are off, and a status other than 2xx is no answer. */
 #include "agent/prober/http.h"
 
-#include "agent/prober/found.h"
+#include "common/base/text.h"
 
 #include <curl/curl.h>
 #include <string.h>
@@ -122,11 +122,11 @@ static size_t on_body(char *data, size_t one, size_t len, void *context) {
 }
 
 static void judge(struct http_get *get, CURLcode code) {
-    char said[128];
+    char said[128] = "";
     curl_easy_getinfo((CURL *)get->easy, CURLINFO_RESPONSE_CODE, &get->status);
-    struct bytes body = buffer_bytes(&get->body);
-    const uint8_t *end = body.len ? memchr(body.data, '\n', body.len) : NULL;
-    text_clean(said, sizeof(said), (struct bytes){body.data, end ? (size_t)(end - body.data) : body.len});
+    for (size_t i = 0; i < get->body.len && i < sizeof(said) - 1 && get->body.data[i] != '\n'; i++)
+        said[i] = get->body.data[i] ? (char)get->body.data[i] : '?', said[i + 1] = 0;
+    text_tame(said, sizeof(said), said);
     if (get->too_long)
         snprintf(get->trouble, sizeof(get->trouble), "the answer is longer than 1 MiB");
     else if (get->body.failed)

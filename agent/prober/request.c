@@ -3,6 +3,7 @@
  * says may have been true at any time after that. */
 #include "agent/prober/request.h"
 
+#include "common/base/text.h"
 #include "common/plan/encoding.h"
 
 #include <string.h>
@@ -40,7 +41,7 @@ static void answer(struct request *request, const struct verdict *verdict, uint6
     struct desk *desk = request->desk;
     char reason[KEDGE_REASON_MAX];
     uint64_t now = now_us();
-    text_clean(reason, sizeof(reason), bytes_of_text(verdict->reason));
+    text_tame(reason, sizeof(reason), verdict->reason);
     struct prober_reply reply = {.id = request->asked.id,
                                  .answer = verdict->answer,
                                  .age_us = asked_us && now > asked_us ? now - asked_us : 0,

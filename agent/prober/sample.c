@@ -6,6 +6,8 @@
  * ahead, since they come from somebody else. */
 #include "agent/prober/sample.h"
 
+#include "common/base/text.h"
+
 #include <stdlib.h>
 #include <inttypes.h>
 #include <string.h>
@@ -80,7 +82,7 @@ static void note_missing(struct sample_run *run, const struct places *places, co
     char item[80];
     if (run->first_missing[0])
         return;
-    text_clean(item, sizeof(item), bytes_of_text(places->item));
+    text_tame(item, sizeof(item), places->item);
     if (*item)
         snprintf(run->first_missing, sizeof(run->first_missing), "%s%s", item, how);
     else

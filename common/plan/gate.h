@@ -58,7 +58,9 @@ struct check {
  * the digits of the path behind the source's path, joined, are the object's number; `per_object` entries, from 0 on, are
  * asked of each. A source of names (HTTP): every item is a candidate, nothing is fetched for it, one entry is asked.
  * Templates are bytes with places: "{o}" 8 bytes big endian object number, "{e}" 8 bytes entry number, "{o:d}" and
- * "{e:d}" the same in decimal text, "{i}" the item itself; "??" bytes (0xff 0x3f 0x3f) stand for any byte in `answer`. */
+ * "{e:d}" the same in decimal text, "{i}" the item itself; "??" bytes (0xff 0x3f 0x3f) stand for any byte in `answer`.
+ * Where an answer ends: one whose template begins with four such bytes begins with its length (4 bytes, big endian, of
+ * what follows); any other ends with the peer's close, or when it is as long as the template and 50 ms of silence follow. */
 struct sample {
     struct probe source;
     const char *filter;
