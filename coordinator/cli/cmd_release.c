@@ -4,6 +4,7 @@
 #include "common/plan/encoding.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MANIFEST_BYTES_MAX = 8 * 1024 * 1024 };
 
@@ -92,18 +93,28 @@ int cmd_release_show(struct cli *cli) {
     return reply.n_blobs > 0 ? files_print(cli, reply.blobs[0]) : EXIT_DONE;
 }
 
-/* FILE.release lies beside its archive: the same name without the ending, unless the second argument says another. */
+/* FILE.release lies beside its archive: the same name without the ending, perhaps with one of these. */
+static const char *const archive_endings[] = {"", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".tar"};
+
 static int archive_path(struct cli *cli, char *out, size_t size) {
     const char *path = cli->arguments[0];
     static const char ending[] = ".release";
     size_t n = strlen(path), m = sizeof(ending) - 1;
-    if (cli->n_arguments > 1)
+    struct stat st;
+    if (cli->n_arguments > 1) {
         snprintf(out, size, "%s", cli->arguments[1]);
-    else if (n > m && strcmp(path + n - m, ending) == 0)
-        snprintf(out, size, "%.*s", (int)(n - m), path);
-    else
+        return 0;
+    }
+    if (n <= m || strcmp(path + n - m, ending) != 0)
         return error_set(cli->err, -EINVAL, "%s does not end with .release; say where its archive is", path);
-    return 0;
+    for (size_t i = 0; i < ARRAY_LEN(archive_endings); i++) {
+        snprintf(out, size, "%.*s%s", (int)(n - m), path, archive_endings[i]);
+        if (stat(out, &st) == 0 && S_ISREG(st.st_mode))
+            return 0;
+    }
+    return error_set(cli->err, -ENOENT,
+                     "no archive beside %s (%.*s, with or without .tar.gz); say where it is", path,
+                     (int)(n - m), path);
 }
 
 static int release_send(struct cli *cli, const struct bytes *blobs, size_t n_blobs) {
