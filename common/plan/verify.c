@@ -313,6 +313,7 @@ static int plan_open(const struct trust_anchors *anchors, struct bytes file, str
         return r;
     v->shape = *shape;
     v->gates = gates.gates;
+    v->gate_bytes = gates.bytes;
     v->gate_digests = gates.digests;
     v->n_gates = gates.n;
     return 0;

@@ -89,7 +89,8 @@ struct verified_plan {
     struct shape shape;
     const struct work_order *const *orders;
     size_t n_orders;
-    const struct gate *gates; /* sorted by digest, unlike plan.gates */
+    const struct gate *gates; /* sorted by digest, as are gate_bytes and gate_digests */
+    const struct bytes *gate_bytes;
     const struct digest *gate_digests;
     size_t n_gates;
     const struct manifest *manifest;

@@ -18,10 +18,10 @@ static void gate_add(struct gate_set *set, const struct verified_plan *plan, con
         if (!digest_equal(&plan->gate_digests[i], digest))
             continue;
         for (size_t k = 0; k < set->n; k++)
-            if (set->bytes[k].data == plan->plan.gates[i].data)
+            if (set->bytes[k].data == plan->gate_bytes[i].data)
                 return;
         if (set->n < KEDGE_GATES_MAX)
-            set->bytes[set->n++] = plan->plan.gates[i];
+            set->bytes[set->n++] = plan->gate_bytes[i];
         return;
     }
 }
