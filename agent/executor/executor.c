@@ -432,13 +432,17 @@ struct executor *executor_free(struct executor *executor) {
     return NULL;
 }
 
-int executor_run(struct executor *executor, struct error *err) {
+void executor_load(struct executor *executor) {
     executor->heard_us = clock_monotonic_us();
+    load_clusters(executor);
+    leases_load(executor);
+}
+
+int executor_run(struct executor *executor, struct error *err) {
     int r = start_helpers(executor, err);
     if (r < 0)
         return r;
-    load_clusters(executor);
-    leases_load(executor);
+    executor_load(executor);
     set_heartbeat(executor);
     r = sd_event_add_io(executor->loop, &executor->link_io, link_client_fd(&executor->link), EPOLLIN, on_link,
                         executor);

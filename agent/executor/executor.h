@@ -126,7 +126,10 @@ int executor_new(const struct agent_config *config, struct arena *arena, struct 
                  struct error *err) _must_check_;
 struct executor *executor_free(struct executor *executor);
 
-/* Connects helpers and runs until SIGTERM or SIGINT. Members go on without it. */
+/* Takes clusters, members and leases out of the journal and goes on with what was open. Helpers must be there. */
+void executor_load(struct executor *executor);
+
+/* Connects helpers, loads, and runs until SIGTERM or SIGINT. Members go on without it. */
 int executor_run(struct executor *executor, struct error *err) _must_check_;
 
 /* Sends a message of the codec when the line is open; otherwise it is dropped (reports are sent again on reconnect). */

@@ -1,0 +1,169 @@
+/* The main job of one agent over a real process: adopt, prepare, switch read-only, promote, return; a release that does
+ * not start; data that is gone; orders that must not be obeyed. */
+#include "tests/unit/test.h"
+
+#include "tests/scenario/agent_world.h"
+
+#include "common/base/file.h"
+
+#include <signal.h>
+
+static const char *releases, *prober;
+
+__attribute__((constructor)) static void begin(void) {
+    releases = getenv("KEDGE_STORE_RELEASES");
+    prober = getenv("KEDGE_PROBER");
+}
+
+static bool ready(struct agent_world *w, const char *target) {
+    return world_init(w, releases, target) && world_agent_start(w, prober) && world_adopt(w);
+}
+
+static void is_done(const struct report *report, enum outcome outcome) {
+    check(report != NULL);
+    if (!report)
+        return;
+    check_eq_str(outcome_text(report->outcome), outcome_text(outcome));
+    if (report->outcome != outcome)
+        printf("# %s\n", report->reason);
+}
+
+TEST("F03 F07 adopted without a touch, then read-only, promoted and returned, each proven") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    check_eq_int(world_count(&w, "serves"), 1);
+    const struct member *m = executor_member(w.executor, "c/store@n1");
+    check_eq_str(m->generation.version, "1.0.0");
+    pid_t found = m->process.id.pid;
+    check(found > 0);
+
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    check_eq_int(m->process.id.pid, found);
+    const struct report *report = world_order(&w, "switch");
+    is_done(report, OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.1.0 read-only");
+    require(report != NULL);
+    check_eq_int(report->mode, MODE_READ_ONLY);
+    check_eq_str(report->version, "1.1.0");
+    check(report->interruption_us > 0 && report->interruption_us < 2000000);
+    check(report->evidence_age_us > 0 && report->evidence_age_us < 1000000);
+    printf("# interruption %llu us, evidence %llu us old\n", (unsigned long long)report->interruption_us,
+           (unsigned long long)report->evidence_age_us);
+
+    is_done(world_order(&w, "promote"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.1.0 read-write");
+    is_done(world_order(&w, "return"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.0.0 read-write");
+    check_eq_int(world_count(&w, "serves"), 4);
+    check_eq_int(world_count(&w, "stopped"), 3);
+    world_deinit(&w);
+}
+
+TEST("F27 the service outlives its agent, and the next agent knows it") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    is_done(world_order(&w, "switch"), OUTCOME_DONE);
+    pid_t pid = executor_member(w.executor, "c/store@n1")->process.id.pid;
+    world_agent_stop(&w);
+    check_eq_str(world_answer(&w), "1.1.0 read-only");
+    require(world_agent_start(&w, prober));
+    const struct member *m = executor_member(w.executor, "c/store@n1");
+    require(m != NULL);
+    check_eq_int(m->process.id.pid, pid);
+    /* a repeated order is answered and not done again */
+    w.expires_s -= 1;
+    is_done(world_order(&w, "switch"), OUTCOME_DONE);
+    check_eq_int(world_count(&w, "serves"), 2);
+    is_done(world_order(&w, "promote"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.1.0 read-write");
+    world_deinit(&w);
+}
+
+TEST("F05 a release that does not start: back on the old one, unasked") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    struct argument *arguments = arena_array(w.arena, 4, sizeof(*arguments));
+    memcpy(arguments, w.generations[0].arguments, 4 * sizeof(*arguments));
+    arguments[3].text = "--no-such-option";
+    w.generations[0].arguments = arguments;
+    world_sign(&w);
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    const struct report *report = world_order(&w, "switch");
+    is_done(report, OUTCOME_RETURNED);
+    require(report != NULL);
+    check_contains(report->reason, "exit code 2");
+    check_eq_str(world_answer(&w), "1.0.0 read-write");
+    check_eq_int(report->generation, 0);
+    world_deinit(&w);
+}
+
+TEST("F05 a gate that stays no after the start: returned, with the reason") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    w.rows[1][6].gates = &w.gate_digests[2];
+    w.rows[1][6].deadline_ms = 200;
+    world_sign(&w);
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    const struct report *report = world_order(&w, "switch");
+    is_done(report, OUTCOME_RETURNED);
+    require(report != NULL);
+    check_contains(report->reason, "never");
+    check_eq_str(world_answer(&w), "1.0.0 read-write");
+    world_deinit(&w);
+}
+
+TEST("data that is gone after the start: stopped at once, held, neither promoted nor returned") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    /* the new generation finds an empty folder */
+    struct error err;
+    require(file_write(arena_format(w.arena, "%s/empty.conf", w.store_folder),
+                       bytes_of_text(arena_format(
+                           w.arena,
+                           "id = s1\nlisten = 127.0.0.1:%u\ndata = other\npeers = 127.0.0.1:%u\nsync = no\n",
+                           w.port, w.port)),
+                       0644, &err) == 0);
+    struct argument *arguments = arena_array(w.arena, 4, sizeof(*arguments));
+    memcpy(arguments, w.generations[0].arguments, 4 * sizeof(*arguments));
+    arguments[2] = (struct argument){.text = "empty.conf"};
+    w.generations[0].arguments = arguments;
+    world_sign(&w);
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    const struct report *report = world_order(&w, "switch");
+    is_done(report, OUTCOME_HELD);
+    check_eq_str(world_answer(&w), "");
+    require(report != NULL);
+    check_eq_int(report->mode, MODE_DOWN);
+    check_eq_int(report->origin, ORIGIN_KEDGE);
+    check_eq_int(world_count(&w, "serves"), 2);
+    /* the operator's return still works: the old data was never touched */
+    is_done(world_order(&w, "return"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.0.0 read-write");
+    world_deinit(&w);
+}
+
+TEST("F01 may-stop that says no: nothing is stopped, and a later order tries again") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    w.rows[1][0].gates = &w.gate_digests[2];
+    world_sign(&w);
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    is_done(world_order(&w, "switch"), OUTCOME_WAITS);
+    is_done(world_order(&w, "switch"), OUTCOME_WAITS);
+    check_eq_int(world_count(&w, "stopped"), 0);
+    world_deinit(&w);
+}
+
+TEST("a member that is killed by somebody is down by crash, and its end fails what is open") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    struct member *m = executor_member(w.executor, "c/store@n1");
+    require(kill(m->process.id.pid, SIGKILL) == 0);
+    for (int i = 0; i < 1000 && m->process.id.pid > 0; i++)
+        (void)sd_event_run(w.executor->loop, 10000);
+    check_eq_int(m->process.id.pid, 0);
+    check_eq_int(m->origin, ORIGIN_CRASH);
+    check_eq_int(m->mode, MODE_DOWN);
+    world_deinit(&w);
+}
