@@ -2,6 +2,8 @@
  * a rule that cannot do I/O can be tested to the last corner. */
 #include "common/plan/gate.h"
 
+#include "common/base/text.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -16,22 +18,16 @@ static bool is_self(const struct check *check, const char *self, const char *ite
     return check->exclude_self && *self && strcmp(item, self) == 0;
 }
 
-/* A text that is built up to a limit; what does not fit is cut and shown as such. */
+/* A text that is built up to a limit, of items that services named: what is not clean is replaced, what does not fit is cut
+ * and shown as such. */
 struct line {
     char *text;
     size_t size, used;
 };
 
 static void line_add(struct line *line, const char *text) {
-    size_t len = strlen(text);
-    if (line->used + len + 1 > line->size) {
-        if (line->size > 4)
-            memcpy(line->text + line->size - 4, "...", 4);
-        line->used = line->size;
-        return;
-    }
-    memcpy(line->text + line->used, text, len + 1);
-    line->used += len;
+    if (line->size - line->used >= 4)
+        line->used += text_tame(line->text + line->used, line->size - line->used, text);
 }
 
 /* The items that the sentence speaks of: those that block, by the rule. */

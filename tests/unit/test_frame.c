@@ -132,3 +132,26 @@ TEST("a large frame's memory is given back") {
     require(frame_read(&reader, &input, &frame) == FRAME_COMPLETE);
     check(reader.wire.room < 65536 && reader.plain.room < 65536);
 }
+
+TEST("A6 a frame with a tag of the cipher's own is refused: a stream cannot be ended or re-keyed from "
+     "outside") {
+    const unsigned char tags[] = {crypto_secretstream_xchacha20poly1305_TAG_PUSH,
+                                  crypto_secretstream_xchacha20poly1305_TAG_REKEY,
+                                  crypto_secretstream_xchacha20poly1305_TAG_FINAL};
+    for (size_t i = 0; i < sizeof(tags); i++) {
+        enum { SEALED = FRAME_HEADER_BYTES + crypto_secretstream_xchacha20poly1305_ABYTES };
+        const uint8_t content[FRAME_HEADER_BYTES] = {FRAME_VERSION, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+        uint8_t wire[FRAME_LEN_BYTES + SEALED] = {0, 0, 0, SEALED};
+        struct frame_keys keys = keys_of(7);
+        crypto_secretstream_xchacha20poly1305_state cipher;
+        _cleanup_(frame_reader_deinit) struct frame_reader reader;
+        struct frame frame;
+        require(crypto_secretstream_xchacha20poly1305_init_pull(&cipher, keys.nonce, keys.key) == 0);
+        crypto_secretstream_xchacha20poly1305_push(&cipher, wire + FRAME_LEN_BYTES, NULL, content,
+                                                   sizeof(content), wire, FRAME_LEN_BYTES, tags[i]);
+        frame_reader_init(&reader);
+        frame_reader_encrypt(&reader, &keys);
+        struct bytes input = BYTES_OF(wire);
+        check_eq_int(frame_read(&reader, &input, &frame), FRAME_FORGED);
+    }
+}

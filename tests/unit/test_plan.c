@@ -248,6 +248,20 @@ TEST("F01 no beats unknown beats yes, and all reasons of the answer stay") {
     check_eq_str(all.reason, "ledger 7; ledger 8");
 }
 
+TEST("F01 a reason is cut where it is full, and says so") {
+    char longer[600];
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = 0;
+    const char *items[] = {"\x1b[2J", longer};
+    struct verdict no = judge(RULE_ABSENT, NULL, 0, 0, items, 2);
+    check(strncmp(no.reason, "2 of them: ?[2J, xxx", 20) == 0);
+    check_eq_str(no.reason + strlen(no.reason) - 4, "x...");
+    struct verdict all = no;
+    verdict_join(&all, &no);
+    check(strlen(all.reason) > 500 && strlen(all.reason) < sizeof(all.reason));
+    check_eq_str(all.reason + strlen(all.reason) - 4, "x...");
+}
+
 TEST("A27 paths that lead outside are refused, plain ones are not") {
     const char *bad[] = {"",     "/etc/passwd", "../x", "a/../b", "a//b",     "a/",   "./a", "a/.",
                          "a\\b", "a b",         "a\nb", "a/b.",   "\xc3\xa9", "a/..", "..",  "."};
