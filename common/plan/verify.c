@@ -251,6 +251,17 @@ static int plan_orders(struct verified_plan *v, const struct gate_set *gates, st
     return 0;
 }
 
+/* That signatures lack is an answer; that there was no memory to look is none. */
+static int signed_by_enough(const struct trust_anchors *anchors, const struct signed_blob *blob, bool *outp) {
+    struct error ignored;
+    int r = -EKEYREJECTED;
+    if (anchors->n_operators > 0 && anchors->operator_threshold > 0)
+        r = signed_blob_verify(blob, TRUST_OPERATOR_PLAN, anchors->operators, anchors->n_operators,
+                               anchors->operator_threshold, &ignored);
+    *outp = r == 0;
+    return r == -ENOMEM ? r : 0;
+}
+
 static int plan_header(const struct trust_anchors *anchors, struct verified_plan *v, struct error *err) {
     struct signed_blob blob;
     int r = signed_blob_decode(&blob, v->plan.header, err);
@@ -266,12 +277,8 @@ static int plan_header(const struct trust_anchors *anchors, struct verified_plan
     v->header = *header;
     v->digest = digest_of(blob.bytes);
     v->n_signatures = blob.n_signatures;
-    struct error ignored;
-    v->signed_by_enough =
-        anchors->n_operators > 0 && anchors->operator_threshold > 0 &&
-        signed_blob_verify(&blob, TRUST_OPERATOR_PLAN, anchors->operators, anchors->n_operators,
-                           anchors->operator_threshold, &ignored) == 0;
-    return 0;
+    r = signed_by_enough(anchors, &blob, &v->signed_by_enough);
+    return r < 0 ? error_set(err, r, "out of memory") : 0;
 }
 
 /* The parts are those that the header names. */

@@ -123,12 +123,16 @@ void signed_bytes(struct buffer *out, const char *tag, const struct bytes *parts
         buffer_append(out, parts[i].data, parts[i].len);
 }
 
+static bool signature_fits(const struct buffer *message, const struct public_key *key,
+                           const struct signature *signature) {
+    return crypto_sign_verify_detached(signature->b, message->data, message->len, key->b) == 0;
+}
+
 bool verify_tagged(const char *tag, const struct bytes *parts, size_t n_parts, const struct public_key *key,
                    const struct signature *signature) {
     _cleanup_(buffer_deinit) struct buffer message = {0};
     signed_bytes(&message, tag, parts, n_parts);
-    return !message.failed &&
-           crypto_sign_verify_detached(signature->b, message.data, message.len, key->b) == 0;
+    return !message.failed && signature_fits(&message, key, signature);
 }
 
 bool verify_detached(enum trust_context context, struct bytes bytes, const struct public_key *key,
@@ -202,13 +206,17 @@ int signed_blob_verify(const struct signed_blob *blob, enum trust_context contex
     assert(threshold > 0 && wanted && found);
     if (blob->context != context)
         return error_set(err, -EKEYREJECTED, "signed as %s, not as %s", found, wanted);
+    _cleanup_(buffer_deinit) struct buffer message = {0};
+    signed_bytes(&message, wanted, &blob->bytes, 1);
+    if (message.failed)
+        return error_set(err, -ENOMEM, "out of memory");
 
     size_t n_valid = 0;
     for (size_t i = 0; i < blob->n_signatures; i++) {
         const struct key_signature *s = &blob->signatures[i];
         if (!is_listed(&s->key, keys, n_keys))
             continue;
-        if (!verify_detached(context, blob->bytes, &s->key, &s->signature)) {
+        if (!signature_fits(&message, &s->key, &s->signature)) {
             char fingerprint[KEDGE_FINGERPRINT_TEXT_SIZE];
             public_key_fingerprint(fingerprint, &s->key);
             return error_set(err, -EKEYREJECTED, "the signature of key %s does not fit these bytes",

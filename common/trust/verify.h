@@ -129,7 +129,7 @@ int signed_blob_decode(struct signed_blob *blob, struct bytes file, struct error
 
 /* 0 if at least `threshold` (>= 1) *different* keys out of `keys` signed these bytes for this context. Signatures by
  * keys that are not listed are passed over; a wrong signature of a listed key refuses the whole. -EKEYREJECTED with a
- * sentence. */
+ * sentence; -ENOMEM. */
 int signed_blob_verify(const struct signed_blob *blob, enum trust_context context,
                        const struct public_key *keys, size_t n_keys, size_t threshold,
                        struct error *err) _must_check_;

@@ -1,60 +1,11 @@
 /* What the reader accepts, what it refuses and in which words, and that nothing makes it slow, large or
- * leaky. Every refusal is one row with its whole sentence. malloc is this program's own, so that it can fail. */
+ * leaky. Every refusal is one row with its whole sentence. malloc is of own_malloc.c, so that it can fail. */
 #include "common/base/limits.h"
 #include "common/yaml/reader.h"
+#include "tests/unit/own_malloc.h"
 #include "tests/unit/test.h"
 
 #include <time.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define OWN_MALLOC 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
-#define OWN_MALLOC 0
-#endif
-#endif
-#ifndef OWN_MALLOC
-#define OWN_MALLOC 1
-#endif
-
-static long n_until_failure = -1; /* -1: never */
-static long n_live;               /* blocks that were not freed */
-
-#if OWN_MALLOC
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t size);
-extern void __libc_free(void *p);
-
-static bool failure_is_due(void) {
-    return n_until_failure >= 0 && n_until_failure-- == 0;
-}
-
-static void *counted(void *p) {
-    n_live += p != NULL;
-    return p;
-}
-
-void *malloc(size_t size) {
-    return failure_is_due() ? NULL : counted(__libc_malloc(size));
-}
-
-void *calloc(size_t n, size_t size) {
-    return failure_is_due() ? NULL : counted(__libc_calloc(n, size));
-}
-
-void *realloc(void *p, size_t size) {
-    if (failure_is_due())
-        return NULL;
-    void *moved = __libc_realloc(p, size);
-    return p ? moved : counted(moved);
-}
-
-void free(void *p) {
-    n_live -= p != NULL;
-    __libc_free(p);
-}
-#endif
 
 static struct error err;
 
@@ -357,23 +308,23 @@ TEST("every cap of the arena gives the tree or one sentence") {
 static bool parse_failing(long n, int *rp) {
     _cleanup_(arena_freep) struct arena *arena = arena_of_document();
     const struct yaml_node *root = NULL;
-    n_until_failure = n;
+    own_malloc_countdown = n;
     *rp = parse_text(arena, document, &root);
-    bool was_reached = n_until_failure < 0;
-    n_until_failure = -1;
+    bool was_reached = own_malloc_countdown < 0;
+    own_malloc_countdown = -1;
     check((*rp == 0) == (root != NULL));
     return was_reached;
 }
 
 TEST("every allocation that fails gives one sentence and leaves nothing behind") {
-    if (!OWN_MALLOC)
+    if (!own_malloc())
         skip("the sanitizer brings its own malloc");
     int r = 0;
     long n = 0;
     for (; n < 1000; n++) {
-        long n_before = n_live;
+        long n_before = own_malloc_live;
         bool was_reached = parse_failing(n, &r);
-        check_eq_int(n_live, n_before);
+        check_eq_int(own_malloc_live, n_before);
         if (!was_reached)
             break;
         check_eq_int(r, -ENOMEM);
