@@ -63,8 +63,7 @@ static const char *word(struct world *world, const struct world_words *words, co
     return kept;
 }
 
-static void release_make(struct world *world) {
-    memset(world->operator.secret.b, 0, sizeof(world->operator.secret.b));
+static void release_make(struct world *world, const char *version) {
     key_pair_generate(&world->operator);
     key_pair_generate(&world->release);
     world->files[0] = (struct release_file){.path = "bin/demo-store", .size = 4096, .mode = 0755};
@@ -73,7 +72,7 @@ static void release_make(struct world *world) {
         (struct component){.name = "demo-store", .size = 2048, .files = world->files, .n_files = 2};
     world->manifest = (struct manifest){.format = 1,
                                         .system = world->recipe->name,
-                                        .version = "1.1.0",
+                                        .version = version,
                                         .serial = 2,
                                         .components = &world->component,
                                         .n_components = 1};
@@ -89,11 +88,11 @@ static void release_make(struct world *world) {
 
 static void charter_make(struct world *world) {
     struct roster_entry nodes[WORLD_MEMBERS];
-    for (size_t i = 0; i < WORLD_MEMBERS; i++) {
+    for (size_t i = 0; i < world->n_members; i++) {
         nodes[i] = (struct roster_entry){.node = arena_format(world->arena, "n%zu", i + 1)};
         memset(nodes[i].key.b, (int)i + 1, sizeof(nodes[i].key.b));
     }
-    struct charter_input input = {world->cluster, nodes, WORLD_MEMBERS, 1};
+    struct charter_input input = {world->cluster, nodes, world->n_members, 1};
     must(charter_build(&input, world->arena, &world->charter, &world->err), &world->err);
 }
 
@@ -144,12 +143,6 @@ static void facts_make(struct world *world, const struct world_words *words, siz
         {"disk.free", "100000000000"},
         {"clock.ms", "1700000000500"},
         {"environment.digest", "b2:22"}};
-    world->members[i] = (struct planner_member){.facts = world->facts[i],
-                                                .received_ms = 1700000000000,
-                                                .answers = world->member_answers[i],
-                                                .preview = {.has = true, .diff = ""}};
-    memset(world->members[i].preview.old_digest.b, 7, KEDGE_DIGEST_LEN);
-    world->members[i].preview.new_digest = world->members[i].preview.old_digest;
     for (size_t k = 0; k < ARRAY_LEN(facts); k++)
         world_fact(world, i, facts[k][0], facts[k][1]);
 }
@@ -176,13 +169,25 @@ void world_consents(struct world *world, const char *const *names, size_t n) {
     world->input.options.n_consents = n;
 }
 
+static void members_make(struct world *world) {
+    for (size_t i = 0; i < world->n_members; i++) {
+        struct planner_member *m = &world->members[i];
+        *m = (struct planner_member){.facts = world->facts[i],
+                                     .received_ms = 1700000000000,
+                                     .answers = world->member_answers[i],
+                                     .preview = {.has = true, .diff = ""}};
+        memset(m->preview.old_digest.b, 7, KEDGE_DIGEST_LEN);
+        m->preview.new_digest = m->preview.old_digest;
+    }
+}
+
 static void input_make(struct world *world) {
     world->input = (struct planner_input){.cluster = world->cluster,
                                           .charter = &world->charter,
                                           .manifest = &world->manifest,
                                           .manifest_blob = world->blob,
                                           .members = world->members,
-                                          .n_members = WORLD_MEMBERS,
+                                          .n_members = world->n_members,
                                           .answers = world->answers};
     memset(world->input.charter_digest.b, 9, KEDGE_DIGEST_LEN);
     struct planner_options *options = &world->input.options;
@@ -193,19 +198,16 @@ static void input_make(struct world *world) {
     options->created_s = 1700000000;
     options->not_after_s = 1700086400;
     options->serial = 7;
-    world_answer(world, "writable", ANSWER_YES, "");
-    world_answer(world, "nothing-missing", ANSWER_YES, "");
-    world_answer(world, "items:nothing-missing", ANSWER_YES, "");
-    world_answer(world, "value:repair-delay", ANSWER_NO, "2");
 }
 
-struct world *world_new(const char *recipe_path, const struct world_words *words) {
+struct world *world_make(const struct world_setup *setup, const struct world_words *words) {
     struct world *world = calloc(1, sizeof(*world));
     if (!world || !(world->arena = arena_new(256 * 1024 * 1024)))
         abort();
     must(trust_init(&world->err), &world->err);
-    char *plain = world_file(recipe_path), *recipe = reworded(plain, words),
-         *cluster = reworded(cluster_text, words);
+    world->n_members = setup->n_members;
+    char *plain = world_file(setup->recipe), *recipe = reworded(plain, words),
+         *cluster = reworded(setup->cluster, words);
     must(recipe_parse(world->arena, "recipe.yaml", bytes_of_text(recipe), &world->recipe, &world->err),
          &world->err);
     must(cluster_file_parse(world->arena, "shop.yaml", bytes_of_text(cluster), world->recipe, &world->cluster,
@@ -214,13 +216,27 @@ struct world *world_new(const char *recipe_path, const struct world_words *words
     free(plain);
     free(recipe);
     free(cluster);
-    release_make(world);
+    release_make(world, setup->to_version);
     charter_make(world);
-    for (size_t i = 0; i < WORLD_MEMBERS; i++)
-        facts_make(world, words, i);
+    members_make(world);
     input_make(world);
+    setup->tell(world, words);
     world->anchors = (struct trust_anchors){&world->operator.public, 1, 1, &world->release.public, 1, 1};
     return world;
+}
+
+static void store_tell(struct world *world, const struct world_words *words) {
+    for (size_t i = 0; i < world->n_members; i++)
+        facts_make(world, words, i);
+    world_answer(world, "writable", ANSWER_YES, "");
+    world_answer(world, "nothing-missing", ANSWER_YES, "");
+    world_answer(world, "items:nothing-missing", ANSWER_YES, "");
+    world_answer(world, "value:repair-delay", ANSWER_NO, "2");
+}
+
+struct world *world_new(const char *recipe_path, const struct world_words *words) {
+    const struct world_setup setup = {recipe_path, cluster_text, "1.1.0", 5, store_tell};
+    return world_make(&setup, words);
 }
 
 struct world *world_free(struct world *world) {

@@ -8,7 +8,7 @@
 #include "coordinator/planner/planner.h"
 #include "coordinator/recipes/charter_build.h"
 
-enum { WORLD_MEMBERS = 5, WORLD_FACTS_MAX = 64, WORLD_ANSWERS_MAX = 8 };
+enum { WORLD_MEMBERS = 5 /* at most */, WORLD_FACTS_MAX = 64, WORLD_ANSWERS_MAX = 8 };
 
 struct world {
     struct arena *arena;
@@ -17,6 +17,7 @@ struct world {
     const struct cluster_file *cluster;
     struct charter charter;
     struct manifest manifest;
+    size_t n_members;
     struct release_file files[2];
     struct component component;
     struct bytes blob;
@@ -35,6 +36,16 @@ struct world_words {
     const char *const (*pairs)[2];
     size_t n;
 };
+
+/* What makes a world: its files and what its agents and probers say. */
+struct world_setup {
+    const char *recipe, *cluster; /* path under the top folder; text of the cluster file */
+    const char *to_version;
+    size_t n_members;
+    void (*tell)(struct world *world, const struct world_words *words); /* facts and answers */
+};
+
+struct world *world_make(const struct world_setup *setup, const struct world_words *words);
 
 /* Aborts with a sentence when something that is not the test's subject fails. Same keys for every world. */
 struct world *world_new(const char *recipe_path, const struct world_words *words);
