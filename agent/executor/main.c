@@ -31,13 +31,16 @@ static int fail(int status, const char *text) {
     return status;
 }
 
-/* What a curious process of the same user must not get at: the key in our memory. */
+/* What a curious process of the same user must not get at: the key in our memory. The hard limit stays: services are started
+ * with the limits that they were found with, and without CAP_SYS_RESOURCE nobody can raise one again. */
 static int harden(struct error *err) {
-    struct rlimit none = {0, 0};
+    struct rlimit none;
     umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 1);
-    if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+    int r = getrlimit(RLIMIT_CORE, &none);
+    none.rlim_cur = 0;
+    if (r < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
         return error_errno(err, -errno, "core dumps cannot be switched off");
     return 0;
 }
