@@ -191,6 +191,7 @@ static void daemon_deinit(struct daemon *d) {
     clients_close(d);
     d->artifact_server = artifact_server_free(d->artifact_server);
     d->fleet = fleet_free(d->fleet);
+    plan_indexes_deinit(d);
     conduct_deinit(d);
     clusters_deinit(d);
     releases_deinit(d);

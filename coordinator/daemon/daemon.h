@@ -28,6 +28,7 @@
 
 struct client;
 struct outgoing;
+struct plan_index;
 
 static inline void json_freep(json_t **json) {
     json_decref(*json);
@@ -104,6 +105,7 @@ struct daemon {
     struct artifact_server *artifact_server;
     struct outgoing *outbox;
     size_t n_outbox, room_outbox;
+    struct plan_index *plan_indexes;
 
     struct cluster **clusters; /* by name */
     size_t n_clusters;
@@ -147,6 +149,7 @@ extern const struct fleet_callbacks conduct_callbacks;
 
 /* ---- orders.c ---- */
 void order_send(struct daemon *d, const struct run *run, const struct action *action);
+void plan_indexes_deinit(struct daemon *d);
 
 /* ---- history.c ---- */
 void history_note(struct daemon *d, uint64_t seq, const struct record *record);
