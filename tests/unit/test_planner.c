@@ -455,6 +455,22 @@ TEST("a charter of another recipe, release of another system, and time that is o
     check(world_objects(w, "not-after lies before the plan could begin"));
 }
 
+TEST("memory that is out at any point is said, and nothing is made") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    _cleanup_(arena_freep) struct arena *whole = arena_new(64 * 1024 * 1024);
+    require(planner_make(&w->input, whole, &w->result, &w->err) == 0);
+    size_t n_refused = 0, used = arena_used(whole);
+    for (size_t cap = 1024; cap < used; cap += used / 400) {
+        _cleanup_(arena_freep) struct arena *arena = arena_new(cap);
+        struct planner_result result;
+        int r = planner_make(&w->input, arena, &result, &w->err);
+        n_refused += r == -ENOMEM && !result.plan.data;
+        if (!check(r == -ENOMEM || (r == 0 && bytes_equal(result.plan, w->result.plan))))
+            printf("# cap %zu gives %d: %s\n", cap, r, r < 0 ? w->err.text : "");
+    }
+    check(n_refused > 300);
+}
+
 TEST("every system word in a recipe can be another one: the plan is equal, word for word") {
     static const char *const pairs[][2] = {
         {"demo-store", "acme-vault"}, {"store", "vault"}, {"repair", "mend"}};
