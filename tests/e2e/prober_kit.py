@@ -140,6 +140,7 @@ class TcpServer:
             except OSError:
                 return
             self.n_accepted += 1
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections.append(connection)
             threading.Thread(target=self._one, args=(connection,), daemon=True).start()
 
