@@ -3,11 +3,13 @@
  * the environment would let a stranger answer: both are off, and a status other than 2xx is no answer. */
 #include "agent/prober/http.h"
 
+#include "agent/prober/curl_library.h"
 #include "common/base/text.h"
 
-#include <curl/curl.h>
 #include <string.h>
 #include <sys/epoll.h>
+
+static const struct curl_library *library; /* there as soon as an http has a multi handle */
 
 struct http {
     struct loop *loop;
@@ -33,7 +35,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
         if (stream)
             watch_remove(&stream->watch);
         free(stream);
-        curl_multi_assign(http->multi, fd, NULL);
+        library->curl_multi_assign(http->multi, fd, NULL);
         return 0;
     }
     if (!stream) {
@@ -41,7 +43,7 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *context, void
         if (!stream)
             return -1;
         *stream = (struct stream){http, {.loop = http->loop, .fd = -1, .ready = on_ready, .owner = stream}};
-        curl_multi_assign(http->multi, fd, stream);
+        library->curl_multi_assign(http->multi, fd, stream);
     }
     uint32_t events =
         (what & CURL_POLL_IN ? (uint32_t)EPOLLIN : 0) | (what & CURL_POLL_OUT ? (uint32_t)EPOLLOUT : 0);
@@ -64,14 +66,15 @@ static void on_ready(void *owner, uint32_t events) {
     int n_running, what = (events & EPOLLIN ? CURL_CSELECT_IN : 0) |
                           (events & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
                           (events & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
-    curl_multi_socket_action(http->multi, stream->watch.fd, what, &n_running); /* may free the stream */
+    library->curl_multi_socket_action(http->multi, stream->watch.fd, what,
+                                      &n_running); /* may free the stream */
     take_answers(http);
 }
 
 static void on_due(void *owner) {
     struct http *http = owner;
     int n_running;
-    curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
+    library->curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &n_running);
     take_answers(http);
 }
 
@@ -88,8 +91,8 @@ struct http *http_free(struct http *http) {
     if (!http)
         return NULL;
     if (http->multi) {
-        curl_multi_cleanup(http->multi);
-        curl_global_cleanup();
+        library->curl_multi_cleanup(http->multi);
+        library->curl_global_cleanup();
     }
     timer_stop(&http->timer);
     free(http);
@@ -99,14 +102,20 @@ struct http *http_free(struct http *http) {
 static bool open_lazily(struct http *http) {
     if (http->multi)
         return true;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    library = curl_library_load();
+    if (!library || library->curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return false;
-    http->multi = curl_multi_init();
-    return http->multi && curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
-           curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
-           curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
-           curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
-           curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 16L) == CURLM_OK;
+    http->multi = library->curl_multi_init();
+    return http->multi &&
+           library->curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
+           library->curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http) == CURLM_OK &&
+           library->curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, on_timer) == CURLM_OK &&
+           library->curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http) == CURLM_OK &&
+           library->curl_multi_setopt(http->multi, CURLMOPT_MAXCONNECTS, 16L) == CURLM_OK;
+}
+
+void http_prepare(struct http *http) {
+    (void)open_lazily(http); /* a failure is told to each question */
 }
 
 /* ---- one question ---- */
@@ -123,7 +132,7 @@ static size_t on_body(char *data, size_t one, size_t len, void *context) {
 
 static void judge(struct http_get *get, CURLcode code) {
     char said[128] = "";
-    curl_easy_getinfo((CURL *)get->easy, CURLINFO_RESPONSE_CODE, &get->status);
+    library->curl_easy_getinfo((CURL *)get->easy, CURLINFO_RESPONSE_CODE, &get->status);
     for (size_t i = 0; i < get->body.len && i < sizeof(said) - 1 && get->body.data[i] != '\n'; i++)
         said[i] = get->body.data[i] ? (char)get->body.data[i] : '?', said[i + 1] = 0;
     text_tame(said, sizeof(said), said);
@@ -132,7 +141,7 @@ static void judge(struct http_get *get, CURLcode code) {
     else if (get->body.failed)
         snprintf(get->trouble, sizeof(get->trouble), "out of memory");
     else if (code != CURLE_OK)
-        snprintf(get->trouble, sizeof(get->trouble), "%s", curl_easy_strerror(code));
+        snprintf(get->trouble, sizeof(get->trouble), "%s", library->curl_easy_strerror(code));
     else if (get->status < 200 || get->status > 299)
         snprintf(get->trouble, sizeof(get->trouble), "answers %ld%s%s", get->status, said[0] ? ": " : "",
                  said);
@@ -143,20 +152,20 @@ static void judge(struct http_get *get, CURLcode code) {
 static void close_easy(struct http_get *get) {
     CURL *easy = TAKE(get->easy);
     if (!easy)
-        return;
-    curl_multi_remove_handle(get->http->multi, easy);
-    curl_easy_cleanup(easy);
+        return; /* then there may be no library either */
+    library->curl_multi_remove_handle(get->http->multi, easy);
+    library->curl_easy_cleanup(easy);
 }
 
 static void take_answers(struct http *http) {
     const CURLMsg *message;
     int n_left;
-    while ((message = curl_multi_info_read(http->multi, &n_left))) {
+    while ((message = library->curl_multi_info_read(http->multi, &n_left))) {
         char *private = NULL;
         CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
+        library->curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         struct http_get *get = (struct http_get *)(void *)private;
         judge(get, code);
         close_easy(get);
@@ -167,7 +176,8 @@ static void take_answers(struct http *http) {
 static CURLcode set_options(struct http_get *get, const char *url) {
     CURL *easy = get->easy;
     CURLcode bad = CURLE_OK;
-#define OPTION(name, value) bad = bad != CURLE_OK ? bad : curl_easy_setopt(easy, CURLOPT_##name, value)
+#define OPTION(name, value)                                                                                  \
+    bad = bad != CURLE_OK ? bad : library->curl_easy_setopt(easy, CURLOPT_##name, value)
     OPTION(URL, url);
     OPTION(PROTOCOLS_STR, "http,https");
     OPTION(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -196,11 +206,12 @@ void http_get_start(struct http_get *get, const char *url) {
     get->trouble[0] = 0;
     buffer_clear(&get->body);
     get->timer = (struct timer){.loop = get->http->loop, .due = on_failed_start, .owner = get};
-    get->easy = open_lazily(get->http) ? curl_easy_init() : NULL;
+    get->easy = open_lazily(get->http) ? library->curl_easy_init() : NULL;
     CURLcode bad = get->easy ? set_options(get, url) : CURLE_OUT_OF_MEMORY;
-    if (bad == CURLE_OK && curl_multi_add_handle(get->http->multi, (CURL *)get->easy) == CURLM_OK)
+    if (bad == CURLE_OK && library->curl_multi_add_handle(get->http->multi, (CURL *)get->easy) == CURLM_OK)
         return;
-    snprintf(get->trouble, sizeof(get->trouble), "%s", curl_easy_strerror(bad));
+    snprintf(get->trouble, sizeof(get->trouble), "%s",
+             library ? library->curl_easy_strerror(bad) : "cannot be asked: this node has no libcurl.so.4");
     timer_set(&get->timer, now_us());
 }
 

@@ -12,6 +12,9 @@ struct http;
 struct http *http_new(struct loop *loop) _must_check_;
 struct http *http_free(struct http *http); /* no question may be under way */
 
+/* Loads and starts libcurl if that was not done yet (some 30 ms): before a question whose age counts. */
+void http_prepare(struct http *http);
+
 enum { HTTP_BODY_BYTES_MAX = 1024 * 1024 };
 
 /* One question. `done` is called once, never from within http_get_start: `answered` with a 2xx status and the whole body,

@@ -132,6 +132,11 @@ static void ask_for(struct request *request, struct ask *ask, const struct probe
     ask_start(ask);
 }
 
+static void prepare(struct request *request, const struct probe *probe) {
+    if (probe->kind == PROBE_HTTP)
+        http_prepare(request->desk->prober.http);
+}
+
 /* NULL, or why nothing can be asked. */
 static const char *gate_ask(struct request *request) {
     const struct gate *gate = request->gate;
@@ -141,6 +146,8 @@ static const char *gate_ask(struct request *request) {
     if (!request->asks)
         return "out of memory";
     request->n_asks = gate->n_checks;
+    for (size_t i = 0; i < gate->n_checks; i++)
+        prepare(request, &gate->checks[i].probe);
     for (size_t i = 0; i < gate->n_checks; i++)
         if (!is_for_executor(&gate->checks[i]))
             ask_for(request, &request->asks[i], &gate->checks[i].probe, enough_for(&gate->checks[i]),
@@ -173,6 +180,7 @@ static const char *sample_ask(struct request *request) {
                                           .captured = request->asked.blob,
                                           .done = on_sampled,
                                           .owner = request};
+    prepare(request, &request->gate->sample->source);
     sample_start(&request->sample);
     return NULL;
 }
@@ -197,6 +205,7 @@ static const char *instance_ask(struct request *request) {
     if (!request->asks)
         return "out of memory";
     request->n_asks = 1;
+    prepare(request, request->probe);
     ask_for(request, request->asks, request->probe, 1, on_instance);
     return NULL;
 }

@@ -551,7 +551,7 @@ def test_idle_memory_is_small(web, zk):
             assert prober.check(probe(ZK_EXISTS, zk.address, "/s/delay")).answer == YES
             n_files, deadline = len(os.listdir(f"/proc/{prober.process.pid}/fd")), time.monotonic() + 20
             assert n_files > 5
-            while len(os.listdir(f"/proc/{prober.process.pid}/fd")) > 5 or prober.private_kib() > 6 * 1024:
+            while len(os.listdir(f"/proc/{prober.process.pid}/fd")) > 5 or prober.private_kib() > 1024:
                 assert time.monotonic() < deadline, prober.private_kib()
                 time.sleep(0.02)
 
