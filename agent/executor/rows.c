@@ -190,8 +190,9 @@ static int start_now(struct member *m, uint32_t number, struct error *err) {
         m->process.log_offset = m->log_seen = (uint64_t)st.st_size;
     member_process_put(m);
     r = child_release(&m->child);
-    if (r < 0)
-        return error_errno(err, r, "the waiting child cannot be released");
+    if (r < 0) /* it has left before, and says why */
+        return child_result(&m->child, err) < 0 ? -ENOEXEC
+                                                : error_errno(err, r, "the waiting child cannot be released");
     /* The service is on its way; what we must know of it is looked up behind its back. */
     struct arena *arena = arena_new(8 * 1024 * 1024);
     struct generation_record record;
