@@ -215,6 +215,9 @@ pid_t member_find(const struct member *member, struct error *err);
 
 void row_execute(struct member *member, const struct member_action *action);
 void row_kill(struct member *member);
+
+/* Somebody else serves the member's port: other hands have started it, or something else is there. `out` says who. */
+bool port_is_taken(const struct member *member, char *out, size_t size);
 void row_forget(
     struct member *member); /* whatever is under way for the row: ended or left alone, never half done */
 

@@ -265,7 +265,7 @@ void member_ended(struct member *m, const char *how) {
 
 static int on_process_end(sd_event_source *source, int fd, uint32_t events, void *userdata) {
     struct member *m = userdata;
-    char how[160];
+    char how[KEDGE_REASON_MAX];
     (void)source;
     (void)fd;
     (void)events;
@@ -274,6 +274,8 @@ static int on_process_end(sd_event_source *source, int fd, uint32_t events, void
     process_epitaph(&m->process.id, how, sizeof(how));
     member_unwatch(m);
     m->process.id.pid = 0;
+    if (m->row && m->row->primitive == PRIMITIVE_START && !m->stopping)
+        (void)port_is_taken(m, how, sizeof(how)); /* that is why */
     if (m->stopping)
         ended_as_asked(m);
     else

@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <systemd/sd-bus.h>
 
-enum { UNBORN_WAIT_MS = 1000 };
+enum { UNBORN_WAIT_MS = 1000, READY_WAIT_MS = 5000 };
+static const char ready_word = 1;                 /* no text begins with it */
 static const char unborn_name[] = "kedge-unborn"; /* at most 15 bytes */
 
 /* ---- the child ---- */
@@ -53,8 +54,9 @@ static void child_limits(const struct birth *birth) {
         close(fd);
     }
     for (int i = 0; i < SPEC_LIMITS; i++)
-        if (setrlimit((__rlimit_resource_t)i, &birth->spec->limits[i]) < 0 && geteuid() == 0)
-            child_fail(birth, "setrlimit");
+        if (setrlimit((__rlimit_resource_t)i, &birth->spec->limits[i]) < 0)
+            child_fail(birth,
+                       "one of its resource limits (see /proc/PID/limits) is above what this agent may give");
 }
 
 static void child_become_user(const struct birth *birth) {
@@ -111,7 +113,9 @@ _Noreturn static void child_run(struct birth *birth) {
     child_descriptors(birth);
     if (chdir(birth->spec->directory) < 0)
         child_fail(birth, birth->spec->directory);
-    ssize_t n;
+    ssize_t n = write(result_fd, &ready_word, 1);
+    if (n != 1)
+        _exit(126);
     do
         n = read(go_fd, &go, 1);
     while (n < 0 && errno == EINTR);
@@ -133,6 +137,19 @@ void child_deinit(struct waiting_child *child) {
     if (waits)
         (void)waitpid(child->id.pid, NULL, 0); /* it reads the end of its pipe and leaves */
     *child = (struct waiting_child){.go_fd = -1, .result_fd = -1};
+}
+
+/* Folder, files, user and limits of the service have been tried by now: what is left to fail is the exec itself. */
+static int wait_ready(struct waiting_child *child, struct error *err) {
+    char text[256];
+    struct pollfd poll_fd = {.fd = child->result_fd, .events = POLLIN};
+    if (poll(&poll_fd, 1, READY_WAIT_MS) <= 0)
+        return error_set(err, -ETIMEDOUT, "it cannot be started: its folder or files do not answer");
+    ssize_t n = read(child->result_fd, text, sizeof(text) - 1);
+    if (n == 1 && text[0] == ready_word)
+        return 0;
+    text[n > 0 ? n : 0] = 0;
+    return error_set(err, -ENOEXEC, "it cannot be started: %s", n > 0 ? text : "the child ended");
 }
 
 int child_prepare(const struct start_spec *spec, struct waiting_child *out, struct error *err) {
@@ -166,7 +183,9 @@ int child_prepare(const struct start_spec *spec, struct waiting_child *out, stru
         close(result[0]);
         return error_errno(err, r, "fork");
     }
-    r = procfs_identify(pid, &child.id, err);
+    r = wait_ready(&child, err);
+    if (r == 0)
+        r = procfs_identify(pid, &child.id, err);
     if (r < 0) {
         child_deinit(&child);
         return r;

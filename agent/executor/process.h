@@ -13,7 +13,8 @@ struct waiting_child {
     uint32_t tag;  /* the caller's: which generation it would run */
 };
 
-/* Forks and sets all up but the last call. The service's first descriptor is /dev/null, 1 and 2 are appended to the files
+/* Forks, sets all up but the last call, and waits until the child says that it is ready: so a folder, file, user or limit
+ * that is not as recorded is known before anything is stopped. The service's first descriptor is /dev/null, 1 and 2 are appended to the files
  * of the spec; its folder and files are opened as the service's user. */
 int child_prepare(const struct start_spec *spec, struct waiting_child *out, struct error *err) _must_check_;
 

@@ -35,6 +35,8 @@ struct questions {
     size_t n_gates;
     struct part parts[KEDGE_GATES_MAX * 3];
     size_t n_parts, n_pending;
+    bool
+        captures; /* samples first, gates when they are there: a gate's answer must be fresh, a sample need not */
     sd_event_source *finish; /* when nothing was pending from the start */
     questions_done done;
     void *context;
@@ -88,14 +90,30 @@ static void finish(struct questions *q) {
     round_free(q);
 }
 
+static void gates_begin(struct questions *q);
+
+/* Nothing is pending: the second half, or the end. */
+static void round_goes_on(struct questions *q) {
+    if (--q->n_pending > 0)
+        return;
+    if (!q->captures) {
+        finish(q);
+        return;
+    }
+    q->captures = false;
+    q->n_pending++; /* not before all are asked */
+    gates_begin(q);
+    if (--q->n_pending == 0)
+        finish(q);
+}
+
 static void part_answered(struct part *part, const struct verdict *verdict, uint64_t age_us) {
     struct questions *q = part->round;
     uint64_t now = monotonic_us(), seen_us = now > age_us ? now - age_us : 1;
     verdict_join(&q->verdicts[part->gate], verdict);
-    if (q->seen_us[part->gate] == 0 || seen_us < q->seen_us[part->gate])
+    if (!part->captures && (q->seen_us[part->gate] == 0 || seen_us < q->seen_us[part->gate]))
         q->seen_us[part->gate] = seen_us;
-    if (--q->n_pending == 0)
-        finish(q);
+    round_goes_on(q);
 }
 
 static void part_unknown(struct part *part, const char *why) {
@@ -142,12 +160,16 @@ static void on_reply(void *context, const struct prober_reply *reply) {
 
 static uint32_t timeout_of(const struct gate *gate) {
     uint32_t longest = 0;
-    for (size_t i = 0; gate && i < gate->n_checks; i++)
+    for (size_t i = 0; i < gate->n_checks; i++)
         if (gate->checks[i].probe.timeout_ms > longest)
             longest = gate->checks[i].probe.timeout_ms;
-    if (gate && gate->sample && gate->sample->timeout_ms > longest)
-        longest = gate->sample->timeout_ms;
     return (longest ? longest : TIMEOUT_DEFAULT_MS) + TIMEOUT_GRACE_MS;
+}
+
+/* To capture, the source is walked first, which may take as long as it says. */
+static uint32_t timeout_of_sample(const struct sample *sample) {
+    return (sample->timeout_ms ? sample->timeout_ms : TIMEOUT_DEFAULT_MS) + sample->source.timeout_ms +
+           TIMEOUT_GRACE_MS;
 }
 
 static void ask_prober(struct questions *q, struct part *part, struct prober_request *request,
@@ -156,6 +178,11 @@ static void ask_prober(struct questions *q, struct part *part, struct prober_req
     request->log_path = q->asker.spec ? q->asker.spec->output.path : "";
     request->log_offset = q->asker.log_offset;
     part->prober_id = prober_ask(q->asker.prober, request, timeout_ms, on_reply, part);
+    if (part->prober_id)
+        return;
+    struct verdict verdict = {.answer = ANSWER_UNKNOWN, .reason = "too many questions at once"};
+    verdict_join(&q->verdicts[part->gate], &verdict);
+    q->n_pending--;
 }
 
 /* ---- commands ---- */
@@ -315,23 +342,23 @@ static bool has_probes(const struct gate *gate) {
     return false;
 }
 
-static void gate_begin(struct questions *q, size_t i, enum sample_use sample) {
-    const struct gate *gate = q->gates[i].gate;
-    if (has_probes(gate))
+static void gate_begin(struct questions *q, size_t i) {
+    if (q->gates[i].gate && has_probes(q->gates[i].gate))
         ask_prober(q, part_new(q, i),
                    &(struct prober_request){.kind = PROBER_GATE, .document = q->gates[i].bytes},
-                   timeout_of(gate));
-    if (!gate->sample || sample == SAMPLE_NONE || !q->asker.member)
-        return;
+                   timeout_of(q->gates[i].gate));
+}
+
+static void sample_begin(struct questions *q, size_t i, enum sample_use use) {
     char key[JOURNAL_KEY_MAX + 1];
     sample_key(q, i, key, sizeof(key));
     struct part *part = part_new(q, i);
-    part->captures = sample == SAMPLE_CAPTURE;
+    part->captures = use == SAMPLE_CAPTURE;
     struct prober_request request = {
         .kind = part->captures ? PROBER_SAMPLE_CAPTURE : PROBER_SAMPLE_COMPARE,
         .document = q->gates[i].bytes,
         .blob = part->captures ? (struct bytes){NULL, 0} : journal_get(q->asker.journal, RECORD_SAMPLE, key)};
-    ask_prober(q, part, &request, timeout_of(gate));
+    ask_prober(q, part, &request, timeout_of_sample(q->gates[i].gate->sample));
 }
 
 /* Commands that cannot even be started are answered unknown, but only after all else was asked. */
@@ -358,21 +385,27 @@ static void commands_begin(struct questions *q) {
         }
 }
 
-/* A question that could not be put (too many at once) is unknown as well. */
-static void unasked(struct questions *q) {
-    for (size_t i = 0; i < q->n_parts; i++) {
-        struct part *part = &q->parts[i];
-        if (part->check || part->prober_id)
-            continue;
-        struct verdict verdict = {.answer = ANSWER_UNKNOWN, .reason = "too many questions at once"};
-        verdict_join(&q->verdicts[part->gate], &verdict);
-        q->n_pending--;
-    }
+static void gates_begin(struct questions *q) {
+    for (size_t i = 0; i < q->n_gates; i++)
+        gate_begin(q, i);
+    commands_begin(q);
+}
+
+static bool samples_begin(struct questions *q, enum sample_use use) {
+    bool any = false;
+    for (size_t i = 0; use != SAMPLE_NONE && q->asker.member && i < q->n_gates; i++)
+        if (q->gates[i].gate->sample) {
+            sample_begin(q, i, use);
+            any = true;
+        }
+    return any;
 }
 
 static int on_finish(sd_event_source *source, void *userdata) {
+    struct questions *q = userdata;
     (void)source;
-    finish(userdata);
+    q->n_pending = 1;
+    round_goes_on(q);
     return 0;
 }
 
@@ -389,14 +422,15 @@ static struct questions *round_new(const struct asker *asker, size_t n_gates, qu
     q->verdicts = arena_array(q->arena, n_gates, sizeof(*q->verdicts));
     q->seen_us = arena_array(q->arena, n_gates, sizeof(*q->seen_us));
     q->n_gates = n_gates;
+    q->n_pending = 1; /* until all are asked */
     q->done = done;
     q->context = context;
     return q->gates && q->evidence && q->verdicts && q->seen_us ? q : round_free(q);
 }
 
+/* The first of a round is answered from the loop, so nobody hears an answer before he knows his question. */
 static struct questions *round_started(struct questions *q) {
-    unasked(q);
-    if (q->n_pending == 0 && sd_event_add_defer(q->asker.loop, &q->finish, on_finish, q) < 0)
+    if (--q->n_pending == 0 && sd_event_add_defer(q->asker.loop, &q->finish, on_finish, q) < 0)
         return questions_cancel(q);
     return q;
 }
@@ -411,9 +445,9 @@ struct questions *questions_ask(const struct asker *asker, const struct question
         q->evidence[i] = (struct evidence){.gate = gates[i].gate->name, .reason = ""};
         q->verdicts[i] = (struct verdict){.answer = ANSWER_YES};
     }
-    for (size_t i = 0; i < n_gates && q->n_parts + 2 < ARRAY_LEN(q->parts); i++)
-        gate_begin(q, i, sample);
-    commands_begin(q);
+    q->captures = samples_begin(q, sample) && sample == SAMPLE_CAPTURE;
+    if (!q->captures)
+        gates_begin(q);
     return round_started(q);
 }
 
@@ -431,9 +465,8 @@ struct questions *questions_check(const struct asker *asker, const struct check 
     q->gates[0] = (struct question_gate){kept, buffer_bytes(&bytes)};
     q->evidence[0] = (struct evidence){.gate = kept->name, .reason = ""};
     q->verdicts[0] = (struct verdict){.answer = ANSWER_YES};
-    gate_begin(q, 0, SAMPLE_NONE);
+    gates_begin(q);
     q->gates[0].bytes = (struct bytes){NULL, 0};
-    commands_begin(q);
     return round_started(q);
 }
 

@@ -17,7 +17,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { RUN_AGAIN_US = 20 * 1000, RUN_DEFAULT_MS = 60 * 1000, LOG_READ_MAX = 64 * 1024 };
+enum {
+    RUN_AGAIN_US = 20 * 1000,
+    RUN_DEFAULT_MS = 60 * 1000,
+    LOG_READ_MAX = 64 * 1024,
+    OTHERS_EVERY = 8 /* looks */
+};
 
 static const struct work_order *order_of(const struct member *m) {
     return m->order->order;
@@ -62,9 +67,19 @@ static void on_gates(void *context, const struct answers *answers) {
     member_feed(m, &event);
 }
 
+static int prepare_next(struct member *m, struct error *err);
+
+/* The next service's child is made before the questions, so that their answers are as fresh as can be at the stop. */
+static void prepare_early(struct member *m) {
+    struct error err = {""};
+    if (m->machine.record.state == MEMBER_FORWARD && !m->machine.record.changed && prepare_next(m, &err) < 0)
+        log_debug("member", "%s: %s", m->name, err.text); /* the stop tries again and says it */
+}
+
 static void row_ask(struct member *m, const struct row *row) {
     struct question_gate gates[KEDGE_GATES_MAX];
     struct asker asker = member_asker(m);
+    prepare_early(m);
     for (size_t i = 0; i < row->n_gates; i++) {
         gates[i].gate = verified_order_gate(m->order, &row->gates[i]);
         for (size_t k = 0; k < m->order->n_gates; k++)
@@ -225,8 +240,7 @@ static void look_for_progress(struct member *m, const struct row *row) {
         member_feed(m, &event);
 }
 
-/* Somebody else has the port: other hands have started it, or something else is there. */
-static bool taken_by_others(const struct member *m, char *out, size_t size) {
+bool port_is_taken(const struct member *m, char *out, size_t size) {
     pid_t owner = 0;
     struct error err;
     const char *executable = "?";
@@ -244,7 +258,7 @@ static bool taken_by_others(const struct member *m, char *out, size_t size) {
     return true;
 }
 
-static void look_if_up(struct member *m, const struct row *row) {
+static void look_if_up(struct member *m, const struct row *row, uint32_t attempt) {
     struct error err = {""};
     char why[KEDGE_REASON_MAX];
     uint32_t op = m->op;
@@ -260,7 +274,7 @@ static void look_if_up(struct member *m, const struct row *row) {
         member_fail(m, op, "it has ended");
     else if (m->charter->port == 0 || procfs_owns_port(m->process.id.pid, (uint16_t)m->charter->port))
         member_answer(m, op, ANSWER_YES, NULL);
-    else if (taken_by_others(m, why, sizeof(why)))
+    else if (attempt % OTHERS_EVERY == 0 && port_is_taken(m, why, sizeof(why)))
         member_fail(m, op, why);
     else {
         snprintf(why, sizeof(why), "it runs as process %d and does not listen on port %u yet",
@@ -273,7 +287,7 @@ static void row_start(struct member *m, const struct row *row, uint32_t attempt)
     struct error err = {""};
     uint32_t number, op = m->op;
     if (attempt > 0) {
-        look_if_up(m, row);
+        look_if_up(m, row, attempt);
         return;
     }
     if (generation_number(m, order_of(m), row->generation, &number) < 0) {
