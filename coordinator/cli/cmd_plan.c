@@ -1,13 +1,15 @@
 /* plan, approve, apply: kedged computes, a person reads and signs here, kedged runs. The plan file is checked by the same
  * code on the way out and on the way in (common/plan/verify.h); its page comes from the file, not from kedged's words. */
 #include "coordinator/cli/client.h"
-#include "coordinator/cli/plan_page.h"
+#include "coordinator/cli/plan_short.h"
+#include "coordinator/control/plan_page.h"
 #include "common/base/file.h"
 #include "common/plan/encoding.h"
 #include "common/plan/verify.h"
 #include "common/trust/keys.h"
 
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 /* ---- the file ---- */
@@ -49,13 +51,35 @@ static int plan_check(struct cli *cli, struct bytes file, struct verified_plan *
     return plan_verify(&anchors, file, outp, cli->err);
 }
 
+static unsigned page_width(void) {
+    struct winsize window;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col : 110;
+}
+
+static int page_make(struct cli *cli, const struct verified_plan *plan, struct buffer *page) {
+    char *text = NULL;
+    size_t size = 0;
+    if (cli_flag(cli, "short")) {
+        plan_short(plan, page);
+        return page->failed ? -ENOMEM : 0;
+    }
+    FILE *file = open_memstream(&text, &size);
+    int r = file ? plan_page(plan, page_width(), file) : -ENOMEM;
+    if (file && fclose(file) != 0)
+        r = -ENOMEM;
+    if (r == 0)
+        buffer_append(page, text, size);
+    free(text);
+    return page->failed ? -ENOMEM : r;
+}
+
 static int page_print(struct cli *cli, const struct verified_plan *plan) {
     _cleanup_(buffer_deinit) struct buffer page = {0};
-    plan_page(plan, cli_flag(cli, "short") ? PLAN_PAGE_SHORT : PLAN_PAGE_FULL, &page);
-    if (page.failed)
+    int r = page_make(cli, plan, &page);
+    _cleanup_(freep) char *clean = r == 0 ? text_clean(page.data ? (const char *)page.data : "", true) : NULL;
+    if (!clean)
         return error_set(cli->err, -ENOMEM, "out of memory");
-    _cleanup_(freep) char *clean = text_clean(page.data ? (const char *)page.data : "", true);
-    fputs(clean ? clean : "", stdout);
+    fputs(clean, stdout);
     return 0;
 }
 
@@ -116,7 +140,7 @@ static int plan_request(struct cli *cli, struct call *call) {
         return r;
     call_argument(call, "cluster", cli->arguments[0]);
     call_argument(call, "to", to);
-    call_argument(call, "strategy", strategy ? strategy : "canary,rolling");
+    call_argument(call, "strategy", strategy);
     call_argument(call, "author", author ? author : cli_user_name());
     call_argument(call, "not-before", not_before);
     call_argument(call, "not-after", not_after);
@@ -132,8 +156,12 @@ static int plan_show(struct cli *cli, const struct reply *reply, const struct ve
     char digest[KEDGE_DIGEST_TEXT_SIZE];
     digest_format(digest, &plan->digest);
     if (cli->json) {
+        _cleanup_(freep) char *text = plan_json(plan);
+        json_t *content = text ? json_loads(text, 0, NULL) : NULL;
         json_object_set_new(reply->json, "file", json_string(path));
         json_object_set_new(reply->json, "digest", json_string(digest));
+        if (content)
+            json_object_set_new(reply->json, "content", content);
         return json_print(reply->json);
     }
     int r = page_print(cli, plan);

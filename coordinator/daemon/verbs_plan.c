@@ -3,6 +3,7 @@
  *
  *   survey ──▶ shipped file (if one is wanted) ──▶ previews ──▶ planner_make ──▶ reply */
 #include "coordinator/daemon/clients.h"
+#include "coordinator/daemon/plan_options.h"
 #include "coordinator/daemon/shipped.h"
 #include "coordinator/daemon/survey.h"
 
@@ -12,8 +13,6 @@ enum {
     SURVEY_MS = 30 * 1000,
     PREVIEW_MS = 20 * 1000,
     PLAN_ARENA_BYTES_MAX = 512 * 1024 * 1024,
-    ARGUMENTS_MAX = 256,
-    DEFAULT_NOT_AFTER_S = 7 * 24 * 3600,
 };
 
 struct planning {
@@ -26,8 +25,6 @@ struct planning {
     struct shipped *shipped;
     size_t n_open; /* previews */
     struct planner_input input;
-    const char *consents[ARGUMENTS_MAX], *canaries[ARGUMENTS_MAX];
-    struct fact choices[ARGUMENTS_MAX];
 };
 
 static void planning_free(void *operation) {
@@ -180,101 +177,7 @@ static void on_survey(struct survey *survey) {
     shipped_read(p);
 }
 
-/* ---- options ---- */
-
-static int number_take(const struct client *client, const char *name, uint64_t *outp, struct error *err) {
-    const char *text = client_argument(client, name);
-    char *end;
-    if (!text)
-        return 0;
-    errno = 0;
-    unsigned long long value = strtoull(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno)
-        return error_set(err, -EINVAL, "%s: \"%s\" is not a number", name, text);
-    *outp = value;
-    return 0;
-}
-
-static int strategy_take(const struct client *client, struct planner_options *options, struct error *err) {
-    const char *strategy = client_argument(client, "strategy");
-    if (!strategy)
-        return 0;
-    options->canary = strcmp(strategy, "canary,rolling") == 0;
-    if (!options->canary && strcmp(strategy, "rolling") != 0)
-        return error_set(err, -EINVAL, "strategy \"%s\": expected canary,rolling or rolling", strategy);
-    if (options->canary && options->n_canaries == 0)
-        options->n_canaries = 1;
-    return 0;
-}
-
-static int configuration_take(const struct client *client, struct planner_options *options,
-                              struct error *err) {
-    const char *word = client_argument(client, "configuration");
-    if (word && strcmp(word, "found") != 0 && strcmp(word, "release") != 0)
-        return error_set(err, -EINVAL, "configuration \"%s\": expected found or release", word);
-    options->config = word && strcmp(word, "release") == 0 ? PLANNER_CONFIG_RELEASE : PLANNER_CONFIG_FOUND;
-    return 0;
-}
-
-/* "OPTION=WORD" */
-static int choice_add(struct planning *p, struct planner_options *options, const char *text,
-                      struct error *err) {
-    const char *equals = strchr(text, '=');
-    char *name = equals ? arena_text_n(p->arena, text, (size_t)(equals - text)) : NULL;
-    if (!name || !*name || !equals[1])
-        return error_set(err, -EINVAL, "choice \"%s\": expected OPTION=WORD", text);
-    p->choices[options->n_choices++] = (struct fact){name, equals + 1};
-    return 0;
-}
-
-/* consent, canary, choice: may be repeated. */
-static int lists_take(struct planning *p, struct planner_options *options, struct error *err) {
-    const struct control_request *request = p->client->request;
-    options->consents = p->consents;
-    options->canaries = p->canaries;
-    options->choices = p->choices;
-    if (request->n_arguments > ARGUMENTS_MAX)
-        return error_set(err, -EINVAL, "more than %d arguments", ARGUMENTS_MAX);
-    for (size_t i = 0; i < request->n_arguments; i++) {
-        const struct fact *argument = &request->arguments[i];
-        int r = 0;
-        if (strcmp(argument->name, "consent") == 0)
-            p->consents[options->n_consents++] = argument->value;
-        else if (strcmp(argument->name, "canary") == 0)
-            p->canaries[options->n_canary_names++] = argument->value;
-        else if (strcmp(argument->name, "choice") == 0)
-            r = choice_add(p, options, argument->value, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-static const char *text_or(const struct client *client, const char *name, const char *otherwise) {
-    const char *text = client_argument(client, name);
-    return text ? text : otherwise;
-}
-
-static int options_take(struct planning *p, struct error *err) {
-    const struct client *client = p->client;
-    struct planner_options *options = &p->input.options;
-    planner_options_init(options, p->cluster->file);
-    options->author = text_or(client, "author", client->who);
-    options->ticket = text_or(client, "ticket", "");
-    options->reason = text_or(client, "reason", "");
-    options->created_s = daemon_now(p->daemon) / 1000;
-    options->not_after_s = options->created_s + DEFAULT_NOT_AFTER_S;
-    int r = number_take(client, "not-before", &options->not_before_s, err);
-    if (r == 0)
-        r = number_take(client, "not-after", &options->not_after_s, err);
-    if (r == 0)
-        r = strategy_take(client, options, err);
-    if (r == 0)
-        r = configuration_take(client, options, err);
-    if (r == 0)
-        r = lists_take(p, options, err);
-    return r;
-}
+/* ---- the beginning ---- */
 
 /* Serials of plans rise, and none is given twice. */
 static int serial_next(struct daemon *d, const char *cluster, uint64_t *outp, struct error *err) {
@@ -290,8 +193,6 @@ static int serial_next(struct daemon *d, const char *cluster, uint64_t *outp, st
     *outp = last + 1;
     return r == 0 ? store_number_put(d->store, name, last + 1, err) : r;
 }
-
-/* ---- the beginning ---- */
 
 static struct planning *planning_new(struct client *client, const struct cluster *cluster,
                                      const struct release *release) {
@@ -313,7 +214,9 @@ static struct planning *planning_new(struct client *client, const struct cluster
 void verb_plan(struct client *client) {
     struct daemon *d = client->daemon;
     struct error err;
-    const char *name = text_or(client, "cluster", "?"), *to = text_or(client, "to", "?");
+    const char *name = client_argument(client, "cluster"), *to = client_argument(client, "to");
+    name = name ? name : "?";
+    to = to ? to : "?";
     const struct cluster *cluster = cluster_find(d, name);
     const struct release *release = release_find(d, to);
     if (!cluster || !release) {
@@ -322,7 +225,12 @@ void verb_plan(struct client *client) {
         return;
     }
     struct planning *p = planning_new(client, cluster, release);
-    int r = options_take(p, &err);
+    int r = plan_options_take(&(struct plan_request){.arguments = client->request->arguments,
+                                                     .n_arguments = client->request->n_arguments,
+                                                     .cluster = cluster->file,
+                                                     .who = client->who,
+                                                     .now_s = daemon_now(d) / 1000},
+                              p->arena, &p->input.options, &err);
     if (r < 0) {
         planning_refuse(p, CLIENT_BAD_INPUT, err.text);
         return;

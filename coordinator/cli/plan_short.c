@@ -1,6 +1,6 @@
 /* What a signature covers is what stands here: the digest on top is that of the header, and everything below hangs on it
  * through the Merkle root, which was checked before a page is made. */
-#include "coordinator/cli/plan_page.h"
+#include "coordinator/cli/plan_short.h"
 
 #include <time.h>
 
@@ -79,35 +79,7 @@ static void side_actions(struct buffer *out, const struct verified_plan *plan) {
     }
 }
 
-static void order(struct buffer *out, const struct verified_plan *plan, const struct work_order *order) {
-    buffer_format(out, "\n%s on %s%s%s: %s -> %s, ends %s, way back %s\n", order->member, order->node,
-                  *order->domain ? ", " : "", order->domain, order->from_version, order->to_version,
-                  mode_text(order->end_mode), way_back_text(order->way_back));
-    for (size_t i = 0; i < order->n_generations; i++) {
-        const struct render *render = order->generations[i].render;
-        char text[KEDGE_DIGEST_TEXT_SIZE];
-        digest_format(text, render ? &render->new_digest : &order->generations[i].digest);
-        buffer_format(out, "  generation %zu: %s, starts %s, configuration %s%s\n", i + 1,
-                      order->generations[i].version, mode_text(order->generations[i].mode),
-                      render ? "" : "as found, generation ", text);
-    }
-    for (size_t i = 0; i < order->n_steps; i++) {
-        const struct step *step = &order->steps[i];
-        buffer_format(out, "  %-9s", step->name);
-        for (size_t k = 0; k < step->n_rows; k++) {
-            const struct row *row = &step->rows[k];
-            buffer_format(out, "%s%s", k ? " > " : "", primitive_text(row->primitive));
-            for (size_t g = 0; g < row->n_gates; g++) {
-                const struct gate *gate = verified_plan_gate(plan, &row->gates[g]);
-                buffer_format(out, "%s%s%s", g ? ", " : " (", gate ? gate->name : "?",
-                              g + 1 == row->n_gates ? ")" : "");
-            }
-        }
-        buffer_text(out, "\n");
-    }
-}
-
-void plan_page(const struct verified_plan *plan, enum plan_page_size size, struct buffer *out) {
+void plan_short(const struct verified_plan *plan, struct buffer *out) {
     head(out, plan);
     waves(out, plan);
     gates(out, plan, "may stop if", plan->shape.may_stop, plan->shape.n_may_stop);
@@ -118,10 +90,4 @@ void plan_page(const struct verified_plan *plan, enum plan_page_size size, struc
     buffer_format(out, "no return    %s\n",
                   *plan->shape.point_of_no_return ? plan->shape.point_of_no_return
                                                   : "none: the way back stays open");
-    if (size == PLAN_PAGE_SHORT)
-        return;
-    for (size_t i = 0; i < plan->n_orders; i++)
-        order(out, plan, plan->orders[i]);
-    for (size_t i = 0; i < plan->plan.n_diffs; i++)
-        buffer_format(out, "\n%s", plan->plan.diffs[i]);
 }

@@ -1,0 +1,219 @@
+/* One table: the name of each argument and who takes it. The planner judges what the words mean for this cluster. */
+#include "coordinator/daemon/plan_options.h"
+#include "coordinator/recipes/scope.h"
+
+#include <string.h>
+
+enum { NOT_AFTER_S = 7 * 24 * 3600, WAIT_MAX_MS = 7 * 24 * 3600 * 1000 };
+
+/* The lists of planner_options are const; here they grow. */
+struct taking {
+    const struct plan_request *request;
+    struct arena *arena;
+    struct planner_options *options;
+    const char **consents, **canaries;
+    struct fact *choices;
+    struct config_op *changes;
+    struct error *err;
+};
+
+typedef int taker(struct taking *t, const char *name, const char *text);
+
+static int number_of(const char *text, uint64_t most, uint64_t *outp) {
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || value > most)
+        return -EINVAL;
+    *outp = value;
+    return 0;
+}
+
+static int take_nothing(struct taking *t, const char *name, const char *text) {
+    (void)t, (void)name, (void)text;
+    return 0; /* cluster and release are the caller's */
+}
+
+static int take_author(struct taking *t, const char *name, const char *text) {
+    (void)name;
+    t->options->author = text;
+    return 0;
+}
+
+static int take_ticket(struct taking *t, const char *name, const char *text) {
+    (void)name;
+    t->options->ticket = text;
+    return 0;
+}
+
+static int take_reason(struct taking *t, const char *name, const char *text) {
+    (void)name;
+    t->options->reason = text;
+    return 0;
+}
+
+static int take_seconds(struct taking *t, const char *name, const char *text, uint64_t *outp) {
+    return number_of(text, INT64_MAX, outp) == 0
+               ? 0
+               : error_set(t->err, -EINVAL, "%s \"%s\": expected seconds since 1970", name, text);
+}
+
+static int take_not_before(struct taking *t, const char *name, const char *text) {
+    return take_seconds(t, name, text, &t->options->not_before_s);
+}
+
+static int take_not_after(struct taking *t, const char *name, const char *text) {
+    return take_seconds(t, name, text, &t->options->not_after_s);
+}
+
+static int take_strategy(struct taking *t, const char *name, const char *text) {
+    t->options->canary = strcmp(text, "canary,rolling") == 0;
+    if (!t->options->canary && strcmp(text, "rolling") != 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected canary,rolling or rolling", name, text);
+    if (t->options->canary && t->options->n_canaries == 0)
+        t->options->n_canaries = 1;
+    return 0;
+}
+
+/* A number, or the name of a member. */
+static int take_canary(struct taking *t, const char *name, const char *text) {
+    uint64_t n;
+    if (*text < '0' || *text > '9') {
+        t->canaries[t->options->n_canary_names++] = text;
+        return 0;
+    }
+    if (number_of(text, KEDGE_MEMBERS_MAX, &n) < 0 || n == 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected a number from 1, or the name of a member",
+                         name, text);
+    t->options->n_canaries = (uint32_t)n;
+    return 0;
+}
+
+/* "2" or "25%" */
+static int take_limit(struct taking *t, const char *name, const char *text) {
+    size_t len = strlen(text);
+    bool percent = len > 1 && text[len - 1] == '%';
+    char *digits = arena_text_n(t->arena, text, len - percent);
+    uint64_t n;
+    if (!digits)
+        return error_set(t->err, -ENOMEM, "out of memory");
+    if (number_of(digits, percent ? 100 : KEDGE_MEMBERS_MAX, &n) < 0 || n == 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected 2 or 25%%", name, text);
+    t->options->limit_percent = percent ? (uint32_t)n : 0;
+    t->options->limit_count = percent ? KEDGE_MEMBERS_MAX : (uint32_t)n;
+    return 0;
+}
+
+static int take_duration(struct taking *t, const char *name, const char *text, uint32_t *outp) {
+    uint64_t ms;
+    if (!duration_parse(text, &ms) || ms > WAIT_MAX_MS)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected 10s, 5m or 1h, at most 7d", name, text);
+    *outp = (uint32_t)ms;
+    return 0;
+}
+
+static int take_soak(struct taking *t, const char *name, const char *text) {
+    return take_duration(t, name, text, &t->options->soak_ms);
+}
+
+static int take_soak_read_only(struct taking *t, const char *name, const char *text) {
+    return take_duration(t, name, text, &t->options->soak_read_only_ms);
+}
+
+static int take_wait_limit(struct taking *t, const char *name, const char *text) {
+    return take_duration(t, name, text, &t->options->wait_limit_ms);
+}
+
+static int take_config(struct taking *t, const char *name, const char *text) {
+    bool release = strcmp(text, "release") == 0;
+    if (!release && strcmp(text, "found") != 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected found or release", name, text);
+    t->options->config = release ? PLANNER_CONFIG_RELEASE : PLANNER_CONFIG_FOUND;
+    return 0;
+}
+
+static int take_consent(struct taking *t, const char *name, const char *text) {
+    (void)name;
+    t->consents[t->options->n_consents++] = text;
+    return 0;
+}
+
+/* "OPTION=WORD" */
+static int take_choice(struct taking *t, const char *name, const char *text) {
+    const char *equals = strchr(text, '=');
+    char *option = equals ? arena_text_n(t->arena, text, (size_t)(equals - text)) : NULL;
+    if (!option || !*option || !equals[1])
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected OPTION=WORD", name, text);
+    t->choices[t->options->n_choices++] = (struct fact){option, equals + 1};
+    return 0;
+}
+
+/* "KEY=VALUE", "KEY?=VALUE", "KEY->NEW", "-KEY" */
+static int take_change(struct taking *t, const char *name, const char *text) {
+    struct config_op *op = &t->changes[t->options->n_changes++];
+    const char *arrow = strstr(text, "->"), *equals = strchr(text, '=');
+    if (*text == '-' && text[1]) {
+        *op = (struct config_op){.kind = CONFIG_REMOVE, .key = text + 1};
+        return 0;
+    }
+    bool renames = arrow && (!equals || arrow < equals),
+         missing = !renames && equals > text && equals[-1] == '?';
+    const char *end = renames ? arrow : equals ? equals - missing : NULL;
+    if (!end || end == text)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected KEY=VALUE, KEY?=VALUE, KEY->NEW or -KEY", name,
+                         text);
+    *op = (struct config_op){.kind = renames   ? CONFIG_RENAME
+                                     : missing ? CONFIG_ADD_IF_MISSING
+                                               : CONFIG_SET,
+                             .key = arena_text_n(t->arena, text, (size_t)(end - text)),
+                             .value = renames ? arrow + 2 : equals + 1};
+    return op->key ? 0 : error_set(t->err, -ENOMEM, "out of memory");
+}
+
+static const struct {
+    const char *name;
+    taker *take;
+} takers[] = {
+    {"cluster", take_nothing},       {"to", take_nothing},        {"author", take_author},
+    {"ticket", take_ticket},         {"reason", take_reason},     {"not-before", take_not_before},
+    {"not-after", take_not_after},   {"strategy", take_strategy}, {"canary", take_canary},
+    {"limit", take_limit},           {"soak", take_soak},         {"soak-read-only", take_soak_read_only},
+    {"wait-limit", take_wait_limit}, {"config", take_config},     {"consent", take_consent},
+    {"choice", take_choice},         {"change", take_change},
+};
+
+static int argument_take(struct taking *t, const struct fact *argument) {
+    for (size_t i = 0; i < ARRAY_LEN(takers); i++)
+        if (strcmp(takers[i].name, argument->name) == 0)
+            return takers[i].take(t, argument->name, argument->value);
+    return error_set(t->err, -EINVAL,
+                     "plan: unknown argument \"%s\"; kedge and kedged may be of different versions",
+                     argument->name);
+}
+
+int plan_options_take(const struct plan_request *request, struct arena *arena,
+                      struct planner_options *options, struct error *err) {
+    size_t n = request->n_arguments;
+    struct taking t = {.request = request,
+                       .arena = arena,
+                       .options = options,
+                       .consents = arena_array(arena, n, sizeof(*t.consents)),
+                       .canaries = arena_array(arena, n, sizeof(*t.canaries)),
+                       .choices = arena_array(arena, n, sizeof(*t.choices)),
+                       .changes = arena_array(arena, n, sizeof(*t.changes)),
+                       .err = err};
+    if (!t.consents || !t.canaries || !t.choices || !t.changes)
+        return error_set(err, -ENOMEM, "out of memory");
+    planner_options_init(options, request->cluster);
+    options->author = request->who;
+    options->created_s = request->now_s;
+    options->not_after_s = request->now_s + NOT_AFTER_S;
+    options->consents = t.consents;
+    options->canaries = t.canaries;
+    options->choices = t.choices;
+    options->changes = t.changes;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = argument_take(&t, &request->arguments[i]);
+    return r;
+}
