@@ -83,9 +83,12 @@ void session_seal(struct session *session, enum message_type type, struct bytes 
     char tag[KEDGE_TAG_MAX];
     struct message_parts p;
     assert(message_is_allowed(type, session->self, session->state));
-    assert(size_fits(message_rule_of(type), bytes.len));
     if (!message_tag(tag, session->self, type))
         abort();
+    if (!size_fits(message_rule_of(type), bytes.len)) {
+        out->failed = true;
+        return;
+    }
     message_parts(&p, session, ++session->sent, bytes);
     struct signature signature = sign_tagged(tag, p.parts, ARRAY_LEN(p.parts), self);
     buffer_append(out, bytes.data, bytes.len);

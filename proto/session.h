@@ -40,7 +40,8 @@ void session_init(struct session *session, enum message_role self, const struct 
                   const struct public_key *peer, uint64_t now_ms);
 
 /* Appends bytes | signer | signature to `out`, under the next seq, which is then session->sent. The caller must be allowed
- * to say this now and the size must fit its row (asserted: it is our own word). WELCOME and BYE move the state. */
+ * to say this now (asserted: it is our own word). out->failed when the size does not fit its row (what a service says can
+ * make a message large) or memory is out. WELCOME and BYE move the state. */
 void session_seal(struct session *session, enum message_type type, struct bytes bytes,
                   const struct key_pair *self, struct buffer *out);
 

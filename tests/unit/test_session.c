@@ -492,3 +492,21 @@ TEST("an ephemeral key of small order is refused") {
     check_eq_int(session_keys_derive(&keys, &p.link.transcript, &p.link.random, ROLE_AGENT, &err),
                  -EKEYREJECTED);
 }
+
+TEST("A20 a message of ours that is too large fails alone: a service with long arguments ends no agent") {
+    _cleanup_(pair_end) struct pair p;
+    _cleanup_(buffer_deinit) struct buffer large = {0}, message = {0};
+    static const uint8_t block[4096];
+
+    pair_begin(&p);
+    require(pair_meet(&p));
+    while (large.len <= KEDGE_MESSAGE_BYTES_MAX)
+        buffer_append(&large, block, sizeof(block));
+    uint64_t sent = p.executor.sent;
+    session_seal(&p.executor, MESSAGE_FACTS, buffer_bytes(&large), &p.agent_key, &message);
+    check(message.failed);
+    check_eq_int(p.executor.sent, sent);
+    agent_say(&p, MESSAGE_FACTS, "4.5.0");
+    require(pair_deliver(&p));
+    check_eq_str(p.last_text, "4.5.0");
+}
