@@ -34,7 +34,7 @@ static const struct codec_field order_message_fields[] = {
     FIELD_U32(order_message, leaf, KEDGE_MEMBERS_MAX),
     FIELD_FIXED_LIST(order_message, path, KEDGE_MERKLE_DEPTH_MAX),
     FIELD_BYTES_LIST(order_message, gates, KEDGE_GATES_MAX, 64 * 1024),
-    FIELD_BYTES(order_message, manifest, KEDGE_MESSAGE_BYTES_MAX),
+    FIELD_BYTES(order_message, manifest, KEDGE_MANIFEST_BYTES_MAX),
     FIELD_LINE(order_message, step, KEDGE_NAME_MAX),
     FIELD_FIXED(order_message, addressee),
     FIELD_U64(order_message, expires_s),

@@ -39,6 +39,8 @@ enum {
     /* Members of a plan; depth of its Merkle tree. */
     KEDGE_MEMBERS_MAX = 16384,
     KEDGE_MERKLE_DEPTH_MAX = 14,
+    /* A signed release manifest: it travels with every order. About 90 bytes a file, so 8,000 files. */
+    KEDGE_MANIFEST_BYTES_MAX = 768 * 1024,
     /* Files of one release. */
     KEDGE_RELEASE_FILES_MAX = 20000,
     KEDGE_RELEASE_BYTES_MAX_GIB = 8,
@@ -51,6 +53,7 @@ enum {
 };
 
 _Static_assert((1 << KEDGE_MERKLE_DEPTH_MAX) >= KEDGE_MEMBERS_MAX, "every member has a leaf");
+_Static_assert(KEDGE_MANIFEST_BYTES_MAX < KEDGE_MESSAGE_BYTES_MAX, "an order carries its manifest");
 _Static_assert(KEDGE_CONFIG_BYTES_MAX * 2 <= KEDGE_MESSAGE_BYTES_MAX, "a preview carries two configurations");
 
 #endif

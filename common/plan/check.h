@@ -42,6 +42,11 @@ struct order_frame {
 int order_check(const struct work_order *order, const struct order_frame *frame,
                 struct error *err) _must_check_;
 
+/* The message that carries an order (its own bytes, header and manifest: `bytes`) has room for all the gates that it asks, and
+ * they are not more than a message may hold. */
+int order_size_check(const struct work_order *order, const struct gate_set *gates, size_t bytes,
+                     struct error *err) _must_check_;
+
 /* Waves, side actions and gates of a plan, against its work orders. No member stands twice. */
 int shape_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
                 const struct gate_set *gates, struct error *err) _must_check_;

@@ -190,3 +190,44 @@ int order_check(const struct work_order *order, const struct order_frame *frame,
         r = lease_check(order, &order->leases[i], err);
     return r;
 }
+
+/* ---- size ---- */
+
+struct gates_asked {
+    const struct gate *gates[KEDGE_GATES_MAX];
+    size_t n, bytes;
+};
+
+static bool gate_ask(struct gates_asked *asked, const struct gate_set *set, const struct digest *digest) {
+    const struct gate *gate = gate_set_find(set, digest);
+    for (size_t i = 0; i < asked->n; i++)
+        if (asked->gates[i] == gate)
+            return true;
+    if (asked->n == KEDGE_GATES_MAX)
+        return false;
+    asked->gates[asked->n++] = gate;
+    asked->bytes += set->bytes[gate - set->gates].len + 8;
+    return true;
+}
+
+static bool gates_ask(struct gates_asked *asked, const struct gate_set *set, const struct step *step) {
+    for (size_t i = 0; i < step->n_rows; i++)
+        for (size_t g = 0; g < step->rows[i].n_gates; g++)
+            if (!gate_ask(asked, set, &step->rows[i].gates[g]))
+                return false;
+    return true;
+}
+
+int order_size_check(const struct work_order *order, const struct gate_set *gates, size_t bytes,
+                     struct error *err) {
+    enum { BESIDES = 4096 }; /* path, step, numbers, lengths, signatures to come */
+    struct gates_asked asked = {.n = 0};
+    for (size_t i = 0; i < order->n_steps; i++)
+        if (!gates_ask(&asked, gates, &order->steps[i]))
+            return error_set(err, -EBADMSG, "it asks more than %d gates", KEDGE_GATES_MAX);
+    size_t need = bytes + asked.bytes + BESIDES;
+    if (need > KEDGE_MESSAGE_BYTES_MAX)
+        return error_set(err, -EBADMSG, "with its release and gates it has %zu bytes, %d can travel", need,
+                         KEDGE_MESSAGE_BYTES_MAX);
+    return 0;
+}

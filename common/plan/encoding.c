@@ -15,7 +15,6 @@ enum {
     FACTS_MAX = 1024,
     GATE_BYTES_MAX = 64 * 1024,
     WORK_ORDER_BYTES_MAX = 512 * 1024,
-    MANIFEST_BYTES_MAX = KEDGE_MESSAGE_BYTES_MAX,
 };
 
 static const struct codec_field argument_fields[] = {
@@ -219,7 +218,7 @@ static const struct codec_field plan_fields[] = {
     FIELD_BYTES(plan, shape, KEDGE_CONTROL_BYTES_MAX),
     FIELD_BYTES_LIST(plan, work_orders, KEDGE_MEMBERS_MAX, WORK_ORDER_BYTES_MAX),
     FIELD_BYTES_LIST(plan, gates, KEDGE_MEMBERS_MAX * 4, GATE_BYTES_MAX),
-    FIELD_BYTES(plan, manifest, MANIFEST_BYTES_MAX),
+    FIELD_BYTES(plan, manifest, KEDGE_MANIFEST_BYTES_MAX),
     FIELD_TEXTS(plan, diffs, KEDGE_MEMBERS_MAX, KEDGE_CONFIG_BYTES_MAX),
 };
 CODEC_MESSAGE(plan, "plan", plan, kedge__plan__descriptor);

@@ -36,6 +36,9 @@ int manifest_verify(const struct trust_anchors *anchors, struct bytes blob, stru
     struct manifest *manifest;
     int r = anchors_check(anchors->release_keys, anchors->n_release_keys, anchors->release_threshold,
                           "release", err);
+    if (r == 0 && blob.len > KEDGE_MANIFEST_BYTES_MAX)
+        r = error_set(err, -EBADMSG, "%zu bytes, at most %d can travel with an order", blob.len,
+                      KEDGE_MANIFEST_BYTES_MAX);
     if (r == 0)
         r = open_signed(blob, TRUST_RELEASE_MANIFEST, anchors->release_keys, anchors->n_release_keys,
                         anchors->release_threshold, &bytes, err);
@@ -233,7 +236,7 @@ static int plan_root(const struct plan *plan, struct digest *outp) {
 
 static int plan_orders(struct verified_plan *v, const struct gate_set *gates, struct error *err) {
     const struct order_frame frame = {&v->header, v->manifest, gates};
-    size_t n = v->plan.n_work_orders;
+    size_t n = v->plan.n_work_orders, beside = v->plan.header.len + v->plan.manifest.len;
     const struct work_order **orders = arena_array(v->arena, n, sizeof(*orders));
     if (!orders)
         return error_set(err, -ENOMEM, "out of memory");
@@ -242,6 +245,8 @@ static int plan_orders(struct verified_plan *v, const struct gate_set *gates, st
         int r = codec_decode(&work_order_codec, v->plan.work_orders[i], v->arena, &order, err);
         if (r == 0)
             r = order_check(order, &frame, err);
+        if (r == 0)
+            r = order_size_check(order, gates, beside + v->plan.work_orders[i].len, err);
         if (r < 0)
             return error_context(err, r, "work order %zu", i + 1);
         orders[i] = order;

@@ -1,4 +1,5 @@
 /* Why one change each: every document here is signed by those who may sign it, and passes but for one thing. */
+#include "common/plan/check.h"
 #include "tests/unit/plan_fixture.h"
 #include "tests/unit/test.h"
 
@@ -330,6 +331,37 @@ TEST("F25 what passed the door needs nothing of what it came in") {
     digest = digest_of(order->gate_bytes[0]);
     check(digest_equal(&digest, &gate_digest));
     verified_order_free(order);
+}
+
+TEST("F25 an order that could not be sent is refused before anybody signs it") {
+    struct world w;
+    struct error err = {""};
+    world_init(&w);
+    plan_fixture_sign(&w.f);
+    struct gate_set set = {&w.f.gate, &w.f.gate_view, &w.f.gate_digest, 1};
+    check_eq_int(order_size_check(&w.f.order, &set, KEDGE_MESSAGE_BYTES_MAX - 8192, &err), 0);
+    check_eq_int(order_size_check(&w.f.order, &set, KEDGE_MESSAGE_BYTES_MAX - 4096, &err), -EBADMSG);
+    check_contains(err.text, "1048576 can travel");
+    struct digest digests[KEDGE_GATES_MAX + 1];
+    struct bytes views[KEDGE_GATES_MAX + 1];
+    struct gate gates[KEDGE_GATES_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
+        digests[i] = (struct digest){{(uint8_t)i}};
+        views[i] = w.f.gate_view;
+        gates[i] = w.f.gate;
+    }
+    set = (struct gate_set){gates, views, digests, ARRAY_LEN(digests)};
+    w.f.gate_digest = digests[1];
+    struct row more[2] = {w.switch_rows[0], w.switch_rows[0]};
+    more[1].gates = digests;
+    more[1].n_gates = KEDGE_GATES_MAX;
+    w.steps[1].rows = more;
+    w.steps[1].n_rows = 2;
+    check_eq_int(order_size_check(&w.f.order, &set, 0, &err), 0);
+    more[0].gates = &digests[KEDGE_GATES_MAX];
+    check_eq_int(order_size_check(&w.f.order, &set, 0, &err), -EBADMSG);
+    check_contains(err.text, "more than 64 gates");
+    plan_fixture_deinit(&w.f);
 }
 
 /* ---- charters ---- */
