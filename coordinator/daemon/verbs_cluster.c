@@ -58,9 +58,33 @@ static json_t *gate_object(const struct survey_answer *answer) {
     return json;
 }
 
-/* Questions that only the planner needs are no judgement of health. */
-static bool is_judgement(const struct survey_answer *answer) {
-    return strncmp(answer->gate, "value:", 6) != 0 && strncmp(answer->gate, "items:", 6) != 0;
+static const struct charter_member *member_of(const struct survey *survey, const char *name) {
+    const struct charter *charter = survey->cluster->charter;
+    return &charter->members[cluster_member(survey->cluster, name)];
+}
+
+/* A mode's gate says which mode a member is in: only one of them can be yes. */
+static bool is_mode(const struct survey *survey, const struct survey_answer *answer) {
+    const struct charter_member *member = answer->member ? member_of(survey, answer->member) : NULL;
+    for (size_t i = 0; member && i < member->n_modes; i++)
+        if (cluster_gate(survey->cluster, &member->modes[i].gate) == answer->is)
+            return true;
+    return false;
+}
+
+static bool has_mode(const struct survey *survey, const char *member) {
+    for (size_t i = 0; i < survey->n_all; i++)
+        if (survey->all[i].member == member && survey->all[i].answer == ANSWER_YES &&
+            is_mode(survey, &survey->all[i]))
+            return true;
+    return false;
+}
+
+/* Left out: questions that only the planner needs, and the modes that a member is not in while it is in another. */
+static bool is_judgement(const struct survey *survey, const struct survey_answer *answer) {
+    if (strncmp(answer->gate, "value:", 6) == 0 || strncmp(answer->gate, "items:", 6) == 0)
+        return false;
+    return answer->answer == ANSWER_YES || !is_mode(survey, answer) || !has_mode(survey, answer->member);
 }
 
 static void check_done(struct survey *survey) {
@@ -69,7 +93,7 @@ static void check_done(struct survey *survey) {
     size_t n_not_yes = 0, n = 0;
     char text[128] = "";
     for (size_t i = 0; i < survey->n_all; i++)
-        if (is_judgement(&survey->all[i])) {
+        if (is_judgement(survey, &survey->all[i])) {
             n++;
             n_not_yes += survey->all[i].answer != ANSWER_YES;
             json_add(gates, gate_object(&survey->all[i]));
