@@ -135,6 +135,9 @@ static int server_start(struct artifact_server *server, const char *address, con
         return r;
     int listener = listener_open(info);
     freeaddrinfo(info);
+    if (listener == -EADDRINUSE)
+        return error_set(err, listener,
+                         "%s: another program listens there already; end it or choose another port", address);
     if (listener < 0)
         return error_errno(err, listener, "%s", address);
     server->port = port_of(listener);
@@ -152,7 +155,7 @@ int artifact_server_new(struct artifact_server **outp, const char *address, cons
     server->folder_fd = -1;
     int r = server_start(server, address, folder, err);
     if (r < 0)
-        return error_context(err, r, "serving artifacts at");
+        return error_context(err, r, "serving artifacts");
     *outp = TAKE(server);
     return 0;
 }

@@ -198,7 +198,7 @@ int fleet_new(struct fleet **outp, const struct fleet_config *config, struct err
     if (r == 0)
         r = session_server_new(&fleet->server, &sessions, err);
     if (r < 0)
-        return error_context(err, r, "listening for agents at %s", config->address);
+        return error_context(err, r, "listening for agents");
     *outp = TAKE(fleet);
     return 0;
 }
