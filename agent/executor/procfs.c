@@ -296,27 +296,25 @@ int procfs_cgroup(pid_t pid, struct arena *arena, const char **outp, struct erro
 
 /* ---- who listens ---- */
 
-/* Inodes of the listening sockets on `port` in one table of /proc/PID/net. It first lists all listening sockets, and then
- * the connections (the kernel's Documentation/networking/proc_net_tcp.rst), of which a busy host has 100,000: the first
- * of those ends it. */
+/* Inodes of the listening sockets on `port` in one table of /proc/PID/net. The kernel lists all listening sockets before
+ * all others, so the read ends at the first other: a host with ten thousand connections costs no more than an idle one. */
 static size_t listeners_in(pid_t pid, const char *table, uint16_t port, uint64_t *inodes, size_t n) {
     char path[64], line[512];
     snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, table);
-    FILE *file = fopen(path, "re");
-    if (!file)
+    _cleanup_(fclosep) FILE *file = fopen(path, "re");
+    if (!file || !fgets(line, sizeof(line), file))
         return n;
-    for (bool title = true; n < LISTENERS_MAX && fgets(line, sizeof(line), file); title = false) {
+    while (n < LISTENERS_MAX && fgets(line, sizeof(line), file)) {
         unsigned local, state;
         uint64_t inode;
-        if (title || sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %" SCNu64, &local,
-                            &state, &inode) != 3)
+        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %" SCNu64, &local, &state,
+                   &inode) != 3)
             continue;
         if (state != TCP_LISTEN)
             break;
         if (local == port)
             inodes[n++] = inode;
     }
-    fclose(file);
     return n;
 }
 
