@@ -61,6 +61,21 @@ static void plan_offer(const struct plan_fixture *f, struct bytes file) {
     verified_plan_free(v);
 }
 
+static void charter_offer(const struct plan_fixture *f, struct bytes bytes) {
+    struct signed_blob blob = {.context = TRUST_OPERATOR_CHARTER, .bytes = bytes};
+    _cleanup_(buffer_deinit) struct buffer file = {0};
+    _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
+    const struct charter *charter;
+    struct error err = {""};
+    if (signed_blob_sign(&blob, &f->operator_key, &err) < 0)
+        abort();
+    signed_blob_encode(&file, &blob);
+    int r = charter_verify(&f->anchors, NULL, buffer_bytes(&file), arena, &charter, &err);
+    buffer_deinit(&file);
+    if (r == 0)
+        read_all(&charter_codec, charter);
+}
+
 /* False when the bytes are not even that document. */
 static bool replace(struct plan_fixture *f, unsigned which, struct bytes bytes, struct arena *arena) {
     static const struct codec_message *const codecs[] = {&work_order_codec, &gate_codec, &manifest_codec,
@@ -93,13 +108,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0)
         return 0;
     struct bytes bytes = {data + 1, size - 1};
-    unsigned which = data[0] % 6;
+    unsigned which = data[0] % 7;
     struct plan_fixture f;
     plan_fixture_init(&f);
     plan_fixture_sign(&f);
     _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
     if (which == 5)
         plan_offer(&f, bytes);
+    else if (which == 6)
+        charter_offer(&f, bytes);
     else if (replace(&f, which, bytes, arena)) {
         plan_fixture_sign(&f);
         plan_offer(&f, buffer_bytes(&f.file_bytes));
