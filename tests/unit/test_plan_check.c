@@ -333,6 +333,95 @@ TEST("F25 what passed the door needs nothing of what it came in") {
     verified_order_free(order);
 }
 
+TEST("A12 parts of two plans with one serial do not fit together") {
+    struct world a, b;
+    struct error err = {""};
+    world_init(&a);
+    world_init(&b);
+    b.f.operator_key = a.f.operator_key;
+    b.f.release_key = a.f.release_key;
+    b.f.node_key = a.f.node_key;
+    b.f.order.node_key = a.f.node_key.public;
+    b.f.order.role = "other";
+    b.f.manifest.serial = 3;
+    b.f.gate.evidence_age_ms = 5;
+    plan_fixture_sign(&a.f);
+    plan_fixture_sign(&b.f);
+    require(order_judge(&a, &err) == 0);
+    const struct order_claim whole = a.f.claim;
+    const struct {
+        struct order_claim claim;
+        const char *says;
+    } mixes[] = {
+        {{.header = b.f.claim.header}, "not part of the plan that was signed"},
+        {{.work_order = b.f.claim.work_order}, "not part of the plan that was signed"},
+        {{.path = b.f.path}, "not part of the plan that was signed"},
+        {{.manifest = b.f.claim.manifest}, "manifest is not the one that the plan names"},
+        {{.gates = b.f.claim.gates}, "a gate that it asks was not sent"},
+    };
+    b.f.path[0].b[0] ^= 1; /* both have the same shape beside them */
+    for (size_t i = 0; i < ARRAY_LEN(mixes); i++) {
+        const struct order_claim *mix = &mixes[i].claim;
+        a.f.claim = whole;
+        a.f.claim.header = mix->header.data ? mix->header : whole.header;
+        a.f.claim.work_order = mix->work_order.data ? mix->work_order : whole.work_order;
+        a.f.claim.path = mix->path ? mix->path : whole.path;
+        a.f.claim.manifest = mix->manifest.data ? mix->manifest : whole.manifest;
+        a.f.claim.gates = mix->gates ? mix->gates : whole.gates;
+        check(order_judge(&a, &err) < 0);
+        check_contains(err.text, mixes[i].says);
+    }
+    plan_fixture_deinit(&a.f);
+    plan_fixture_deinit(&b.f);
+}
+
+TEST("A14 the shape of a plan is no work order, nor is a node of its tree") {
+    struct world w;
+    struct error err = {""};
+    world_init(&w);
+    plan_fixture_sign(&w.f);
+    struct digest leaf = merkle_leaf(w.f.order_view);
+    struct digest none = {{0}};
+    check(!merkle_check(leaf, 0, 0, NULL, 0, &none));
+    check(!merkle_check(leaf, 0, 1, NULL, 0, &w.f.header.root));
+    const uint32_t leaves[] = {0, 2, UINT32_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(leaves); i++) {
+        w.f.claim.leaf = leaves[i];
+        check_eq_int(order_judge(&w, &err), -EPERM);
+        check_contains(err.text, "not part of the plan");
+    }
+    w.f.claim.leaf = 1;
+    w.f.claim.n_path = 0;
+    check_eq_int(order_judge(&w, &err), -EPERM);
+    w.f.claim.leaf = 0; /* leaf 0 with its true path, work order and shape changed places */
+    w.f.path[0] = leaf;
+    w.f.claim.n_path = 1;
+    w.f.claim.work_order = buffer_bytes(&w.f.shape_bytes);
+    check(order_judge(&w, &err) < 0);
+    plan_fixture_deinit(&w.f);
+}
+
+TEST("A8 the edges of time, and that only what began passes them") {
+    struct world w;
+    struct error err = {""};
+    world_init(&w);
+    w.f.header.not_before_s = w.f.context.now_s;
+    plan_fixture_sign(&w.f);
+    const uint64_t first = w.f.header.not_before_s, last = w.f.claim.expires_s;
+    const struct {
+        uint64_t now_s;
+        int r;
+    } edges[] = {{first - 1, -ESTALE}, {first, 0}, {last, 0}, {last + 1, -ESTALE}, {UINT64_MAX, -ESTALE}};
+    for (size_t i = 0; i < ARRAY_LEN(edges); i++) {
+        w.f.context.now_s = edges[i].now_s;
+        w.f.context.began = false;
+        check_eq_int(order_judge(&w, &err), edges[i].r);
+        w.f.context.began = true;
+        check_eq_int(order_judge(&w, &err), 0);
+    }
+    plan_fixture_deinit(&w.f);
+}
+
 TEST("F25 an order that could not be sent is refused before anybody signs it") {
     struct world w;
     struct error err = {""};
