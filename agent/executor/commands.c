@@ -105,7 +105,8 @@ static int on_ended(sd_event_source *source, int fd, uint32_t events, void *user
         snprintf(problem, sizeof(problem), "its output could not be kept: out of memory");
     struct command_result result = {.exit_code = problem[0] ? -1 : WEXITSTATUS(status),
                                     .output = buffer_bytes(&run->output),
-                                    .problem = problem};
+                                    .problem = problem,
+                                    .expired = run->expired};
     command_done done = run->done;
     void *context = run->context;
     done(context, &result);

@@ -23,6 +23,7 @@ struct command_result {
     int exit_code;       /* 0..255; -1: ended by a signal, by the deadline, or could not be started */
     struct bytes output; /* standard output and error together, cut at KEDGE_COMMAND_OUTPUT_BYTES_MAX */
     const char *problem; /* "" or one sentence: why exit_code is -1 */
+    bool expired;        /* the deadline ended it */
 };
 
 typedef void (*command_done)(void *context, const struct command_result *result);

@@ -14,7 +14,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { INCOMING_PATH_SIZE = 4096, DEPTH_MAX = 32 };
+enum {
+    INCOMING_PATH_SIZE = 4096,
+    DEPTH_MAX = 32,
+    STAGER_EXIT_SOURCE = 3, /* kedge-stager: the source failed, the artifact is not to blame */
+    /* A coordinator that is started again is back in a second; a stager that was killed is started again at once. */
+    AGAIN_FIRST_MS = 100,
+    AGAIN_LAST_MS = 2000,
+    AGAIN_PATIENCE_MS = 60 * 1000,
+};
 
 /* ---- taking over ---- */
 
@@ -172,7 +180,9 @@ int stage_take_over(const char *folder, const struct component *component, struc
 struct stage_run {
     sd_event *loop;
     struct stage_spec spec;
-    size_t next; /* component */
+    size_t next;          /* component */
+    uint64_t patience_us; /* monotonic: after it a failed source is not asked again */
+    uint32_t pause_ms;    /* before the next attempt */
     struct command_run *command;
     sd_event_source *later;
     char incoming[INCOMING_PATH_SIZE], folder[INCOMING_PATH_SIZE], final[INCOMING_PATH_SIZE];
@@ -242,18 +252,7 @@ static void problem_of(const struct command_result *result, char *out, size_t si
     snprintf(out, size, "%.*s", (int)(len - begin), text + begin);
 }
 
-static void on_stager_ended(void *context, const struct command_result *result) {
-    struct stage_run *run = context;
-    const struct component *component = &run->spec.manifest->components[run->next];
-    run->command = NULL;
-    int r = 0;
-    if (result->exit_code != 0) {
-        char problem[512];
-        problem_of(result, problem, sizeof(problem));
-        r = error_set(&run->err, -EIO, "%s", problem);
-    } else {
-        r = stage_take_over(run->folder, component, &run->err);
-    }
+static void component_ended(struct stage_run *run, int r) {
     if (r == 0 && ++run->next < run->spec.manifest->n_components)
         r = component_begin(run);
     else if (r == 0)
@@ -262,6 +261,48 @@ static void on_stager_ended(void *context, const struct command_result *result) 
         run_finish(run, r < 0 ? error_context(&run->err, r, "release %s %s", run->spec.manifest->system,
                                               run->spec.manifest->version)
                               : 0);
+}
+
+static int on_again(sd_event_source *source, uint64_t usec, void *userdata) {
+    (void)source;
+    (void)usec;
+    struct stage_run *run = userdata;
+    run->later = sd_event_source_disable_unref(run->later);
+    int r = folder_remove(run->folder, &run->err);
+    if (r == 0)
+        r = component_begin(run);
+    if (r < 0)
+        component_ended(run, r);
+    return 0;
+}
+
+/* True when the component will be tried again: not its bytes were wrong, but its source or its stager went away. */
+static bool tries_again(struct stage_run *run, const struct command_result *result) {
+    uint64_t now_us;
+    bool went_away = result->exit_code == STAGER_EXIT_SOURCE || (result->exit_code < 0 && !result->expired);
+    if (!went_away || sd_event_now(run->loop, CLOCK_MONOTONIC, &now_us) < 0 || now_us >= run->patience_us)
+        return false;
+    run->pause_ms = run->pause_ms == 0 ? AGAIN_FIRST_MS : run->pause_ms * 2;
+    if (run->pause_ms > AGAIN_LAST_MS)
+        run->pause_ms = AGAIN_LAST_MS;
+    return sd_event_add_time_relative(run->loop, &run->later, CLOCK_MONOTONIC, (uint64_t)run->pause_ms * 1000,
+                                      0, on_again, run) >= 0;
+}
+
+static void on_stager_ended(void *context, const struct command_result *result) {
+    struct stage_run *run = context;
+    run->command = NULL;
+    if (result->exit_code == 0) {
+        run->pause_ms = 0;
+        component_ended(run,
+                        stage_take_over(run->folder, &run->spec.manifest->components[run->next], &run->err));
+        return;
+    }
+    if (tries_again(run, result))
+        return;
+    char problem[512];
+    problem_of(result, problem, sizeof(problem));
+    component_ended(run, error_set(&run->err, -EIO, "%s", problem));
 }
 
 static int folder_for_stager(const struct stage_run *run, struct error *err) {
@@ -349,7 +390,14 @@ int stage_start(sd_event *loop, const struct stage_spec *spec, stage_done done, 
     run->spec = *spec;
     run->done = done;
     run->context = context;
-    int r = run_begin(run, err);
+    uint64_t now_us;
+    int r = sd_event_now(loop, CLOCK_MONOTONIC, &now_us);
+    if (r < 0) {
+        free(run);
+        return error_errno(err, r, "release");
+    }
+    run->patience_us = now_us + (uint64_t)AGAIN_PATIENCE_MS * 1000;
+    r = run_begin(run, err);
     if (r < 0) {
         run_free(run);
         return error_context(err, r, "release %s %s", spec->manifest->system, spec->manifest->version);

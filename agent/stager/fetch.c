@@ -39,7 +39,8 @@ static size_t on_data(char *data, size_t one, size_t len, void *context) {
     (void)one;
     long status = status_of(fetch);
     if (!status_is_good(fetch, status))
-        return fail(fetch, error_set(&fetch->failed, -EIO, "the server answers %ld, expected 200", status));
+        return fail(fetch,
+                    error_set(&fetch->failed, -EPROTO, "the server answers %ld, expected 200", status));
     if (len > fetch->wish->size - fetch->n_bytes)
         return fail(fetch,
                     error_set(&fetch->failed, -EBADMSG, "it is longer than the %llu bytes of the manifest",
@@ -136,7 +137,7 @@ static void judge(struct fetch *fetch) {
     struct digest digest = digest_final(&fetch->digest);
     fetch->ended = true;
     if (!status_is_good(fetch, status)) {
-        fetch->failure = error_set(&fetch->failed, -EIO, "the server answers %ld, expected 200", status);
+        fetch->failure = error_set(&fetch->failed, -EPROTO, "the server answers %ld, expected 200", status);
     } else if (fetch->n_bytes != wish->size) {
         fetch->failure = error_set(&fetch->failed, -EBADMSG, "it ends after %llu of %llu bytes",
                                    (unsigned long long)fetch->n_bytes, (unsigned long long)wish->size);

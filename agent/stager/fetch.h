@@ -28,7 +28,8 @@ static inline void fetch_freep(struct fetch **fetch) {
 }
 
 /* A tarball_pull_fn (common/archive/tarball.h); `from` is the fetch. 0 is given only after length and digest were
- * found right. -EBADMSG: the wrong bytes; -EIO: the source failed. Both with a sentence, and again when called again. */
+ * found right. -EBADMSG: the wrong bytes; -EPROTO: the wrong answer;
+ * -EIO: the source failed. Both with a sentence, and again when called again. */
 ssize_t fetch_pull(void *from, const uint8_t **data, struct error *err) _must_check_;
 
 /* Reads what is left. 0 when length and digest are right. */

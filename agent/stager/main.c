@@ -20,7 +20,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_SOURCE = 3 };
 
 static const char help[] =
     "usage: kedge-stager --url URL --size BYTES --digest HEX --into FOLDER [OPTION]...\n"
@@ -36,7 +36,8 @@ static const char help[] =
     "  --patience SECONDS (default 20)\n"
     "  --timeout SECONDS  for the whole (default 3600)\n"
     "  --allow-file       let URL begin with file:, for tests\n"
-    "Exit codes: 0 done, 1 failed (one sentence on standard error), 2 usage.\n"
+    "Exit codes: 0 done, 1 failed (one sentence on standard error), 2 usage, 3 the source failed: may be "
+    "tried again.\n"
     "Example: kedge-stager --url http://c1:7401/artifact/04a1... --size 16512345 --digest 04a1... --strip 1 "
     "--into new\n";
 
@@ -214,8 +215,9 @@ int main(int argc, char **argv) {
     int r = options_parse(&options, argc, argv);
     if (r > 0)
         return r - 1;
-    if (run(&options, &err) == 0)
+    r = run(&options, &err);
+    if (r == 0)
         return EXIT_SUCCESS;
     fprintf(stderr, "kedge-stager: %s\n", err.text);
-    return EXIT_FAILURE;
+    return r == -EIO ? EXIT_SOURCE : EXIT_FAILURE;
 }
