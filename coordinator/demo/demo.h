@@ -29,7 +29,8 @@ struct kill_point {
     const char *count;   /* "fdatasync" or "all" */
     unsigned at;
     bool after;
-    const char *trigger; /* a file that begins the count; NULL: from the start */
+    const char *trigger;      /* a file that begins the count; NULL: from the start */
+    const char *trigger_text; /* when it has this text; NULL: when it exists */
 };
 
 struct process {

@@ -13,12 +13,14 @@
 #include "common/base/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -31,6 +33,7 @@ static const char help[] =
     "  --at N             which one, from 1; 0 kills nothing and only counts\n"
     "  --after-entry      at the end of that call, not before it\n"
     "  --trigger FILE     count only from when this file exists\n"
+    "  --trigger-text T   and has this text in it (a log)\n"
     "  --report FILE      write what was counted\n"
     "Example: kedge-killpoint --program kedged --count fdatasync --at 7 -- kedged --state /tmp/x\n";
 
@@ -41,7 +44,8 @@ struct tracee {
 };
 
 static struct {
-    const char *program, *trigger, *report;
+    const char *program, *trigger, *trigger_text, *report;
+    off_t trigger_read; /* so much of the file has been looked at */
     uint64_t at, count;
     bool only_syncs, at_exit;
     bool triggered, killed;
@@ -134,9 +138,25 @@ static void strike(const struct tracee *t) {
             ptrace(PTRACE_INTERRUPT, kp.tracees[i].tid, NULL, NULL);
 }
 
+/* Looks at what was added since the last time, and a text's length before it. */
+static bool trigger_has_text(void) {
+    char block[65536];
+    size_t len = strlen(kp.trigger_text);
+    struct stat st;
+    if (stat(kp.trigger, &st) < 0 || st.st_size <= kp.trigger_read || len == 0 || len >= sizeof(block))
+        return false;
+    _cleanup_(closep) int fd = open(kp.trigger, O_RDONLY | O_CLOEXEC);
+    off_t from = kp.trigger_read > (off_t)len ? kp.trigger_read - (off_t)len : 0;
+    ssize_t n = fd < 0 ? -1 : pread(fd, block, sizeof(block), from);
+    if (n <= 0)
+        return false;
+    kp.trigger_read = from + n;
+    return memmem(block, (size_t)n, kp.trigger_text, len) != NULL;
+}
+
 static bool counts(uint64_t number) {
     if (!kp.triggered && kp.trigger)
-        kp.triggered = access(kp.trigger, F_OK) == 0;
+        kp.triggered = kp.trigger_text ? trigger_has_text() : access(kp.trigger, F_OK) == 0;
     if (kp.trigger && !kp.triggered)
         return false;
     return !kp.only_syncs || number == SYS_fdatasync || number == SYS_fsync;
@@ -269,11 +289,15 @@ static bool number_take(const char *text, uint64_t *outp) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"program", required_argument, NULL, 'p'}, {"count", required_argument, NULL, 'c'},
-        {"at", required_argument, NULL, 'a'},      {"after-entry", no_argument, NULL, 'e'},
-        {"trigger", required_argument, NULL, 't'}, {"report", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},          {0}};
+    static const struct option options[] = {{"program", required_argument, NULL, 'p'},
+                                            {"count", required_argument, NULL, 'c'},
+                                            {"at", required_argument, NULL, 'a'},
+                                            {"after-entry", no_argument, NULL, 'e'},
+                                            {"trigger", required_argument, NULL, 't'},
+                                            {"trigger-text", required_argument, NULL, 'x'},
+                                            {"report", required_argument, NULL, 'r'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
     bool has_at = false;
     for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;)
         switch (option) {
@@ -286,6 +310,7 @@ int main(int argc, char **argv) {
         case 'a': has_at = number_take(optarg, &kp.at); break;
         case 'e': kp.at_exit = true; break;
         case 't': kp.trigger = optarg; break;
+        case 'x': kp.trigger_text = optarg; break;
         case 'r': kp.report = optarg; break;
         case 'h': return fputs(help, stdout) >= 0 ? 0 : 1;
         default: return fail(EXIT_USAGE, "try --help", 0);

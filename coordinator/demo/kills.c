@@ -1,6 +1,6 @@
 /* demo --kill: which process dies where. With ptrace the points are exact: journal writes of the coordinator from the
  * moment the run has begun, before and after; system calls of executor, link and prober of one member each, from the
- * moment its new generation lies on its node. Without ptrace it is plain SIGKILL, each when its member is first seen
+ * moment its agent has accepted the order to switch. Without ptrace it is plain SIGKILL, each when its member is first seen
  * away: in the middle of its switch. */
 #include "coordinator/demo/demo.h"
 #include "common/base/file.h"
@@ -28,9 +28,9 @@ static const char *began_path(const struct demo *demo) {
     return text_take(path, n);
 }
 
-static const char *generation_path(const struct demo *demo, unsigned node) {
+static const char *log_path(const struct demo *demo, unsigned node) {
     char *path = NULL;
-    int n = asprintf(&path, "%s/nodes/n%u/kedge/members/demo_store_n%u/gen/1", demo->folder, node, node);
+    int n = asprintf(&path, "%s/nodes/n%u/agent.log", demo->folder, node);
     return text_take(path, n);
 }
 
@@ -51,14 +51,15 @@ void demo_kills_plan_kedged(struct demo *demo) {
 }
 
 void demo_kills_plan_agents(struct demo *demo) {
-    static const unsigned points[] = {400, 20, 40};
+    static const unsigned points[] = {60, 8, 20};
     if (!demo->kill || !demo->killpoint)
         return;
     for (unsigned i = 0; i < ARRAY_LEN(helpers); i++)
         kill_add(demo->agents[i], (struct kill_point){.program = helpers[i],
                                                       .count = "all",
                                                       .at = points[i],
-                                                      .trigger = generation_path(demo, i + 1)});
+                                                      .trigger = log_path(demo, i + 1),
+                                                      .trigger_text = "step switch of plan"});
 }
 
 int demo_kills_begin(struct demo *demo) {

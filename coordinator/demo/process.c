@@ -72,6 +72,10 @@ static size_t killpoint_words(const struct demo *demo, const struct process *pro
         words[n++] = "--trigger";
         words[n++] = point->trigger;
     }
+    if (point->trigger_text) {
+        words[n++] = "--trigger-text";
+        words[n++] = point->trigger_text;
+    }
     demo_kill_report_path(demo, process, process->n_starts, report, sizeof(report));
     words[n++] = "--report";
     words[n++] = report;

@@ -59,6 +59,17 @@ def test_the_count_begins_with_the_trigger(tmp_path):
     assert out.read_text() == "0123"
 
 
+def test_the_count_begins_with_a_line_in_a_log(tmp_path):
+    log, out = tmp_path / "log", tmp_path / "out"
+    log.write_text("begin\n" + "x" * 100000)
+    program = WRITER.replace('os.write(fd, b"!")', 'open(sys.argv[2], "a").write("step " if i < 2 else "swi" if i == 2 else "tch")') \
+        .replace('"tch"', '"tch now"')
+    code = killpoint("--count", "fdatasync", "--at", 1, "--trigger", log, "--trigger-text", "switch",
+                     command=[sys.executable, "-c", program, out, log]).wait(20)
+    assert code == 128 + signal.SIGKILL
+    assert out.read_text() == "01234"
+
+
 def test_a_service_of_the_program_outlives_it(tmp_path):
     pid_file = tmp_path / "pid"
     program = f"""
