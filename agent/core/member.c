@@ -384,7 +384,7 @@ static bool asked_once(const struct member_machine *m, const struct row *row) {
 
 static void ask_again(struct member_machine *m, const struct row *row, uint64_t now_us) {
     m->poll_us = now_us + m->pause_us;
-    m->pause_us *= 2;
+    m->pause_us += m->pause_us / 4;
     uint32_t last_us = primitive_rule(row->primitive)->poll_last_us;
     if (m->pause_us > last_us)
         m->pause_us = last_us;
@@ -398,6 +398,9 @@ static void answered_yes(struct member_machine *m, const struct row *row, const 
         if (m->evidence_us && m->evidence_us < m->record.stopped_at_us)
             m->record.evidence_age_us = m->record.stopped_at_us - m->evidence_us;
     }
+    bool answers = row->primitive == PRIMITIVE_ASK || row->primitive == PRIMITIVE_OBSERVE;
+    if (answers && m->record.stopped_at_us && !m->record.interruption_us)
+        m->record.interruption_us = event->now_us - m->record.stopped_at_us;
     if (row->primitive != PRIMITIVE_ASK) {
         row_done(m, event->now_us, actions);
         return;
@@ -406,8 +409,6 @@ static void answered_yes(struct member_machine *m, const struct row *row, const 
     m->evidence_limit_us = event->limit_us;
     if (m->held_since_us == 0)
         m->held_since_us = event->now_us;
-    if (m->record.stopped_at_us && !m->record.interruption_us)
-        m->record.interruption_us = event->now_us - m->record.stopped_at_us;
     if (event->now_us - m->held_since_us >= (uint64_t)row->hold_ms * 1000)
         row_done(m, event->now_us, actions);
     else

@@ -30,7 +30,7 @@ struct primitive_rule {
     enum after_crash agent_died;
     enum after_crash host_died; /* the service is down as well */
     uint32_t deadline_ms;       /* where the row names none */
-    uint32_t poll_first_us;     /* a question is asked again after this, then twice as long ... */
+    uint32_t poll_first_us;     /* a question is asked again after this, then a quarter later ... */
     uint32_t poll_last_us;      /* ... up to this; 0: it is not asked again */
     const char *last_return;    /* until when it can be taken back, for people */
 };
