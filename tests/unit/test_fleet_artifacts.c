@@ -68,10 +68,9 @@ static size_t http(const struct place *place, const char *request, char *out, si
 }
 
 static void ask(const struct place *place, const char *method, const char *path, char *out, size_t size) {
-    char request[512];
-    snprintf(request, sizeof(request), "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method,
-             path);
-    http(place, request, out, size);
+    _cleanup_(buffer_deinit) struct buffer request = {0};
+    buffer_format(&request, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method, path);
+    http(place, (const char *)request.data, out, size);
 }
 
 TEST("an archive that is what its digest says is imported and served, whole and by HEAD") {
