@@ -2,7 +2,9 @@
 
 The fleet is the one of the e2e tests; only what was there before (bookies instead of stores) and the cluster file differ.
 """
+import os
 import pathlib
+import re
 import shutil
 import sys
 
@@ -18,6 +20,7 @@ class BookFleet(kedge.Fleet):
                          strategy={"soak-read-only": "2s", "soak": "2s", **strategy})
         self.cluster = cluster
         self.ports = [cluster.ports[i] for i in cluster.bookies]
+        self.before = self.untouchable()
 
     def member(self, i):
         return f"books/bookie@n{i + 1}"
@@ -51,6 +54,8 @@ class BookFleet(kedge.Fleet):
     def apply(self, file="books.plan"):
         return self.ask("apply", file)["run"]["id"]
 
+    # ---- what the cluster itself says
+
     def versions(self):
         """What really runs, by /proc."""
         return [self.cluster.running_version(i) for i in self.cluster.bookies]
@@ -58,6 +63,42 @@ class BookFleet(kedge.Fleet):
     def pids(self):
         return [self.cluster.port_owner(i) for i in self.cluster.bookies]
 
+    def stops(self):
+        """How often each bookie was started again, by its own words and so not by Kedge's."""
+        return [(self.cluster.folder / f"n{i}/out.log").read_text(errors="replace").count("Hello, I'm your bookie") - 1
+                for i in self.cluster.bookies]
+
+    def untouchable(self):
+        """What is the operator's: cookies, configurations, and the links to the release and to the data."""
+        top = self.cluster.folder
+        files = [path for pattern in ("store/n*/*/current/VERSION", "n*/bk.conf") for path in top.glob(pattern)]
+        links = [path for pattern in ("n*/current", "n*/data") for path in top.glob(pattern)]
+        return {**{path: path.read_bytes() for path in files}, **{path: os.readlink(path) for path in links}}
+
+    def nothing_touched(self):
+        now = self.untouchable()
+        changed = [str(path) for path in {*now, *self.before} if now.get(path) != self.before.get(path)]
+        assert not [path for path in changed if "-empty/" not in path and path not in self.may_change], changed
+
+    may_change = ()
+
+    def words_of(self, i):
+        """Why bookie i does not go on, in Kedge's words."""
+        member = self.of(i)
+        return f"{member.get('headline') or ''}; {member.get('reason') or ''}" if member else ""
+
+    def of(self, i):
+        """Bookie i (from 1) as a member of the latest run, or None."""
+        return self.run_member(i - 1)
+
+    # ---- the end
+
     def close(self):
+        pids = [pid for agent in self.agents if agent.alive() for pid in (agent.pid, *kedge.descendants(agent.pid))
+                if not re.match("java", kedge.executable(pid) or "")]
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+        kedge.until(lambda: not any(map(self._is_ours, pids)), 15, "agents, links and probers have ended")
+
+    def _is_ours(self, pid):
+        return (kedge.executable(pid) or "").startswith("kedge")

@@ -4,35 +4,10 @@ Every bookie was started by the test's own script; Kedge adopts it. A client wri
 entry from before the first stop until after the verdict, without retries of its own.
 """
 import re
-import tempfile
 
 import pytest
 
-import books
 import jars
-from bookkeeper import running_cluster
-from load import Load
-
-
-@pytest.fixture
-def bookies():
-    with running_cluster(version=jars.pair().old) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def fleet(bookies):
-    fleet = books.BookFleet(bookies, tempfile.mkdtemp(prefix="kedge-real-"))
-    try:
-        yield fleet.start()
-    finally:
-        fleet.close()
-
-
-@pytest.fixture
-def load(bookies):
-    with Load(bookies.folder, bookies.zk_address) as load:
-        yield load
 
 
 def nothing_failed(load):
@@ -69,6 +44,8 @@ def test_F01_F02_F03_F07_F16_F18_F32_canary_then_rolling(bookies, load, fleet):
     for member in report["members"]:
         print(f"{member['name']}: stopped {member['stops']} times, {member['interruption_us'] / 1000:.0f} ms")
     assert sorted(member["stops"] for member in report["members"]) == [1, 1, 1, 2], "the canary twice, the others once"
+    by_name = {member["name"]: member["stops"] for member in report["members"]}
+    assert fleet.stops() == [by_name[fleet.member(i)] for i in range(4)], "the bookies' own logs say the same"
     nothing_failed(load)
 
 
@@ -90,7 +67,7 @@ def test_F05_a_release_that_does_not_start_is_returned(bookies, load, fleet):
     nothing_failed(load)
 
 
-def test_F07_A17_a_bookie_on_an_empty_folder_is_held(bookies, load, fleet):
+def test_F07_F29_a_bookie_on_an_empty_folder_is_held(bookies, load, fleet):
     """The data folder is a link that somebody repoints while the bookie is down: it starts, is green, and has lost all."""
     pair = jars.pair()
     if pair.old != "4.5.0":
@@ -105,7 +82,11 @@ def test_F07_A17_a_bookie_on_an_empty_folder_is_held(bookies, load, fleet):
     run = fleet.wait(lambda: (r := fleet.run(run_id)) and r["paused"] and r, 180, "the run pauses")
     member = next(m for m in run["members"] if m["name"].endswith(f"@n{number}"))
     assert member["state"] == "held", member
-    assert any("held" in alarm["text"] for alarm in fleet.ask("status")["alarms"])
+    print(run["reason"], fleet.kedge("status", code=None), sep="\n")
+    alarm = next(alarm for alarm in fleet.ask("status", code=None)["alarms"] if alarm["member"] == member["name"])
+    assert "entries read back" in alarm["text"], alarm
     assert fleet.cluster.port_owner(number) in (None, 0), "stopped at once"
     assert len(bookies.rw()) == 3, "the others keep serving"
+    assert sum(fleet.stops()) == 1, "it was started once, and never again"
+    fleet.may_change = (str(bookies.folder / f"n{number}/data"),)
     load.finish()
