@@ -10,6 +10,7 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -125,10 +126,11 @@ static int become(const struct proc_identity *identity) {
     return 0;
 }
 
-static _Noreturn void child_run(const struct command_spec *spec, int output) {
+static _Noreturn void child_run(const struct command_spec *spec, int output, pid_t parent) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)signal(SIGPIPE, SIG_DFL);
     int null = open("/dev/null", O_RDONLY);
     const char *failed = "setpgid";
     if (setpgid(0, 0) < 0 || null < 0 || dup2(null, 0) < 0 || dup2(output, 1) < 0 || dup2(output, 2) < 0)
@@ -137,6 +139,10 @@ static _Noreturn void child_run(const struct command_spec *spec, int output) {
     umask(spec->identity ? spec->identity->umask : 077);
     failed = "user";
     if (become(spec->identity) < 0)
+        goto out;
+    /* A command that outlived a killed agent would run beside its own repetition. After the user: a change clears it. */
+    failed = "the agent";
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
         goto out;
     failed = spec->directory;
     if (chdir(spec->directory) < 0)
@@ -176,9 +182,10 @@ int command_start(sd_event *loop, const struct command_spec *spec, command_done 
     *run = (struct command_run){
         .pidfd = -1, .pipe = ends[0], .deadline_ms = spec->deadline_ms, .done = done, .context = context};
     fcntl(ends[1], F_SETFL, 0); /* the command's end blocks, as programs expect */
+    pid_t parent = getpid();
     run->pid = fork();
     if (run->pid == 0)
-        child_run(spec, ends[1]);
+        child_run(spec, ends[1], parent);
     int r = run->pid < 0 ? -errno : 0;
     close(ends[1]);
     if (r == 0)

@@ -168,6 +168,30 @@ static void drop_cluster(struct executor *executor, struct cluster *cluster) {
     cluster_free(cluster);
 }
 
+/* "a_b/x@n" and "a/b_x@n" would share a folder: the second is not taken. */
+static bool folder_is_taken(const struct executor *executor, const char *folder) {
+    for (const struct member *m = executor->members; m; m = m->next)
+        if (strcmp(m->folder, folder) == 0)
+            return true;
+    return false;
+}
+
+static void member_take(struct executor *executor, struct cluster *cluster,
+                        const struct charter_member *charter) {
+    if (!is_ours(executor, cluster->charter, charter->node) || executor_member(executor, charter->name))
+        return;
+    struct member *m = member_new(executor, cluster, charter);
+    if (!m || folder_is_taken(executor, m->folder)) {
+        log_error("charter", "%s cannot be taken: %s", charter->name,
+                  m ? "its folder would be that of another member; give it another name" : "out of memory");
+        member_free(m);
+        return;
+    }
+    m->next = executor->members;
+    executor->members = m;
+    member_recover_all(m);
+}
+
 int cluster_take(struct executor *executor, struct bytes blob, bool adopt, struct cluster **outp,
                  struct error *err) {
     struct cluster *cluster = NULL;
@@ -182,18 +206,8 @@ int cluster_take(struct executor *executor, struct bytes blob, bool adopt, struc
     }
     cluster->next = executor->clusters;
     executor->clusters = cluster;
-    for (size_t i = 0; i < cluster->charter->n_members; i++) {
-        const struct charter_member *charter = &cluster->charter->members[i];
-        struct member *m =
-            is_ours(executor, cluster->charter, charter->node) && !executor_member(executor, charter->name)
-                ? member_new(executor, cluster, charter)
-                : NULL;
-        if (!m)
-            continue;
-        m->next = executor->members;
-        executor->members = m;
-        member_recover_all(m);
-    }
+    for (size_t i = 0; i < cluster->charter->n_members; i++)
+        member_take(executor, cluster, &cluster->charter->members[i]);
     *outp = cluster;
     return 0;
 }

@@ -97,6 +97,23 @@ const char *world_answer(struct agent_world *w) {
     return text(w, "%s %s", version, mode);
 }
 
+const char *world_setting(struct agent_world *w) {
+    char answer[4096], *body;
+    if (http(w, "GET /setting/repair-delay HTTP/1.0\r\n\r\n", answer, sizeof(answer)) < 0 ||
+        !(body = strstr(answer, "\r\n\r\n")))
+        return "";
+    body[4 + strcspn(body + 4, "\r\n")] = 0;
+    return text(w, "%s", body + 4);
+}
+
+void world_set(struct agent_world *w, const char *value) {
+    char answer[4096];
+    (void)http(
+        w,
+        text(w, "PUT /setting/repair-delay HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", strlen(value), value),
+        answer, sizeof(answer));
+}
+
 static bool fill_store(struct agent_world *w) {
     char answer[1024], request[256];
     for (int i = 0; i < 30; i++) {
@@ -333,6 +350,8 @@ static void make_switch(struct agent_world *w, size_t step, const char *name, en
         add_row(w, step, compare);
 }
 
+static void make_lease(struct agent_world *w);
+
 static void make_order(struct agent_world *w) {
     char folder[KEDGE_PATH_MAX + 1];
     if (member_folder(w->state, "c/store@n1", folder, sizeof(folder)) < 0)
@@ -371,9 +390,52 @@ static void make_order(struct agent_world *w) {
                                    .generations = w->generations,
                                    .n_generations = 2,
                                    .steps = w->steps,
-                                   .n_steps = 4,
+                                   .n_steps = 6,
                                    .from_version = "1.0.0",
                                    .to_version = w->manifest.version};
+    make_lease(w);
+}
+
+/* A step that sets the store's repair-delay, and is done when it has the value. */
+static void make_act(struct agent_world *w, size_t step, const char *name, const char *value) {
+    struct argument *arguments = arena_array(w->arena, 5, sizeof(*arguments));
+    struct command *command = arena_alloc(w->arena, sizeof(*command));
+    struct check *check = arena_alloc(w->arena, sizeof(*check));
+    const char **values = arena_array(w->arena, 1, sizeof(*values));
+    arguments[0] = (struct argument){.has_found = true};
+    arguments[1] = (struct argument){.text = "set"};
+    arguments[2] = (struct argument){.text = w->charter_member.self};
+    arguments[3] = (struct argument){.text = "repair-delay"};
+    arguments[4] = (struct argument){.text = value};
+    *command = (struct command){.arguments = arguments, .n_arguments = 5, .deadline_ms = 5000};
+    values[0] = value;
+    *check = (struct check){.probe = {.kind = PROBE_HTTP,
+                                      .target = text(w, "http://127.0.0.1:%u/setting/repair-delay", w->port),
+                                      .match = "^([0-9]+)$",
+                                      .timeout_ms = 1000},
+                            .rule = RULE_EQUALS,
+                            .values = values,
+                            .n_values = 1,
+                            .otherwise = ANSWER_NO,
+                            .says = "repair-delay is {items}"};
+    w->steps[step] = (struct step){.name = name, .verb = VERB_ACT};
+    add_row(
+        w, step,
+        (struct row){.primitive = PRIMITIVE_RUN, .command = command, .done_if = check, .deadline_ms = 5000});
+}
+
+static void make_lease(struct agent_world *w) {
+    make_act(w, 4, "open repair-delay", "60");
+    make_act(w, 5, "close repair-delay", "0");
+    w->lease = (struct lease){.name = "repair-delay",
+                              .close_step = "close repair-delay",
+                              .previous = "0",
+                              .ours = "60",
+                              .ttl_ms = 300,
+                              .delta_ms = 100,
+                              .on_loss = ON_LOSS_UNDO};
+    w->order.leases = &w->lease;
+    w->order.n_leases = 1;
 }
 
 void world_sign(struct agent_world *w) {
@@ -592,6 +654,14 @@ const struct report *world_wait(struct agent_world *w, const char *step) {
             return NULL;
         report = find_report(w, step);
     }
+    return report;
+}
+
+const struct report *world_wait_any(struct agent_world *w, const char *step) {
+    uint64_t expires_s = w->expires_s;
+    w->expires_s = 0;
+    const struct report *report = world_wait(w, step);
+    w->expires_s = expires_s;
     return report;
 }
 

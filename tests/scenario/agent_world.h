@@ -21,6 +21,7 @@ struct agent_world {
     struct charter charter;
     struct charter_member charter_member;
     struct work_order order;
+    struct lease lease;
     struct generation generations[2];
     struct step steps[WORLD_STEPS];
     struct row rows[WORLD_STEPS][12];
@@ -59,6 +60,13 @@ void world_send(struct agent_world *w, const char *step,
 
 /* Runs the loop until the outcome of a step is in the journal. */
 const struct report *world_wait(struct agent_world *w, const char *step);
+
+/* The same for whatever order it answers. */
+const struct report *world_wait_any(struct agent_world *w, const char *step);
+
+/* The store's repair-delay, in the arena; and another one, set by hand. */
+const char *world_setting(struct agent_world *w);
+void world_set(struct agent_world *w, const char *value);
 
 /* How often the service's output says so: "serves" is a start, "stopped" a stop. */
 unsigned world_count(const struct agent_world *w, const char *word);

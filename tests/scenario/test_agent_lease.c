@@ -1,0 +1,96 @@
+/* A side action that is open when the coordinator falls silent is put back by the member itself: once, only while it is
+ * still ours, also by the next agent after a kill, and never in the middle of a switch. */
+#include "tests/unit/test.h"
+
+#include "tests/scenario/agent_world.h"
+
+#include <poll.h>
+
+static const char *releases, *prober;
+static const char member_name[] = "c/store@n1";
+
+__attribute__((constructor)) static void begin(void) {
+    releases = getenv("KEDGE_STORE_RELEASES");
+    prober = getenv("KEDGE_PROBER");
+}
+
+static void say_lease(struct agent_world *w, enum lease_state state) {
+    struct lease_message message = {
+        .cluster = "c", .serial = 1, .name = "repair-delay", .state = state, .epoch = 1};
+    lease_receive(w->executor, &message);
+}
+
+static bool opened(struct agent_world *w) {
+    if (!check(world_init(w, releases, "1.1.0") && world_agent_start(w, prober) && world_adopt(w)))
+        return false;
+    const struct report *report = world_order(w, "prepare");
+    bool prepared = check(report && report->outcome == OUTCOME_DONE);
+    report = prepared ? world_order(w, "open repair-delay") : NULL;
+    say_lease(w, LEASE_OPEN);
+    return check(report && report->outcome == OUTCOME_DONE) && check_eq_str(world_setting(w), "60");
+}
+
+/* Looks like the tick of the loop does, for so long or until the setting is `wanted`. */
+static bool becomes(struct agent_world *w, const char *wanted, unsigned ms) {
+    uint64_t until = clock_monotonic_us() + ms * 1000ull;
+    while (strcmp(world_setting(w), wanted) != 0 && clock_monotonic_us() < until) {
+        leases_look(w->executor);
+        (void)sd_event_run(w->executor->loop, 10000);
+    }
+    return strcmp(world_setting(w), wanted) == 0;
+}
+
+TEST("F31 F27 a silent coordinator: the member puts the previous value back, once") {
+    struct agent_world w;
+    require(opened(&w));
+    w.executor->heard_us = clock_monotonic_us();
+    leases_look(w.executor);
+    check_eq_str(world_setting(&w), "60"); /* not before its time */
+    check(becomes(&w, "0", 10000));
+    const struct report *report = world_wait_any(&w, "close repair-delay");
+    check(report && report->outcome == OUTCOME_DONE);
+    uint64_t until = clock_monotonic_us() + 10000000;
+    while (w.executor->leases && clock_monotonic_us() < until) {
+        leases_look(w.executor);
+        (void)sd_event_run(w.executor->loop, 10000);
+    }
+    check(!w.executor->leases);
+    world_deinit(&w);
+}
+
+TEST("F31 the agent is killed and the coordinator never comes back: the next agent puts it back") {
+    struct agent_world w;
+    require(opened(&w));
+    world_agent_stop(&w);
+    require(world_agent_start(&w, prober));
+    check(w.executor->leases != NULL);
+    check(becomes(&w, "0", 10000));
+    world_deinit(&w);
+}
+
+TEST("F31 what somebody else has set since is left alone") {
+    struct agent_world w;
+    require(opened(&w));
+    world_set(&w, "7");
+    w.executor->heard_us = 0;
+    check(!becomes(&w, "0", 3000));
+    check_eq_str(world_setting(&w), "7");
+    check(!w.executor->leases);
+    world_deinit(&w);
+}
+
+TEST("F31 a lease that was closed is not looked at, nor one whose coordinator speaks") {
+    struct agent_world w;
+    require(opened(&w));
+    for (int i = 0; i < 100; i++) {
+        w.executor->heard_us = clock_monotonic_us();
+        leases_look(w.executor);
+        (void)sd_event_run(w.executor->loop, 5000);
+    }
+    check_eq_str(world_setting(&w), "60");
+    say_lease(&w, LEASE_CLOSED);
+    w.executor->heard_us = 0;
+    check(!becomes(&w, "0", 500));
+    check(!executor_member(w.executor, member_name)->order);
+    world_deinit(&w);
+}
