@@ -227,7 +227,7 @@ static void on_facts(void *user, const char *node, const struct facts_message *f
 
 static void report_log(const struct report *report, bool is_taken) {
     log_info("report", "%s: %s: %s%s%s%s", report->member, report->step, outcome_text(report->outcome),
-             *report->reason ? ": " : "", report->reason, is_taken || report->outcome == OUTCOME_BEGUN ? "" : " (known already)");
+             *report->reason ? ": " : "", report->reason, is_taken ? "" : " (known already)");
 }
 
 /* The evidence is kept as it came, once, in the same transaction as the engine's records of it. */

@@ -159,6 +159,7 @@ class Fleet:
         self.with_load, self.agent_level, self.values = load, agent_level, values or {}
         self.stores, self.agents = [], []
         self.kedged = self.load = None
+        self.wrap_kedged, self.wrap_agents = (), {}  # put in front of their first start; agents by number
         self.began = time.monotonic()
 
     # ---- typing
@@ -279,7 +280,7 @@ class Fleet:
                 f"listen: 127.0.0.1:{self.fleet_port}\nartifacts: 127.0.0.1:{self.artifact_port}\n{self.anchors()}")
             self.kedged = Process("kedged", [PROGRAMS["kedged"], "--state", "coordinator", "--config",
                                              "coordinator/kedged.yaml"], self.folder / "coordinator/kedged.log", self.folder)
-        self.kedged.start(wrap)
+        self.kedged.start(wrap or (self.wrap_kedged if self.kedged.n_starts == 0 else ()))
         self.wait_kedged()
 
     def wait_kedged(self):
@@ -299,7 +300,7 @@ class Fleet:
             path = self.node(i) / "agent.yaml"
             path.write_text(self.agent_yaml(i))
             self.agents.append(Process(f"agent n{i + 1}", [PROGRAMS["kedge-agent"], "--config", path],
-                                       self.node(i) / "agent.log", self.folder).start())
+                                       self.node(i) / "agent.log", self.folder).start(self.wrap_agents.get(i, ())))
         self.wait(lambda: len(self.nodes("pending")) == self.n, 20, "all agents have reached kedged")
         for node in self.nodes("pending"):
             self.kedge("node", "approve", node["name"], node["fingerprint"])
