@@ -231,6 +231,11 @@ int generation_load(struct member *member, uint32_t number, struct arena *arena,
                     struct generation_record *out) _must_check_;
 void generation_key(const struct member *member, uint32_t number, char *out, size_t size);
 
+/* ---- last_words.c ---- */
+
+/* Appends "; its last words: ..." to why the process ended; nothing when it said nothing, or nothing that may be shown. */
+void member_last_words(const struct member *member, char *out, size_t size);
+
 /* ---- facts.c ---- */
 
 struct facts {

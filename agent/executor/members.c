@@ -276,6 +276,8 @@ static int on_process_end(sd_event_source *source, int fd, uint32_t events, void
     m->process.id.pid = 0;
     if (m->row && m->row->primitive == PRIMITIVE_START && !m->stopping)
         (void)port_is_taken(m, how, sizeof(how)); /* that is why */
+    if (!m->stopping)
+        member_last_words(m, how, sizeof(how));
     if (m->stopping)
         ended_as_asked(m);
     else

@@ -94,8 +94,9 @@ def children():
 class Process:
     """One program with a log; started, killed, started again. `wrap` is put in front of the command for one start."""
 
-    def __init__(self, name, command, log, cwd):
+    def __init__(self, name, command, log, cwd, environment=None):
         self.name, self.command, self.log, self.cwd = name, [str(word) for word in command], log, cwd
+        self.environment = {**os.environ, **(environment or {})}
         self.popen = None
         self.n_starts = 0
 
@@ -103,7 +104,7 @@ class Process:
         assert not self.alive(), f"{self.name} runs already"
         with open(self.log, "ab") as log:
             self.popen = subprocess.Popen([*map(str, wrap), *self.command], cwd=self.cwd, stdin=subprocess.DEVNULL,
-                                          stdout=log, stderr=log, start_new_session=True)
+                                          stdout=log, stderr=log, start_new_session=True, env=self.environment)
         self.n_starts += 1
         return self
 
@@ -149,7 +150,8 @@ def descendants(pid):
 
 
 class Fleet:
-    def __init__(self, folder, members=5, domains=3, strategy=None, load=True, agent_level="change", values=None):
+    def __init__(self, folder, members=5, domains=3, strategy=None, load=True, agent_level="change", values=None,
+                 service_environment=None):
         self.folder = pathlib.Path(folder)
         self.n = members
         ports = free_ports(members + 2)
@@ -157,6 +159,7 @@ class Fleet:
         self.domains = [f"zone-{'abcdefgh'[i * domains // members]}" for i in range(members)]
         self.strategy = {"soak-read-only": "500ms", "soak": "200ms", **(strategy or {})}
         self.with_load, self.agent_level, self.values = load, agent_level, values or {}
+        self.service_environment = service_environment
         self.stores, self.agents = [], []
         self.kedged = self.load = None
         self.wrap_kedged, self.wrap_agents = (), {}  # put in front of their first start; agents by number
@@ -213,7 +216,7 @@ class Fleet:
             (self.node(i) / "srv/demo-store.conf").write_text(
                 f"# replica {i + 1}, written by hand\nid = s{i + 1}\nlisten = 127.0.0.1:{port}\ndata = data\npeers = {peers}\n")
             self.stores.append(Process(f"demo-store s{i + 1}", self.store_command(i), self.node(i) / "srv/demo-store.log",
-                                       self.node(i) / "srv").start())
+                                       self.node(i) / "srv", self.service_environment).start())
         self.wait(lambda: all(self.health(i).get("behind") == "0" for i in range(self.n)), 10, "all replicas serve")
         self.wait(lambda: all((http_get(p, "/cluster") or "").count(" read-write") == self.n for p in self.ports), 10,
                   "all replicas see each other")

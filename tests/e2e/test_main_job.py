@@ -48,8 +48,17 @@ def test_F05_F29_a_broken_release_is_returned_by_its_canary(make_fleet):
     canary = next(m for m in run["members"] if m["wave"] == "canary")
     assert canary["state"] == "returned" and canary["reason"]
     assert canary["name"] in run["verdict"]["text"]
+    assert '"compaction" is an unknown key' in run["verdict"]["text"]  # why, in the service's own words
     assert [m["stops"] for m in run["members"] if m is not canary] == [0, 0, 0]
     for i in range(4):
         assert fleet.health(i)["version"] == "1.0.0" and fleet.health(i)["mode"] == "read-write"
     clients = fleet.end_load()
     assert clients["failed_writes"] == clients["failed_reads"] == clients["lost"] == 0, clients
+
+
+def test_a_secret_in_the_last_words_of_a_service_stays_on_its_node(make_fleet):
+    fleet = make_fleet(members=4, service_environment={"DEMO_PASSWORD": "compaction"})
+    fleet.start()
+    run = fleet.wait_ended(fleet.upgrade("1.2.0", "--config", "release"))
+    assert '"**********" is an unknown key' in run["verdict"]["text"]
+    assert "compaction" not in json.dumps(run["members"])
