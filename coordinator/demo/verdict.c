@@ -113,6 +113,8 @@ int demo_verdict(struct demo *demo, int apply_code) {
     demo_head(demo, "The verdict: what Kedge reports, and what services and clients say themselves");
     int r = load_end(demo, &load);
     if (r == 0)
+        r = demo_kedged_wait(demo);
+    if (r == 0)
         r = demo_ask(demo, &json, "run report %s", demo->run);
     if (r < 0)
         return r;
