@@ -40,13 +40,17 @@ static bool is_deceptive(uint32_t rune) {
 
 bool text_is_clean(const char *text) {
     const unsigned char *p = (const unsigned char *)text;
-    while (*p) {
+    for (;;) {
+        while (*p >= 0x20 &&
+               *p < 0x7f) /* nearly all of what is checked: a third of the time of plan_verify */
+            p++;
+        if (*p == 0)
+            return true;
         struct rune rune = rune_at(p);
         if (rune.len == 0 || is_deceptive(rune.value))
             return false;
         p += rune.len;
     }
-    return true;
 }
 
 bool text_is_line(const char *text) {
