@@ -7,7 +7,6 @@
 #include <string.h>
 
 static int key_read(struct demo *demo, const char *path, char *out, size_t size) {
-    _cleanup_(buffer_deinit) struct buffer output = {0};
     json_t *json = NULL;
     int r = demo_ask(demo, &json, "key show %s", path);
     if (r < 0)

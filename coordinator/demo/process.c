@@ -20,7 +20,7 @@ int64_t demo_now_ms(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static char *format_take(const char *format, va_list args) {
+_printf_(1, 0) static char *format_take(const char *format, va_list args) {
     char *text = NULL;
     if (vasprintf(&text, format, args) < 0)
         abort();

@@ -34,7 +34,7 @@ static size_t lines_of(const char *noun, const struct cli_command *command) {
         n += *c == '\n';
         width = *c == '\n' ? 0 : width + 1;
         if (width > 110)
-            check(!"a line of help is wider than 110 columns");
+            test_fail(__FILE__, __LINE__, "a line of help is wider than 110 columns: %s", c);
     }
     free(text);
     return n;

@@ -9,8 +9,8 @@ TEST("A33 text that is not UTF-8, or that can deceive a reader, is not clean") {
         "\x1b[31m",
         "\r",
         "\x7f",
-        "\xc2\x9b"
-        "31m", /* C1: CSI */
+        ("\xc2\x9b"
+         "31m"), /* C1: CSI */
         "\xc0\x80",
         "\xe0\x9f\xbf",
         "\xf0\x8f\xbf\xbf", /* overlong */
