@@ -256,7 +256,7 @@ void cluster_facts(struct daemon *d, const char *node, const struct facts_messag
     }
     arena_free(old);
     seen->at_ms = daemon_now(d);
-    seen->n_heard++;
+    seen->seen_ms = message->at_ms;
     d->changed = true;
 }
 
@@ -269,6 +269,51 @@ void cluster_report(struct daemon *d, const char *node, const struct report *rep
     seen->origin = report->origin;
     seen->generation = report->generation;
     snprintf(seen->version, sizeof(seen->version), "%s", report->version);
+}
+
+static int word_index(const char *word, const char *const *texts, int n) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(word, texts[i]) == 0)
+            return i;
+    return 0; /* unknown, none */
+}
+
+/* "NAME mode origin VERSION generation N state": what an agent sees of its members without being asked. Only a line that
+ * is new says something: the same one may be older than what was asked since. `clock_ms` is the agent's, as in its facts. */
+static void live_take(struct daemon *d, struct member_seen *seen, const char *line, uint64_t clock_ms) {
+    const char *modes[MODES], *origins[ORIGINS];
+    char mode[32], origin[32], version[KEDGE_NAME_MAX + 1];
+    unsigned generation;
+    if (strcmp(seen->live, line) == 0)
+        return;
+    snprintf(seen->live, sizeof(seen->live), "%s", line);
+    for (int i = 0; i < MODES; i++)
+        modes[i] = mode_text((enum mode)i);
+    for (int i = 0; i < ORIGINS; i++)
+        origins[i] = origin_text((enum origin)i);
+    if (sscanf(line, "%*s %31s %31s %63s generation %u", mode, origin, version, &generation) != 4 ||
+        word_index(mode, modes, MODES) == MODE_UNKNOWN || clock_ms < seen->seen_ms)
+        return;
+    seen->reported_ms = daemon_now(d);
+    seen->mode = (enum mode)word_index(mode, modes, MODES);
+    seen->origin = (enum origin)word_index(origin, origins, ORIGINS);
+    seen->generation = generation;
+    snprintf(seen->version, sizeof(seen->version), "%s", version);
+    d->changed = true;
+}
+
+void cluster_heartbeat(struct daemon *d, const char *node, const struct heartbeat *heartbeat) {
+    for (size_t i = 0; i < heartbeat->n_live; i++) {
+        char name[KEDGE_MEMBER_NAME_MAX + 1];
+        const char *line = heartbeat->live[i].value, *slash = strchr(line, '/');
+        if (strcmp(heartbeat->live[i].name, "member") != 0 || !slash || sscanf(line, "%191s", name) != 1)
+            continue;
+        char *cluster = strndup(line, (size_t)(slash - line));
+        struct member_seen *seen = cluster ? seen_of(d, cluster, name, node) : NULL;
+        free(cluster);
+        if (seen)
+            live_take(d, seen, line, heartbeat->clock_ms);
+    }
 }
 
 const char *seen_fact(const struct member_seen *seen, const char *name) {

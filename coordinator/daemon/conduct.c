@@ -225,9 +225,14 @@ static void on_facts(void *user, const char *node, const struct facts_message *f
     cluster_facts(user, node, facts);
 }
 
+static void on_heartbeat(void *user, const char *node, const struct heartbeat *heartbeat) {
+    cluster_heartbeat(user, node, heartbeat);
+}
+
 static void report_log(const struct report *report, bool is_taken) {
     log_info("report", "%s: %s: %s%s%s%s", report->member, report->step, outcome_text(report->outcome),
-             *report->reason ? ": " : "", report->reason, is_taken ? "" : " (known already)");
+             *report->reason ? ": " : "", report->reason,
+             is_taken || report->outcome == OUTCOME_BEGUN ? "" : " (known already)");
 }
 
 /* The evidence is kept as it came, once, in the same transaction as the engine's records of it. */
@@ -268,7 +273,7 @@ static void on_report(void *user, const char *node, const struct report *report,
 }
 
 const struct fleet_callbacks conduct_callbacks = {
-    .up = on_up, .down = on_down, .report = on_report, .facts = on_facts};
+    .up = on_up, .down = on_down, .report = on_report, .facts = on_facts, .heartbeat = on_heartbeat};
 
 /* ---- recovery ---- */
 

@@ -43,8 +43,9 @@ struct member_seen {
     size_t n_facts;
     const char *problem; /* "" */
     uint64_t at_ms;      /* when they came */
-    uint64_t n_heard;    /* how often */
-    /* Newer than the facts, when it is: from a report. */
+    uint64_t seen_ms;    /* when they were seen, on the agent's clock */
+    char live[256]; /* what the last heartbeat said of it */
+    /* Newer than the facts, when it is: from a report, or from a heartbeat that said something new. */
     uint64_t reported_ms;
     enum mode mode;
     enum origin origin;
@@ -179,6 +180,7 @@ const struct gate *cluster_gate(const struct cluster *cluster, const struct dige
 size_t cluster_member(const struct cluster *cluster, const char *member);
 void cluster_facts(struct daemon *d, const char *node, const struct facts_message *facts);
 void cluster_report(struct daemon *d, const char *node, const struct report *report);
+void cluster_heartbeat(struct daemon *d, const char *node, const struct heartbeat *heartbeat);
 const char *seen_fact(const struct member_seen *seen, const char *name); /* or NULL */
 
 /* ---- releases.c ---- */

@@ -53,6 +53,19 @@ static int locks_check(const struct daemon *d, const char *name, struct error *e
     return 0;
 }
 
+/* A coordinator that came back from an old copy of its journal must not command (A10). */
+static int reign_check(const struct daemon *d, struct error *err) {
+    for (size_t i = 0; i < fleet_n_nodes(d->fleet); i++)
+        if (fleet_node_at(d->fleet, i)->epoch > d->epoch)
+            return error_set(err, -EPERM,
+                             "node %s has obeyed epoch %llu, this coordinator is in epoch %llu: its journal "
+                             "is an old copy",
+                             fleet_node_at(d->fleet, i)->name,
+                             (unsigned long long)fleet_node_at(d->fleet, i)->epoch,
+                             (unsigned long long)d->epoch);
+    return 0;
+}
+
 static void who_of(const struct client *client, char *out, size_t size) {
     const char *by = client_argument(client, "by");
     snprintf(out, size, "%s%s%s%s", by ? by : "", by ? " (" : "", client->who, by ? ")" : "");
@@ -89,6 +102,8 @@ void verb_apply(struct client *client) {
         r = plan_belongs(d, plan, &err);
     if (r == 0)
         r = locks_check(d, plan->header.cluster, &err);
+    if (r == 0)
+        r = reign_check(d, &err);
     if (r < 0)
         client_refuse(client, r == -EBADMSG ? CLIENT_BAD_INPUT : CLIENT_REFUSED, "plan refused: %s",
                       err.text);

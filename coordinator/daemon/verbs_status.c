@@ -1,4 +1,5 @@
-/* Status: the one page for somebody who just came in. Alarms are members that their agents hold. */
+/* Status: the one page for somebody who just came in. Alarms are members that their agents hold, and a coordinator that
+ * is not the last one. */
 #include "coordinator/daemon/clients.h"
 
 #include <string.h>
@@ -23,6 +24,22 @@ static void alarms_add(json_t *alarms, const struct run *run) {
     }
 }
 
+/* A node that has obeyed a later reign: this journal is an old copy, and what it decides would be refused. */
+static void epochs_add(const struct daemon *d, json_t *alarms) {
+    for (size_t i = 0; i < fleet_n_nodes(d->fleet); i++) {
+        const struct fleet_node *node = fleet_node_at(d->fleet, i);
+        char text[256];
+        if (node->epoch <= d->epoch)
+            continue;
+        snprintf(
+            text, sizeof(text),
+            "it has obeyed epoch %llu, this coordinator is in epoch %llu: its journal is an old copy; end it",
+            (unsigned long long)node->epoch, (unsigned long long)d->epoch);
+        json_add(alarms, json_pack("{s:s, s:I, s:s}", "member", node->name, "since_ms",
+                                   (json_int_t)node->since_ms, "text", text));
+    }
+}
+
 void verb_status(struct client *client) {
     struct daemon *d = client->daemon;
     json_t *nodes = json_array(), *clusters = json_array(), *runs = json_array(), *alarms = json_array();
@@ -39,6 +56,7 @@ void verb_status(struct client *client) {
             alarms_add(alarms, run);
         }
     }
+    epochs_add(d, alarms);
     json_t *self = json_pack("{s:s, s:I, s:I}", "version", KEDGE_VERSION, "epoch", (json_int_t)d->epoch,
                              "since_ms", (json_int_t)d->began_ms);
     client_done(client, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o}", "now_ms", (json_int_t)daemon_now(d),

@@ -52,7 +52,9 @@ static void heartbeat_take(struct fleet *fleet, struct fleet_node *node, const s
                     node->name, (long long)(llabs(skew) / 1000), skew < 0 ? "behind" : "ahead of");
     node->clock_skew_ms = skew;
     node->heard_ms = fleet->now_ms;
+    node->epoch = heartbeat->epoch;
     snprintf(node->version, sizeof(node->version), "%s", heartbeat->version);
+    fleet->callbacks.heartbeat(fleet->callbacks.user, node->name, heartbeat);
 }
 
 static void answer_take(struct fleet *fleet, const struct fleet_node *node, enum message_type type,

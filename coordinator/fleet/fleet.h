@@ -36,6 +36,7 @@ struct fleet_node {
     uint64_t since_ms; /* of the state; 0: never seen since kedged began */
     uint64_t heard_ms; /* of the last heartbeat; 0: none yet */
     int64_t clock_skew_ms;
+    uint64_t epoch; /* the highest that it has obeyed, by its last heartbeat */
     uint64_t approved_ms;
 };
 
@@ -47,6 +48,7 @@ struct fleet_callbacks {
     /* Unasked words. `bytes` is the message as it came and was signed. */
     void (*report)(void *user, const char *node, const struct report *report, struct bytes bytes);
     void (*facts)(void *user, const char *node, const struct facts_message *facts);
+    void (*heartbeat)(void *user, const char *node, const struct heartbeat *heartbeat);
 };
 
 struct fleet_config {

@@ -34,7 +34,7 @@ struct world {
     struct key_pair key;
     uint64_t skip_ms;
     /* what came up */
-    unsigned n_up, n_down, n_reports, n_facts;
+    unsigned n_up, n_down, n_reports, n_facts, n_heartbeats;
     char reporter[32], report_reason[64];
     /* replies */
     unsigned n_replies;
@@ -73,6 +73,11 @@ static void on_facts(void *user, const char *node, const struct facts_message *f
     ((struct world *)user)->n_facts++;
 }
 
+static void on_heartbeat(void *user, const char *node, const struct heartbeat *heartbeat) {
+    (void)node, (void)heartbeat;
+    ((struct world *)user)->n_heartbeats++;
+}
+
 static void on_reply(void *user, const struct fleet_reply *reply) {
     struct world *w = user;
     w->n_replies++;
@@ -96,7 +101,8 @@ static bool world_init(struct world *w) {
     if (trust_init(&err) < 0)
         return false;
     key_pair_generate(&w->key);
-    struct fleet_config config = {"127.0.0.1:0", &w->key, 16, {w, on_up, on_down, on_report, on_facts}};
+    struct fleet_config config = {
+        "127.0.0.1:0", &w->key, 16, {w, on_up, on_down, on_report, on_facts, on_heartbeat}};
     int r = fleet_new(&w->fleet, &config, &err);
     if (r < 0)
         fprintf(stderr, "# %s\n", err.text);
@@ -397,6 +403,8 @@ TEST("an agent's clock that is off is seen") {
     wait_for(&w, fleet_node(w.fleet, "n1")->heard_ms > 0, &a);
     check(fleet_node(w.fleet, "n1")->clock_skew_ms > 3500000);
     check_eq_str(fleet_node(w.fleet, "n1")->version, "0.1.0");
+    check_eq_int(fleet_node(w.fleet, "n1")->epoch, 1);
+    check_eq_int(w.n_heartbeats, 1);
 }
 
 TEST("a newer session of a node takes the place of the older one") {
@@ -428,7 +436,8 @@ TEST("a port that is taken is said in one sentence") {
     char address[32];
     require(world_init(&w));
     snprintf(address, sizeof(address), "127.0.0.1:%d", fleet_port(w.fleet));
-    struct fleet_config config = {address, &w.key, 16, {&w, on_up, on_down, on_report, on_facts}};
+    struct fleet_config config = {
+        address, &w.key, 16, {&w, on_up, on_down, on_report, on_facts, on_heartbeat}};
     check(fleet_new(&second, &config, &err) < 0);
     check_contains(err.text, address);
     check_contains(err.text, "another program listens there already");
