@@ -118,7 +118,7 @@ int demo_keys_make(struct demo *demo) _must_check_;
 int demo_kedge_start(struct demo *demo) _must_check_; /* coordinator and agents */
 int demo_cluster_adopt(struct demo *demo) _must_check_;
 int demo_release_add(struct demo *demo) _must_check_;
-int demo_kedged_wait(struct demo *demo) _must_check_;          /* until it answers; it may just have been killed */
+int demo_kedged_wait(struct demo *demo) _must_check_; /* until it answers; it may just have been killed */
 int demo_upgrade(struct demo *demo) _must_check_; /* plan, approve, apply, watch; the exit code of apply */
 
 /* Looks at everything that can be looked at; 0 when all is as it should be, otherwise a sentence. */
