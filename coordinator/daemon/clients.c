@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { READ_BYTES = 64 * 1024, WATCH_PAUSE_MS = 1000, WATCH_TOGETHER_MS = 50 };
+enum { READ_BYTES = 64 * 1024, WATCH_PAUSE_MS = 1000, WATCH_TOGETHER_MS = 50, BACKLOG = 1024 };
 
 /* ---- ending ---- */
 
@@ -229,7 +229,7 @@ int clients_open(struct daemon *d, struct error *err) {
     int r = bind(fd, (const struct sockaddr *)&address, sizeof(address));
     r = r < 0 ? -errno : 0;
     umask(old);
-    if (r == 0 && listen(fd, CLIENTS_MAX) < 0)
+    if (r == 0 && listen(fd, BACKLOG) < 0)
         r = -errno;
     if (r == 0)
         r = sd_event_add_io(d->loop, NULL, fd, EPOLLIN, on_connection, d);

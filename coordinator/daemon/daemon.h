@@ -44,7 +44,7 @@ struct member_seen {
     const char *problem; /* "" */
     uint64_t at_ms;      /* when they came */
     uint64_t seen_ms;    /* when they were seen, on the agent's clock */
-    char live[256]; /* what the last heartbeat said of it */
+    char live[256];      /* what the last heartbeat said of it */
     /* Newer than the facts, when it is: from a report, or from a heartbeat that said something new. */
     uint64_t reported_ms;
     enum mode mode;

@@ -178,7 +178,7 @@ static void run_command(struct client *client, enum run_event command, const cha
     if (!run)
         return;
     who_of(client, who, sizeof(who));
-    snprintf(text, sizeof(text), "by %s%s%s", who, reason ? ": " : "", reason ? reason : "");
+    snprintf(text, sizeof(text), "%s%s%s", who, reason ? ": " : "", reason ? reason : "");
     int r = conduct_event(
         d, (struct event){.kind = EVENT_COMMAND, .run = run->id, .command = command, .text = text});
     if (r == ENGINE_REFUSED) {
@@ -186,7 +186,7 @@ static void run_command(struct client *client, enum run_event command, const cha
                       d->actions.refused);
         return;
     }
-    log_info("run", "%llu: %s %s", (unsigned long long)run->id, word, text);
+    log_info("run", "%llu: %s by %s", (unsigned long long)run->id, word, text);
     client_done(client, run_object(d, run, JSON_RUN_SHORT));
 }
 
