@@ -1,7 +1,7 @@
 /* How the end of a binary answer is found, without knowing its protocol: an answer template that begins with four wild
  * cards says that the answer begins with its own length (4 bytes, big endian, of what follows). Any other answer ends
  * with the peer's close, or when it is as long as the template and a moment of silence follows. The answer is digested
- * while it comes; only what the template covers is kept.
+ * while it comes, all but what wild cards cover; only what the template covers is kept.
  *
  * A connection is used again for the next entry. If a used one breaks before the first byte, the peer had closed it
  * meanwhile, and the entry is asked once more over a fresh one. */
@@ -41,9 +41,12 @@ static bool has_length(const struct entry_reader *reader) {
     return reader->any.len >= LENGTH_BYTES && memcmp(reader->any.data, four, LENGTH_BYTES) == 0;
 }
 
+/* An answer may end within the wild cards at the template's end: they say what is not compared, not what must be there. */
 static void judge(struct entry_reader *reader) {
-    bool good = pattern_matches(buffer_bytes(&reader->pattern), buffer_bytes(&reader->any),
-                                buffer_bytes(&reader->head));
+    struct bytes pattern = buffer_bytes(&reader->pattern), any = buffer_bytes(&reader->any);
+    while (pattern.len > reader->n_answer && any.data[pattern.len - 1])
+        pattern.len = any.len = pattern.len - 1;
+    bool good = pattern_matches(pattern, any, buffer_bytes(&reader->head));
     reader->digest = digest_final(&reader->state);
     end(reader, good ? ENTRY_GOOD : ENTRY_OTHER);
 }
@@ -62,11 +65,20 @@ static void broke_off(struct entry_reader *reader, const char *what, int code) {
         fail(reader, what, code);
 }
 
+/* Wild cards are not compared: a store may keep a copy that says the same in other bytes there. */
+static void digest_compared(struct entry_reader *reader, struct bytes more) {
+    size_t i = 0;
+    for (uint64_t at = reader->n_answer; i < more.len && at < reader->any.len; i++, at++)
+        if (!reader->any.data[at])
+            digest_update(&reader->state, (struct bytes){more.data + i, 1});
+    digest_update(&reader->state, (struct bytes){more.data + i, more.len - i});
+}
+
 static void take(struct entry_reader *reader, struct bytes more) {
     size_t keep = reader->pattern.len > LENGTH_BYTES ? reader->pattern.len : LENGTH_BYTES;
     size_t head = keep - reader->head.len < more.len ? keep - reader->head.len : more.len;
     buffer_append(&reader->head, more.data, head);
-    digest_update(&reader->state, more);
+    digest_compared(reader, more);
     reader->n_answer += more.len;
     if (has_length(reader) && reader->n_whole == 0 && reader->head.len >= LENGTH_BYTES)
         reader->n_whole = (uint64_t)LENGTH_BYTES + read_u32(reader->head.data);

@@ -416,6 +416,21 @@ def test_F04_sample_loss_is_seen(prober, yard):
     assert (reply.answer, reply.reason) == (NO, "entries read back 19/20: first missing object 5 entry 1 (it differs)")
 
 
+def test_F04_sample_wild_cards_are_not_compared(prober, yard, monkeypatch):
+    """A store that rewrites its copies says the same in other bytes of the head; short answers end within the wild cards."""
+    store, make = yard
+    monkeypatch.setattr(Store, "ANSWER", Store.ANSWER + b"{o}{e}" + b"\xff??" * 8)
+    store.entries = {at: struct.pack(">QQ", *at) + b"confirmed" + body for at, body in store.entries.items()}
+    store.entries[(0, 0)] = struct.pack(">QQ", 0, 0) + b"tiny"
+    captured = prober.ask(CAPTURE, make(limit=20))
+    store.entries = {at: body[:16] + body[16:].replace(b"confirmed", b"CONFIRMEd") for at, body in store.entries.items()}
+    reply = prober.ask(COMPARE, make(), blob=captured.blob)
+    assert (reply.answer, reply.reason) == (YES, "entries read back 20/20")
+    store.entries[(1, 2)] = store.entries[(1, 2)][:-1] + b"?"
+    reply = prober.ask(COMPARE, make(), blob=captured.blob)
+    assert (reply.answer, reply.reason) == (NO, "entries read back 19/20: first missing object 1 entry 2 (it differs)")
+
+
 def test_F04_sample_what_is_unknown(prober, yard, zk):
     store, make = yard
     captured = prober.ask(CAPTURE, make())
