@@ -319,7 +319,8 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* ---- helpers ---- */
 
-/* `helpers:` of agent.yaml; else where they are installed; else beside this program in the tree that it was built in. */
+/* `helpers:` of agent.yaml; else where they are installed; else beside this program: in the tree that it was built in, or
+ * in one that was installed to another place than it was configured for. */
 static const char *helper_path(const struct executor *executor, const char *name, struct error *err) {
     char self[KEDGE_PATH_MAX + 1];
     ssize_t n = readlink("/proc/self/exe", self, KEDGE_PATH_MAX);
@@ -331,11 +332,11 @@ static const char *helper_path(const struct executor *executor, const char *name
     const char *path = arena_format(executor->arena, "%s/kedge-%s", folder, name);
     if (path && access(path, X_OK) == 0)
         return path;
-    const char *beside = executor->config.helpers
-                             ? NULL
-                             : arena_format(executor->arena, "%s/../%s/kedge-%s", self, name, name);
-    if (beside && access(beside, X_OK) == 0)
-        return beside;
+    const char *beside[] = {arena_format(executor->arena, "%s/../%s/kedge-%s", self, name, name),
+                            arena_format(executor->arena, "%s/../libexec/kedge/kedge-%s", self, name)};
+    for (size_t i = 0; !executor->config.helpers && i < ARRAY_LEN(beside); i++)
+        if (beside[i] && access(beside[i], X_OK) == 0)
+            return beside[i];
     (void)error_set(err, -ENOENT,
                     "%s is not there; set helpers: in agent.yaml to the folder of kedge-link, kedge-prober "
                     "and kedge-stager",
