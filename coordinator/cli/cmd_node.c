@@ -9,10 +9,12 @@ static enum colour state_colour(const char *state) {
                                            : COLOUR_BAD;
 }
 
-static const char *state_words(const char *state) {
-    return strcmp(state, "open") == 0      ? "connected"
-           : strcmp(state, "pending") == 0 ? "waits for approval"
-                                           : state;
+/* An approved agent comes back by itself, within its next try: until then it is not lost. */
+static const char *state_words(const char *state, int64_t since) {
+    return strcmp(state, "open") == 0                 ? "connected"
+           : strcmp(state, "pending") == 0            ? "waits for approval"
+           : strcmp(state, "lost") == 0 && since == 0 ? "approved, not connected yet"
+                                                      : state;
 }
 
 static int nodes_print(struct cli *cli, const json_t *nodes) {
@@ -30,7 +32,7 @@ static int nodes_print(struct cli *cli, const json_t *nodes) {
             first_fingerprint = json_text(node, "fingerprint");
         }
         table_cell(&table, json_text(node, "name"), COLOUR_NONE);
-        table_cell(&table, state_words(state), state_colour(state));
+        table_cell(&table, state_words(state, since), state_colour(state));
         table_cell(&table, since ? text_duration(wall_ms() - since).s : "", COLOUR_NONE);
         table_cell(&table, json_text(node, "version"), COLOUR_NONE);
         table_cell(&table, json_text(node, "address"), COLOUR_NONE);
@@ -41,7 +43,7 @@ static int nodes_print(struct cli *cli, const json_t *nodes) {
     else
         table_print(&table, stdout);
     if (n_pending > 0)
-        printf("\nCompare the fingerprint on the node (kedge-agent --fingerprint), then:\n"
+        printf("\nCompare the fingerprint on the node (kedge-agent identity), then:\n"
                "  kedge node approve %s %s\n",
                first, first_fingerprint);
     (void)cli;
@@ -61,8 +63,8 @@ static void node_print(struct cli *cli, const json_t *node) {
     const char *state = json_text(node, "state");
     int64_t since = json_number(node, "since_ms"), skew = json_number(node, "clock_skew_ms");
     printf("node         %s\n", json_text(node, "name"));
-    printf("state        %s%s%s%s%s\n", colour_on(state_colour(state)), state_words(state), colour_off(),
-           since ? ", for " : "", since ? text_duration(wall_ms() - since).s : "");
+    printf("state        %s%s%s%s%s\n", colour_on(state_colour(state)), state_words(state, since),
+           colour_off(), since ? ", for " : "", since ? text_duration(wall_ms() - since).s : "");
     printf("key          %s\nfingerprint  %s\n", json_text(node, "key"), json_text(node, "fingerprint"));
     if (*json_text(node, "address"))
         printf("address      %s\n", json_text(node, "address"));

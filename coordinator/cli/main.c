@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <string.h>
 
-static const char default_socket[] = "/run/kedge/control.sock";
+static const char default_socket[] = "/var/lib/kedge/control.sock";
 
 /* Bad input is what the caller must change, refused is what somebody else must allow. */
 static int exit_code_of(int error) {
