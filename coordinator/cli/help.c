@@ -51,7 +51,8 @@ static void help_command(FILE *out, const struct cli_command *c) {
             *c->arguments ? " " : "", c->arguments, c->help);
     help_options(out, c->options);
     fputs("  --json                     print JSON\n"
-          "  --socket PATH              control socket of kedged ($KEDGE_SOCKET, /var/lib/kedge/control.sock)\n",
+          "  --socket PATH              control socket of kedged ($KEDGE_SOCKET, "
+          "/var/lib/kedge/control.sock)\n",
           out);
     fprintf(out, "\nExample: %s\n", c->example);
 }
