@@ -62,7 +62,8 @@ class FaultFleet(Fleet):
         self.wait(lambda: (http_get(self.ports[i], "/keys") or "").count("\n") >= keys, 10, "the keys are listed")
 
     def side_action(self):
-        return http_get(self.ports[0], "/setting/repair-delay")
+        """The value of the cluster's setting, from any replica that answers."""
+        return next(filter(None, (http_get(port, "/setting/repair-delay") for port in self.ports)), None)
 
     def revive(self):
         """What a service manager does. Returns how many it had to start again."""
