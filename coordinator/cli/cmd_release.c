@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MANIFEST_BYTES_MAX = 8 * 1024 * 1024 };
+enum {
+    MANIFEST_BYTES_MAX = 8 * 1024 * 1024,
+    SENT_BYTES_MAX = KEDGE_CONTROL_BYTES_MAX - MANIFEST_BYTES_MAX,
+};
 
 static void releases_print(const json_t *releases) {
     static const char *const titles[] = {"RELEASE", ">FILES", ">SIZE", "ADDED", "MANIFEST", NULL};
@@ -117,8 +120,10 @@ static int archive_path(struct cli *cli, char *out, size_t size) {
                      (int)(n - m), path);
 }
 
-static int release_send(struct cli *cli, const struct bytes *blobs, size_t n_blobs) {
+/* `archive`: an absolute path of a file that kedged is to read, or NULL when it comes as a blob. */
+static int release_send(struct cli *cli, const struct bytes *blobs, size_t n_blobs, const char *archive) {
     struct call call = {.verb = "release add", .blobs = blobs, .n_blobs = n_blobs};
+    call_argument(&call, "archive", archive);
     _cleanup_(reply_deinit) struct reply reply = {0};
     int r = client_call(cli, &call, &reply);
     if (r != 0)
@@ -131,20 +136,32 @@ static int release_send(struct cli *cli, const struct bytes *blobs, size_t n_blo
     return EXIT_DONE;
 }
 
+/* What is too large for the socket is named only: kedged reads the file itself, and checks its digest as ever. */
+static int release_send_path(struct cli *cli, struct bytes manifest, const char *archive) {
+    _cleanup_(freep) char *path = realpath(archive, NULL);
+    if (!path)
+        return error_errno(cli->err, -errno, "%s", archive);
+    return release_send(cli, &manifest, 1, path);
+}
+
 int cmd_release_add(struct cli *cli) {
     char archive[KEDGE_PATH_MAX + 1];
+    struct signed_blob blob;
+    struct stat st;
     _cleanup_(buffer_deinit) struct buffer manifest = {0}, content = {0};
     int r = archive_path(cli, archive, sizeof(archive));
     if (r == 0)
         r = file_read(cli->arguments[0], MANIFEST_BYTES_MAX, &manifest, cli->err);
-    if (r == 0)
-        r = file_read(archive, KEDGE_CONTROL_BYTES_MAX - MANIFEST_BYTES_MAX, &content, cli->err);
     if (r < 0)
         return r;
-    struct signed_blob blob;
     r = signed_blob_decode(&blob, buffer_bytes(&manifest), cli->err);
     if (r < 0)
         return error_context(cli->err, r, "%s", cli->arguments[0]);
+    if (stat(archive, &st) == 0 && st.st_size > SENT_BYTES_MAX)
+        return release_send_path(cli, buffer_bytes(&manifest), archive);
+    r = file_read(archive, SENT_BYTES_MAX, &content, cli->err);
+    if (r < 0)
+        return r;
     struct bytes blobs[] = {buffer_bytes(&manifest), buffer_bytes(&content)};
-    return release_send(cli, blobs, ARRAY_LEN(blobs));
+    return release_send(cli, blobs, ARRAY_LEN(blobs), NULL);
 }
