@@ -128,7 +128,7 @@ static void read_only_look(struct planning *p, struct member_plan *m) {
 
 static void mode_look(struct planning *p, struct member_plan *m) {
     m->mode = mode_of(fact_of(m, "mode"));
-    m->is_down = !is_yes(m, "found");
+    m->is_down = !is_yes(m, "found") || m->mode == MODE_DOWN; /* an agent remembers what it found */
     if (m->is_down || m->mode == MODE_UNKNOWN || m->mode == MODE_DOWN) {
         broken_look(p, m);
     } else if (m->mode == MODE_READ_ONLY) {
