@@ -137,9 +137,10 @@ static const struct run *run_named(struct client *client) {
         uint64_t id = strtoull(text, &end, 10);
         run = *end == 0 ? engine_run(engine, id) : NULL;
     }
-    if (!run)
-        client_refuse(client, CLIENT_BAD_INPUT, "run %s: there is none; see kedge run list",
-                      text ? text : "");
+    if (!run && !text)
+        client_refuse(client, CLIENT_BAD_INPUT, "there is no run yet; kedge apply begins one");
+    else if (!run)
+        client_refuse(client, CLIENT_BAD_INPUT, "run %s: there is none; see kedge run list", text);
     return run;
 }
 
