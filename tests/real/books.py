@@ -15,6 +15,8 @@ import kedge  # noqa: E402
 
 
 class BookFleet(kedge.Fleet):
+    lease = "20s"       # so long without a word from the coordinator, and the agents put side actions back
+
     def __init__(self, cluster, folder, **strategy):
         super().__init__(folder, members=len(cluster.bookies), domains=len(cluster.bookies), load=False,
                          strategy={"soak-read-only": "2s", "soak": "2s", **strategy})
@@ -35,7 +37,7 @@ class BookFleet(kedge.Fleet):
                           f"values: {{port: {port}}}}}\n" for i, port in enumerate(self.ports))
         strategy = ", ".join(f"{k}: {v}" for k, v in self.strategy.items())
         return (f"cluster: books\nsystem: bookkeeper\nvalues: {{zookeeper: {self.cluster.zk_address}, ensemble: 3, "
-                f"zk-timeout: 5s, host: 127.0.0.1}}\nstrategy-defaults: {{{strategy}}}\nmembers:\n{members}")
+                f"zk-timeout: 5s, host: 127.0.0.1, lease: {self.lease}}}\nstrategy-defaults: {{{strategy}}}\nmembers:\n{members}")
 
     def release(self, version):
         """The original archive, cut and signed as a build system would."""
