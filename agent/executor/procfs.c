@@ -346,9 +346,12 @@ static bool has_socket(pid_t pid, const uint64_t *inodes, size_t n) {
     return found;
 }
 
+/* The second table is read only when the first does not say so: to list what little is in it the kernel looks through
+ * all the room that it has for connections, half a millisecond. */
 bool procfs_owns_port(pid_t pid, uint16_t port) {
     uint64_t inodes[LISTENERS_MAX];
-    return has_socket(pid, inodes, listeners(pid, port, inodes));
+    return has_socket(pid, inodes, listeners_in(pid, "net/tcp", port, inodes, 0)) ||
+           has_socket(pid, inodes, listeners_in(pid, "net/tcp6", port, inodes, 0));
 }
 
 int procfs_listener(uint16_t port, pid_t *outp, struct error *err) {
