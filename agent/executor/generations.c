@@ -104,7 +104,20 @@ int generation_make(const char *folder, uint32_t number, const struct generation
     return r < 0 ? error_context(err, r, "generation %u", number) : sync_folder(gen, err);
 }
 
-int generation_swap(const char *folder, uint32_t number, struct error *err) {
+/* `current.new` points to the target; made if it does not already. */
+static int next_link(int fd, const char *folder, const char *target, struct error *err) {
+    char made[32];
+    ssize_t n = readlinkat(fd, "current.new", made, sizeof(made));
+    if (n == (ssize_t)strlen(target) && memcmp(made, target, strlen(target)) == 0)
+        return 0;
+    if (unlinkat(fd, "current.new", 0) < 0 && errno != ENOENT)
+        return error_errno(err, -errno, "%s/current.new", folder);
+    if (symlinkat(target, fd, "current.new") < 0)
+        return error_errno(err, -errno, "%s/current.new", folder);
+    return 0;
+}
+
+static int swap(const char *folder, uint32_t number, bool for_good, struct error *err) {
     char target[32];
     struct stat st;
     snprintf(target, sizeof(target), "gen/%u", number);
@@ -113,11 +126,18 @@ int generation_swap(const char *folder, uint32_t number, struct error *err) {
         return error_errno(err, -errno, "%s/%s", folder, target);
     if (fstatat(fd, "current", &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st.st_mode))
         return error_set(err, -EEXIST, "%s/current is not a link that this agent made", folder);
-    if (unlinkat(fd, "current.new", 0) < 0 && errno != ENOENT)
-        return error_errno(err, -errno, "%s/current.new", folder);
-    if (symlinkat(target, fd, "current.new") < 0 || renameat(fd, "current.new", fd, "current") < 0)
+    int r = next_link(fd, folder, target, err);
+    if (r == 0 && for_good && renameat(fd, "current.new", fd, "current") < 0)
         return error_errno(err, -errno, "%s/current", folder);
-    return 0;
+    return r;
+}
+
+int generation_swap_prepare(const char *folder, uint32_t number, struct error *err) {
+    return swap(folder, number, false, err);
+}
+
+int generation_swap(const char *folder, uint32_t number, struct error *err) {
+    return swap(folder, number, true, err);
 }
 
 int generation_current(const char *folder) {

@@ -28,6 +28,9 @@ int generation_make(const char *folder, uint32_t number, const struct generation
  * such generation, -EEXIST when `current` is not a link. */
 int generation_swap(const char *folder, uint32_t number, struct error *err) _must_check_;
 
+/* Makes the link that generation_swap() renames, while the old service still serves; left unused it harms nobody. */
+int generation_swap_prepare(const char *folder, uint32_t number, struct error *err) _must_check_;
+
 /* The number that `current` leads to, or -ENOENT. */
 int generation_current(const char *folder) _must_check_;
 

@@ -123,16 +123,12 @@ static int prepare_child(struct member *m, uint32_t number, struct error *err) {
 static int prepare_next(struct member *m, struct error *err) {
     const struct row *start = next_start(m);
     uint32_t number;
-    char path[KEDGE_PATH_MAX + 1];
     if (!start)
         return 0;
     if (generation_number(m, order_of(m), start->generation, &number) < 0)
         return error_set(err, -ENOENT, "generation %u of the order was not prepared", start->generation);
-    struct stat st;
-    if (snprintf(path, sizeof(path), "%s/gen/%u", m->folder, number) >= (int)sizeof(path) ||
-        stat(path, &st) < 0)
-        return error_errno(err, -errno, "%s", path);
-    return prepare_child(m, number, err);
+    int r = generation_swap_prepare(m->folder, number, err);
+    return r < 0 ? r : prepare_child(m, number, err);
 }
 
 static void stop_untouched(struct member *m, const char *reason) {
