@@ -247,7 +247,6 @@ static void arm(struct member_machine *m, const struct row *row, uint64_t now_us
     if (row->primitive == PRIMITIVE_ASK) /* the hold comes on top of the time to become true */
         m->deadline_us = after_ms(m->deadline_us, row->hold_ms);
     m->poll_us = UINT64_MAX;
-    m->pause_us = rule->poll_first_us;
     m->held_since_us = 0;
     m->killed = false;
     m->said[0] = 0;
@@ -382,12 +381,15 @@ static bool asked_once(const struct member_machine *m, const struct row *row) {
            (row->primitive == PRIMITIVE_ASK && !m->record.changed && row->hold_ms == 0);
 }
 
+/* A pause is a quarter of the time since the row began: what comes true is seen soon after, however long it took, and
+ * looking costs little beside it. */
 static void ask_again(struct member_machine *m, const struct row *row, uint64_t now_us) {
-    m->poll_us = now_us + m->pause_us;
-    m->pause_us += m->pause_us / 4;
-    uint32_t last_us = primitive_rule(row->primitive)->poll_last_us;
-    if (m->pause_us > last_us)
-        m->pause_us = last_us;
+    const struct primitive_rule *rule = primitive_rule(row->primitive);
+    uint64_t pause_us = (now_us - m->begun_us) / 4;
+    uint64_t least_us = m->attempt == 0 ? rule->poll_first_us : rule->poll_first_us / 4;
+    if (pause_us < least_us)
+        pause_us = least_us;
+    m->poll_us = now_us + (pause_us < rule->poll_last_us ? pause_us : rule->poll_last_us);
 }
 
 /* A gate that said yes: kept for long enough, without a break? The time counts from the first yes. */

@@ -127,7 +127,7 @@ struct member_machine {
     uint32_t op, attempt, stale;
     bool killed;
     bool asking; /* EXECUTE is out and not answered */
-    uint64_t begun_us, deadline_us, cap_us, poll_us, pause_us;
+    uint64_t begun_us, deadline_us, cap_us, poll_us;
     uint64_t held_since_us;                  /* an asking row: since when yes; 0: not */
     uint64_t evidence_us, evidence_limit_us; /* of the last answer before the stop */
     char said[KEDGE_REASON_MAX];             /* the last answer that was not yes */

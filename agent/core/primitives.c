@@ -29,7 +29,7 @@ static const struct primitive_rule rules[PRIMITIVES] = {
                         "until the signal is sent"},
     [PRIMITIVE_SWAP] = {DURABLE_WRITTEN, true, false, CRASH_REDO, CRASH_UNDO, 10 * SECOND, 0, 0,
                         "always: one rename back"},
-    [PRIMITIVE_START] = {DURABLE_WRITTEN, true, true, CRASH_LOOK, CRASH_UNDO, 1 * MINUTE, 1000, 20000,
+    [PRIMITIVE_START] = {DURABLE_WRITTEN, true, true, CRASH_LOOK, CRASH_UNDO, 1 * MINUTE, 2000, 20000,
                          "as the order's way back says"},
     [PRIMITIVE_RUN] = {DURABLE_SYNCED, true, true, CRASH_ASK, CRASH_ASK, 1 * MINUTE, 0, 0,
                        "never by itself; a side action has its close step"},
