@@ -81,7 +81,7 @@ static int watch(const struct sockaddr_in *to, uint64_t period_us) {
 
 int main(int argc, char **argv) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    char *end = "";
+    char *end = argv[0];
     unsigned long port = argc == 3 ? strtoul(argv[1], &end, 10) : 0;
     unsigned long period_us = argc == 3 && *end == '\0' ? strtoul(argv[2], &end, 10) : 0;
     if (port == 0 || port > UINT16_MAX || period_us == 0 || period_us > 1000 || *end != '\0') {
