@@ -253,12 +253,19 @@ void clients_close(struct daemon *d) {
 
 /* ---- the end of a turn ---- */
 
+/* Changes come in flocks, and the view of a large run costs something to make. */
+static uint64_t watch_pause_ms(const struct client *client) {
+    const struct run *run = engine_run(client->daemon->engine, client->watch.run);
+    return WATCH_TOGETHER_MS + (run ? run->n_members : 0);
+}
+
 static void client_watch_turn(struct client *client, uint64_t now_ms) {
     struct client_watch *watch = &client->watch;
     if (watch->run == 0)
         return;
-    if (client->daemon->changed && watch->next_ms > now_ms + WATCH_TOGETHER_MS)
-        watch->next_ms = now_ms + WATCH_TOGETHER_MS; /* changes come in flocks */
+    uint64_t soon_ms = now_ms + watch_pause_ms(client);
+    if (client->daemon->changed && watch->next_ms > soon_ms)
+        watch->next_ms = soon_ms;
     if (now_ms < watch->next_ms)
         return;
     watch->next_ms = now_ms + WATCH_PAUSE_MS;

@@ -229,6 +229,19 @@ static void on_heartbeat(void *user, const char *node, const struct heartbeat *h
     cluster_heartbeat(user, node, heartbeat);
 }
 
+/* True when the engine has put this report on record: a repeated one was there before. The kind is the second byte of
+ * every record (record.h). */
+static bool report_is_new(const struct daemon *d) {
+    for (size_t i = 0; i < d->actions.n; i++) {
+        const struct action *action = &d->actions.items[i];
+        const enum record_kind kind =
+            action->kind == ACTION_RECORD ? (enum record_kind)action->record.data[1] : 0;
+        if (kind == RECORD_REPORTED || kind == RECORD_SIDE_REPORTED)
+            return true;
+    }
+    return false;
+}
+
 static void report_log(const struct report *report, bool is_taken) {
     log_info("report", "%s: %s: %s%s%s%s", report->member, report->step, outcome_text(report->outcome),
              *report->reason ? ": " : "", report->reason,
@@ -239,7 +252,7 @@ static void report_log(const struct report *report, bool is_taken) {
 static void report_keep(struct daemon *d, const struct report *report, struct bytes bytes) {
     struct error err;
     struct store_report kept = {report->cluster, report->serial, daemon_now(d), bytes};
-    int r = report->outcome == OUTCOME_BEGUN ? 0 : store_report_add(d->store, &kept, &err);
+    int r = store_report_add(d->store, &kept, &err);
     if (r < 0)
         daemon_fail(d, r, &err);
 }
@@ -265,9 +278,9 @@ static void on_report(void *user, const char *node, const struct report *report,
                 .generation = report->generation,
             },
     };
-    int r = conduct_event(d, event);
-    report_log(report, r == 0);
-    if (r == 0)
+    bool is_new = conduct_event(d, event) == 0 && report_is_new(d);
+    report_log(report, is_new);
+    if (is_new)
         report_keep(d, report, bytes);
     cluster_report(d, node, report);
 }
