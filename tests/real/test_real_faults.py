@@ -149,7 +149,7 @@ def test_F13_who_is_dead_goes_first(bookies, load, fleet):
     dead = next(i for i in bookies.bookies if i != bookies.auditor())
     assert bookies.bksh("lostbookierecoverydelay", "-set", "900").returncode == 0, "as who means to repair it by hand"
     bookies.stop(dead)
-    consent = ("--consent", f"down:{fleet.member(dead - 1)}")
+    consent = ("--consent", f"down:bookie@n{dead}")
     fleet.release(PAIR.new)
     fleet.plan(PAIR.new, code=3)
     assert " ".join(consent) in fleet.last.stderr, fleet.last.stderr
