@@ -60,6 +60,17 @@ static void step_lines(struct buffer *out, const json_t *step) {
     evidence(out, step);
 }
 
+/* The steps of the way forward; "return" and side actions are in every order, for the case. */
+static void planned(struct buffer *out, const json_t *steps) {
+    size_t n = 0;
+    for (size_t i = 0; i < json_array_size(steps); i++) {
+        const char *name = json_string_value(json_array_get(steps, i));
+        if (name && strcmp(name, "return") != 0 && !strchr(name, ' '))
+            buffer_format(out, "%s%s", n++ ? ", " : "", name);
+    }
+    buffer_text(out, n ? "" : "nothing");
+}
+
 static void member_lines(struct buffer *out, const json_t *run, const json_t *member) {
     buffer_format(out, "\n%s on %s", view_member_name(run, json_text(member, "name")),
                   json_text(member, "node"));
@@ -67,7 +78,7 @@ static void member_lines(struct buffer *out, const json_t *run, const json_t *me
         buffer_format(out, ", %s", json_text(member, "domain"));
     buffer_format(out, ", wave %s\n  planned  %s -> %s: ", json_text(member, "wave"),
                   json_text(member, "from"), json_text(member, "to"));
-    texts(out, json_list(member, "planned"), "nothing");
+    planned(out, json_list(member, "planned"));
     buffer_format(out, "\n  actual   %s, %s on %s, generation %lld, stopped %lld times\n",
                   json_text(member, "state"), json_text(member, "mode"), json_text(member, "version"),
                   (long long)json_number(member, "generation"), (long long)json_number(member, "stops"));

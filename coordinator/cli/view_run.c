@@ -57,8 +57,11 @@ static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
     buffer_text(out, colour_on(view_run_colour(run)));
     view_run_state(out, run);
     buffer_format(out, "%s, %s\n", colour_off(), lasted.s);
-    if (*json_text(run, "reason") && !ended(run))
-        line(out, json_yes(run, "paused") ? COLOUR_WARN : COLOUR_DIM, json_text(run, "reason"));
+    const char *reason = json_text(run, "reason");
+    size_t n = strlen(reason);
+    bool told_below = n > 6 && strcmp(reason + n - 6, " waits") == 0;
+    if (n > 0 && !ended(run) && !told_below)
+        line(out, json_yes(run, "paused") ? COLOUR_WARN : COLOUR_DIM, reason);
 }
 
 static bool member_is_over(const json_t *member) {
