@@ -135,8 +135,7 @@ int main(int argc, char **argv) {
     struct error err = {""};
     const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
     demo = (struct demo){.n_members = 5, .err = &err, .began_ms = demo_now_ms()};
-    demo.terminal =
-        isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0 && !(no_colour && *no_colour);
+    demo.terminal = isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0 && !(no_colour && *no_colour);
     int r = options_take(&demo, argc, argv);
     if (r == 0)
         r = programs_find(&demo);

@@ -20,13 +20,6 @@ int64_t demo_now_ms(void) {
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-_printf_(1, 0) static char *format_take(const char *format, va_list args) {
-    char *text = NULL;
-    if (vasprintf(&text, format, args) < 0)
-        abort();
-    return text;
-}
-
 struct process *process_add(struct demo *demo, const char *log, const char *format, ...) {
     if (demo->n_processes == PROCESSES_MAX)
         abort();
@@ -47,7 +40,8 @@ void process_argument(struct process *process, const char *format, ...) {
         abort();
     va_list args;
     va_start(args, format);
-    process->argv[n] = format_take(format, args);
+    if (vasprintf(&process->argv[n], format, args) < 0)
+        abort();
     va_end(args);
 }
 

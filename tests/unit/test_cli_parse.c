@@ -25,7 +25,7 @@ static void refused(const char *text, const char *part) {
 
 static size_t lines_of(const char *noun, const struct cli_command *command) {
     char *text = NULL;
-    size_t size = 0, n = 0, width = 0;
+    size_t size = 0, n = 0, width = 0, widest = 0;
     FILE *file = open_memstream(&text, &size);
     cli_help(file, noun, command);
     fclose(file);
@@ -36,6 +36,7 @@ static size_t lines_of(const char *noun, const struct cli_command *command) {
         if (width > 110)
             test_fail(__FILE__, __LINE__, "a line of help is wider than 110 columns: %s", c);
     }
+    check(widest <= 110);
     free(text);
     return n;
 }
