@@ -195,6 +195,9 @@ void member_process_put(struct member *member);
 /* It ended and nobody here had asked for it. */
 void member_ended(struct member *member, const char *how);
 
+/* A step that is open has no outcome: what an earlier try left, or a crash in the middle of the conclusion. */
+void member_outcome_drop(struct member *member, const struct work_order *order, const struct step *step);
+
 /* Sends a report that is not kept: progress, or a refusal. */
 void member_say(struct member *member, const struct work_order *order, const struct step *step,
                 enum outcome outcome, const char *reason);

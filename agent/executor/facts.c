@@ -16,13 +16,13 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-enum { FACTS_MAX = 1024, FACTS_ARENA_BYTES = 8 * 1024 * 1024 };
+enum { FACTS_MAX = 1024, FACTS_ARENA_BYTES = 8 * 1024 * 1024, FACTS_BYTES_MAX = KEDGE_MESSAGE_BYTES_MAX / 2 };
 
 struct facts_run {
     struct member *member;
     struct arena *arena;
     struct fact *items;
-    size_t n;
+    size_t n, bytes;
     pid_t pid;
     struct start_spec spec;
     bool has_spec;
@@ -36,8 +36,14 @@ struct facts_run {
 };
 
 static void add(struct facts_run *run, const char *name, const char *value) {
-    if (run->n == FACTS_MAX || !value)
+    if (!value)
         return;
+    run->bytes += strnlen(value, KEDGE_ARGUMENT_MAX) + strlen(name);
+    if (run->n == FACTS_MAX || run->bytes > FACTS_BYTES_MAX) {
+        snprintf(run->problem, sizeof(run->problem),
+                 "its command line and configuration are too long to be told");
+        return;
+    }
     char *n = arena_text(run->arena, name),
          *v = arena_text_n(run->arena, value, strnlen(value, KEDGE_ARGUMENT_MAX));
     if (v && !text_is_clean(v) && strlen(v) >= 4) /* shown and compared in the same harmless form */

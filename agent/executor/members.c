@@ -48,6 +48,12 @@ static int report_encode(struct member *m, const struct work_order *order, const
     return r;
 }
 
+void member_outcome_drop(struct member *m, const struct work_order *order, const struct step *step) {
+    char key[JOURNAL_KEY_MAX + 1];
+    outcome_key(order, step, key, sizeof(key));
+    (void)!journal_drop(m->executor->journal, RECORD_OUTCOME, key);
+}
+
 /* One that is not kept: progress, or a refusal. */
 void member_say(struct member *m, const struct work_order *order, const struct step *step,
                 enum outcome outcome, const char *reason) {

@@ -232,6 +232,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     m->outcome_kept = false;
     log_info("order", "%s: step %s of plan %llu is accepted", m->name, v->step->name,
              (unsigned long long)v->header.serial);
+    member_outcome_drop(m, v->order, v->step);
     struct member_event event = {.kind = EVENT_ORDER,
                                  .order = v->order,
                                  .step = v->step,

@@ -44,6 +44,7 @@ static bool recover_order(struct member *m, struct member_record *record) {
         snprintf(record->reason, sizeof(record->reason), "its open step cannot go on: %.400s", err.text);
         return false;
     }
+    member_outcome_drop(m, m->order->order, m->order->step);
     m->epoch = step.epoch;
     m->expires_s = step.expires_s;
     return true;

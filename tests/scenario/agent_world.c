@@ -522,26 +522,65 @@ void world_agent_stop(struct agent_world *w) {
     w->executor = executor_free(w->executor);
 }
 
-static int kill_ours(pid_t pid, void *data) {
-    struct agent_world *w = data;
+bool world_answers(struct agent_world *w) {
+    uint64_t until = clock_monotonic_us() + WAIT_MS * 1000ull;
+    while (!world_answer(w)[0] && clock_monotonic_us() < until)
+        (void)sd_event_run(w->executor->loop, 10000);
+    return world_answer(w)[0] != 0;
+}
+
+static bool is_ours(struct agent_world *w, pid_t pid) {
     struct arena *arena = arena_new(1 << 20);
     const char *cwd = "";
     struct error err;
-    if (arena && procfs_link(pid, "cwd", arena, &cwd, &err) == 0 && strcmp(cwd, w->store_folder) == 0)
-        (void)kill(pid, SIGKILL);
+    bool ours = arena && procfs_link(pid, "cwd", arena, &cwd, &err) == 0 && strcmp(cwd, w->store_folder) == 0;
     arena_free(arena);
-    return 0;
+    return ours;
+}
+
+unsigned world_kill_services(struct agent_world *w) {
+    unsigned n = 0;
+    DIR *dir = opendir("/proc");
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        pid_t pid =
+            entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+        if (pid == 0 || !is_ours(w, pid))
+            continue;
+        n++;
+        (void)kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0); /* when it is ours */
+        for (int i = 0; i < 5000 && is_ours(w, pid); i++)
+            (void)poll(NULL, 0, 1);
+    }
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+bool world_reboot(struct agent_world *w) {
+    struct journal *journal;
+    struct process_record record;
+    struct buffer packed = {0};
+    struct error err = {""};
+    (void)world_kill_services(w);
+    if (journal_open(text(w, "%s/journal", w->state), &journal, &err) < 0)
+        return complain(&err);
+    struct bytes bytes = journal_get(journal, RECORD_PROCESS, "c/store@n1");
+    bool found = bytes.data && process_record_unpack(bytes, w->arena, &record) == 0;
+    snprintf(record.id.boot, sizeof(record.id.boot), "00000000-0000-0000-0000-000000000000");
+    if (found) {
+        process_record_pack(&record, &packed);
+        found = journal_put(journal, RECORD_PROCESS, "c/store@n1", buffer_bytes(&packed)) == 0;
+    }
+    buffer_deinit(&packed);
+    journal_close(journal);
+    return found;
 }
 
 void world_deinit(struct agent_world *w) {
     struct error err;
     world_agent_stop(w);
-    DIR *dir = opendir("/proc");
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9')
-            kill_ours((pid_t)strtol(entry->d_name, NULL, 10), w);
-    if (dir)
-        closedir(dir);
+    (void)world_kill_services(w);
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
     if (folder_remove(w->folder, &err) < 0)

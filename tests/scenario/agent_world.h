@@ -46,6 +46,13 @@ void world_deinit(struct agent_world *w);
 bool world_agent_start(struct agent_world *w, const char *prober);
 void world_agent_stop(struct agent_world *w);
 
+/* SIGKILL for everything that runs in the service's folder; returns how many there were. */
+unsigned world_kill_services(struct agent_world *w);
+
+/* As if the host had died and come back: nothing runs, and what the journal says of processes is of another boot. The
+ * agent must be stopped. */
+bool world_reboot(struct agent_world *w);
+
 /* Sends the charter with adopt, and makes and signs the plan from the facts of now. */
 bool world_adopt(struct agent_world *w);
 void world_sign(struct agent_world *w);
@@ -73,5 +80,8 @@ unsigned world_count(const struct agent_world *w, const char *word);
 
 /* What answers on the port: "1.0.0 read-write", or "". In the arena. */
 const char *world_answer(struct agent_world *w);
+
+/* Runs the loop until something answers. */
+bool world_answers(struct agent_world *w);
 
 #endif

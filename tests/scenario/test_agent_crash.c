@@ -79,3 +79,56 @@ TEST("A41 F27 the agent is killed at every record of a switch") {
     printf("# %u kills\n", n_killed);
     check(n_killed >= 20);
 }
+
+TEST("F05 F27 the host dies at every record of a switch: one generation runs, and the report says which") {
+    unsigned n_killed = 0;
+    after_write = true;
+    for (int n = 1; n < 100; n++) {
+        struct agent_world w;
+        require(world_init(&w, releases, "1.1.0") && world_agent_start(&w, prober) && world_adopt(&w));
+        const struct report *report = world_order(&w, "prepare");
+        require(report && report->outcome == OUTCOME_DONE);
+        world_agent_stop(&w);
+        bool killed = run_and_die(&w, "switch", n);
+        n_killed += killed;
+        require(world_reboot(&w) && world_agent_start(&w, prober));
+        check(world_answers(&w)); /* with no order from anybody */
+        report = world_order(&w, "switch");
+        /* Failed: the order was heard and nothing had changed; the coordinator orders it again. */
+        bool old = report && (report->outcome == OUTCOME_RETURNED || report->outcome == OUTCOME_FAILED);
+        bool new = report && report->outcome == OUTCOME_DONE;
+        if (!old && !new)
+            test_fail(__FILE__, __LINE__, "host died at record %d: %s: %s", n,
+                      report ? outcome_text(report->outcome) : "no report", report ? report->reason : "");
+        check_eq_str(world_answer(&w), old ? "1.0.0 read-write" : "1.1.0 read-only");
+        check_eq_int(world_kill_services(&w), 1);
+        world_deinit(&w);
+        if (!killed)
+            break;
+    }
+    printf("# %u kills\n", n_killed);
+    check(n_killed >= 10);
+}
+
+TEST("after a restart of the host what was proven last is started, and what was down stays down") {
+    struct agent_world w;
+    after_write = false;
+    require(world_init(&w, releases, "1.1.0") && world_agent_start(&w, prober) && world_adopt(&w));
+    check(world_order(&w, "prepare") && world_order(&w, "switch"));
+    world_agent_stop(&w);
+    require(world_reboot(&w) && world_agent_start(&w, prober));
+    check(world_answers(&w));
+    check_eq_str(world_answer(&w), "1.1.0 read-only");
+
+    (void)world_kill_services(&w);
+    struct member *m = executor_member(w.executor, "c/store@n1");
+    for (int i = 0; i < 500 && m->process.id.pid > 0; i++)
+        (void)sd_event_run(w.executor->loop, 10000);
+    check_eq_int(m->origin, ORIGIN_CRASH);
+    world_agent_stop(&w);
+    require(world_reboot(&w) && world_agent_start(&w, prober));
+    for (int i = 0; i < 20; i++)
+        (void)sd_event_run(w.executor->loop, 10000);
+    check_eq_str(world_answer(&w), "");
+    world_deinit(&w);
+}

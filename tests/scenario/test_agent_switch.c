@@ -6,7 +6,11 @@
 
 #include "common/base/file.h"
 
+#include <arpa/inet.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 
 static const char *releases, *prober;
 
@@ -165,5 +169,46 @@ TEST("a member that is killed by somebody is down by crash, and its end fails wh
     check_eq_int(m->process.id.pid, 0);
     check_eq_int(m->origin, ORIGIN_CRASH);
     check_eq_int(m->mode, MODE_DOWN);
+    world_deinit(&w);
+}
+
+/* Somebody who takes the port as soon as it is free. */
+static pid_t start_other_hands(const struct agent_world *w) {
+    pid_t pid = fork();
+    if (pid > 0)
+        return pid;
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(w->port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    while (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
+        (void)poll(NULL, 0, 0);
+    for (;;)
+        (void)pause();
+}
+
+TEST("other hands that start the service again fail the step with this reason") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    /* the new one serves elsewhere, so that others have all the time to take its port */
+    struct error err;
+    require(file_write(
+                arena_format(w.arena, "%s/elsewhere.conf", w.store_folder),
+                bytes_of_text("id = s1\nlisten = 127.0.0.2:9\ndata = data\npeers = 127.0.0.2:9\nsync = no\n"),
+                0644, &err) == 0);
+    struct argument *arguments = arena_array(w.arena, 4, sizeof(*arguments));
+    memcpy(arguments, w.generations[0].arguments, 4 * sizeof(*arguments));
+    arguments[2] = (struct argument){.text = "elsewhere.conf"};
+    w.generations[0].arguments = arguments;
+    world_sign(&w);
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    pid_t other = start_other_hands(&w);
+    const struct report *report = world_order(&w, "switch");
+    is_done(report, OUTCOME_HELD);
+    require(report != NULL);
+    check_contains(report->reason, "other hands");
+    check(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
+    is_done(world_order(&w, "return"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.0.0 read-write");
     world_deinit(&w);
 }
