@@ -20,8 +20,7 @@
 
 enum { WAIT_MS = 20000, ARENA_BYTES = 64 * 1024 * 1024 };
 
-static char *text(struct agent_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static char *text(struct agent_world *w, const char *format, ...) {
+char *world_text(struct agent_world *w, const char *format, ...) {
     char line[2048];
     va_list ap;
     va_start(ap, format);
@@ -30,117 +29,9 @@ static char *text(struct agent_world *w, const char *format, ...) {
     return arena_text(w->arena, line);
 }
 
-static bool complain(const struct error *err) {
+bool world_complain(const struct error *err) {
     fprintf(stderr, "# %s\n", err->text);
     return false;
-}
-
-/* ---- the service ---- */
-
-static uint16_t free_port(void) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(address);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) < 0)
-        abort();
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
-static bool write_text(const char *path, const char *content) {
-    struct error err;
-    return file_write(path, bytes_of_text(content), 0644, &err) == 0 || complain(&err);
-}
-
-static void start_stranger(struct agent_world *w, const char *program) {
-    pid_t pid = fork();
-    if (pid > 0) {
-        waitpid(pid, NULL, 0);
-        return;
-    }
-    if (fork() > 0)
-        _exit(0);
-    int out = open(text(w, "%s/output", w->store_folder), O_WRONLY | O_CREAT | O_APPEND, 0644);
-    if (out < 0 || setsid() < 0 || chdir(w->store_folder) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-        _exit(1);
-    for (int fd = 3; fd < 64; fd++)
-        close(fd);
-    execl(program, program, "--config", "store.conf", NULL);
-    _exit(1);
-}
-
-static int http(struct agent_world *w, const char *request, char *answer, size_t size) {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(w->port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    size_t used = 0;
-    ssize_t n = -1;
-    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-        send(fd, request, strlen(request), MSG_NOSIGNAL) > 0)
-        while (used + 1 < size && (n = recv(fd, answer + used, size - 1 - used, 0)) > 0)
-            used += (size_t)n;
-    answer[used] = 0;
-    close(fd);
-    return used > 0 ? 0 : -1;
-}
-
-const char *world_answer(struct agent_world *w) {
-    char answer[4096], version[32] = "", mode[32] = "";
-    if (http(w, "GET /health HTTP/1.0\r\n\r\n", answer, sizeof(answer)) < 0)
-        return "";
-    const char *v = strstr(answer, "version="), *m = strstr(answer, "mode=");
-    if (v)
-        (void)sscanf(v, "version=%31s", version);
-    if (m)
-        (void)sscanf(m, "mode=%31s", mode);
-    return text(w, "%s %s", version, mode);
-}
-
-const char *world_setting(struct agent_world *w) {
-    char answer[4096], *body;
-    if (http(w, "GET /setting/repair-delay HTTP/1.0\r\n\r\n", answer, sizeof(answer)) < 0 ||
-        !(body = strstr(answer, "\r\n\r\n")))
-        return "";
-    body[4 + strcspn(body + 4, "\r\n")] = 0;
-    return text(w, "%s", body + 4);
-}
-
-void world_set(struct agent_world *w, const char *value) {
-    char answer[4096];
-    (void)http(
-        w,
-        text(w, "PUT /setting/repair-delay HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", strlen(value), value),
-        answer, sizeof(answer));
-}
-
-static bool fill_store(struct agent_world *w) {
-    char answer[1024], request[256];
-    for (int i = 0; i < 30; i++) {
-        snprintf(request, sizeof(request), "PUT /kv/key-%d HTTP/1.0\r\nContent-Length: 5\r\n\r\nhello", i);
-        if (http(w, request, answer, sizeof(answer)) < 0 || !strstr(answer, " 20"))
-            return fprintf(stderr, "# the store took no key: %.200s\n", answer) < 0;
-    }
-    for (int i = 0; i < 5000; i++) { /* it lists keys once they have settled */
-        char keys[16384];
-        if (http(w, "GET /keys HTTP/1.0\r\n\r\n", keys, sizeof(keys)) == 0 && strstr(keys, "key-29"))
-            return true;
-        (void)poll(NULL, 0, 1);
-    }
-    return fprintf(stderr, "# the store does not list its keys\n") < 0;
-}
-
-unsigned world_count(const struct agent_world *w, const char *word) {
-    char path[128];
-    struct buffer content = {0};
-    struct error err;
-    unsigned n = 0;
-    snprintf(path, sizeof(path), "%s/output", w->store_folder);
-    if (file_read(path, 1 << 20, &content, &err) == 0 && content.data)
-        for (const char *p = (char *)content.data; (p = strstr(p, word)); p++)
-            n++;
-    buffer_deinit(&content);
-    return n;
 }
 
 /* ---- documents ---- */
@@ -149,7 +40,7 @@ static void encode(const struct codec_message *codec, const void *value, struct 
     struct error err = {""};
     buffer_clear(out);
     if (codec_encode(codec, value, out, &err) < 0) {
-        complain(&err);
+        world_complain(&err);
         abort();
     }
 }
@@ -171,7 +62,7 @@ static void add_file(struct agent_world *w, const char *folder, const char *path
     struct buffer content = {0};
     struct error err;
     struct stat st;
-    char *full = text(w, "%s/%s", folder, path);
+    char *full = world_text(w, "%s/%s", folder, path);
     if (file_read(full, 64 << 20, &content, &err) < 0 || stat(full, &st) < 0)
         abort();
     *out = (struct release_file){.path = path,
@@ -206,28 +97,29 @@ static bool lay_release(struct agent_world *w, const char *folder) {
     struct error err = {""};
     struct digest digest = digest_of(buffer_bytes(&w->manifest_blob));
     hex_encode(hex, digest.b, sizeof(digest.b));
-    char *to = text(w, "%s/releases/%s", w->state, hex);
+    char *to = world_text(w, "%s/releases/%s", w->state, hex);
     if (folder_make(to, 0755, &err) < 0)
-        return complain(&err);
+        return world_complain(&err);
     pid_t pid = fork();
     if (pid == 0) {
-        execl("/bin/cp", "cp", "-r", text(w, "%s/bin", folder), text(w, "%s/conf", folder), to, NULL);
+        execl("/bin/cp", "cp", "-r", world_text(w, "%s/bin", folder), world_text(w, "%s/conf", folder), to,
+              NULL);
         _exit(1);
     }
     int status;
     return waitpid(pid, &status, 0) == pid && status == 0 &&
-           (stage_take_over(to, &w->manifest.components[0], &err) == 0 || complain(&err));
+           (stage_take_over(to, &w->manifest.components[0], &err) == 0 || world_complain(&err));
 }
 
 static void make_gate(struct agent_world *w, size_t i, const char *name, const char *match) {
     struct check *check = arena_alloc(w->arena, sizeof(*check));
     *check = (struct check){.probe = {.kind = PROBE_HTTP,
-                                      .target = text(w, "http://127.0.0.1:%u/health", w->port),
+                                      .target = world_text(w, "http://127.0.0.1:%u/health", w->port),
                                       .match = match,
                                       .timeout_ms = 1000},
                             .rule = RULE_PRESENT,
                             .otherwise = ANSWER_NO,
-                            .says = text(w, "it is not %s", name)};
+                            .says = world_text(w, "it is not %s", name)};
     w->gates[i] = (struct gate){
         .name = name, .scope = GATE_SCOPE_MEMBER, .checks = check, .n_checks = 1, .evidence_age_ms = 2000};
 }
@@ -238,10 +130,10 @@ static void make_gates(struct agent_world *w) {
     make_gate(w, 2, "never", "^(never)$");
     struct sample *sample = arena_alloc(w->arena, sizeof(*sample));
     *sample = (struct sample){.source = {.kind = PROBE_HTTP,
-                                         .target = text(w, "http://127.0.0.1:%u/keys", w->port),
+                                         .target = world_text(w, "http://127.0.0.1:%u/keys", w->port),
                                          .match = "^[0-9]+ ([^ ]+) ",
                                          .timeout_ms = 1000},
-                              .target = text(w, "http://127.0.0.1:%u/kv/{i}", w->port),
+                              .target = world_text(w, "http://127.0.0.1:%u/kv/{i}", w->port),
                               .per_object = 1,
                               .limit = 20,
                               .minimum = 10,
@@ -271,7 +163,7 @@ static void make_charter(struct agent_world *w) {
         (struct charter_member){.name = "c/store@n1",
                                 .role = "store",
                                 .node = "n1",
-                                .self = text(w, "127.0.0.1:%u", w->port),
+                                .self = world_text(w, "127.0.0.1:%u", w->port),
                                 .port = w->port,
                                 .process = "(^|/)demo-store --config ",
                                 .release_from = RELEASE_FROM_EXECUTABLE,
@@ -358,7 +250,7 @@ static void make_order(struct agent_world *w) {
         abort();
     for (size_t i = 0; i < 2; i++) {
         struct argument *arguments = arena_array(w->arena, 4, sizeof(*arguments));
-        arguments[0] = (struct argument){.text = text(w, "%s/current/release/bin/demo-store", folder)};
+        arguments[0] = (struct argument){.text = world_text(w, "%s/current/release/bin/demo-store", folder)};
         arguments[1] = (struct argument){.found = 1, .has_found = true};
         arguments[2] = (struct argument){.found = 2, .has_found = true};
         arguments[3] = (struct argument){.text = "--read-only"};
@@ -409,15 +301,16 @@ static void make_act(struct agent_world *w, size_t step, const char *name, const
     arguments[4] = (struct argument){.text = value};
     *command = (struct command){.arguments = arguments, .n_arguments = 5, .deadline_ms = 5000};
     values[0] = value;
-    *check = (struct check){.probe = {.kind = PROBE_HTTP,
-                                      .target = text(w, "http://127.0.0.1:%u/setting/repair-delay", w->port),
-                                      .match = "^([0-9]+)$",
-                                      .timeout_ms = 1000},
-                            .rule = RULE_EQUALS,
-                            .values = values,
-                            .n_values = 1,
-                            .otherwise = ANSWER_NO,
-                            .says = "repair-delay is {items}"};
+    *check =
+        (struct check){.probe = {.kind = PROBE_HTTP,
+                                 .target = world_text(w, "http://127.0.0.1:%u/setting/repair-delay", w->port),
+                                 .match = "^([0-9]+)$",
+                                 .timeout_ms = 1000},
+                       .rule = RULE_EQUALS,
+                       .values = values,
+                       .n_values = 1,
+                       .otherwise = ANSWER_NO,
+                       .says = "repair-delay is {items}"};
     w->steps[step] = (struct step){.name = name, .verb = VERB_ACT};
     add_row(
         w, step,
@@ -476,17 +369,19 @@ bool world_init(struct agent_world *w, const char *store_releases, const char *t
     snprintf(w->folder, sizeof(w->folder), "/tmp/kedge-agent-world-XXXXXX");
     w->arena = arena_new(ARENA_BYTES);
     if (!mkdtemp(w->folder) || !w->arena || trust_init(&err) < 0)
-        return complain(&err);
-    w->port = free_port();
+        return world_complain(&err);
+    w->port = world_free_port();
     snprintf(w->state, sizeof(w->state), "%s/state", w->folder);
     snprintf(w->store_folder, sizeof(w->store_folder), "%s/store", w->folder);
-    if (mkdir(w->store_folder, 0755) < 0 || folder_make(text(w, "%s/releases", w->state), 0755, &err) < 0 ||
-        !write_text(
-            text(w, "%s/store.conf", w->store_folder),
-            text(w,
-                 "# by hand\nid = s1\nlisten = 127.0.0.1:%u\ndata = data\npeers = 127.0.0.1:%u\nsync = no\n",
-                 w->port, w->port)))
-        return complain(&err);
+    if (mkdir(w->store_folder, 0755) < 0 ||
+        folder_make(world_text(w, "%s/releases", w->state), 0755, &err) < 0 ||
+        !world_write(
+            world_text(w, "%s/store.conf", w->store_folder),
+            world_text(
+                w,
+                "# by hand\nid = s1\nlisten = 127.0.0.1:%u\ndata = data\npeers = 127.0.0.1:%u\nsync = no\n",
+                w->port, w->port)))
+        return world_complain(&err);
     key_pair_generate(&w->operator_key);
     key_pair_generate(&w->release_key);
     w->allowed = (struct allowed_member){.member = "c/store@n1"};
@@ -499,20 +394,20 @@ bool world_init(struct agent_world *w, const char *store_releases, const char *t
                               .members = &w->allowed,
                               .n_members = 1,
                               .anchors = {&w->operator_key.public, 1, 1, &w->release_key.public, 1, 1}};
-    char *folder = text(w, "%s/demo-store-%s", store_releases, target);
+    char *folder = world_text(w, "%s/demo-store-%s", store_releases, target);
     make_manifest(w, folder, target);
     make_gates(w);
-    start_stranger(w, text(w, "%s/demo-store-1.0.0/bin/demo-store", store_releases));
+    world_start_stranger(w, world_text(w, "%s/demo-store-1.0.0/bin/demo-store", store_releases));
     for (int i = 0; i < 5000 && !world_answer(w)[0]; i++)
         (void)poll(NULL, 0, 1);
-    return lay_release(w, folder) && fill_store(w);
+    return lay_release(w, folder) && world_fill_store(w);
 }
 
 bool world_agent_start(struct agent_world *w, const char *prober) {
     struct error err = {""};
     if (executor_new(&w->config, w->arena, &w->executor, &err) < 0 ||
         prober_client_new(w->executor->loop, prober, NULL, &w->executor->prober, &err) < 0)
-        return complain(&err);
+        return world_complain(&err);
     w->executor->stager = "/nonexistent";
     executor_load(w->executor);
     return true;
@@ -563,8 +458,8 @@ bool world_reboot(struct agent_world *w) {
     struct buffer packed = {0};
     struct error err = {""};
     (void)world_kill_services(w);
-    if (journal_open(text(w, "%s/journal", w->state), &journal, &err) < 0)
-        return complain(&err);
+    if (journal_open(world_text(w, "%s/journal", w->state), &journal, &err) < 0)
+        return world_complain(&err);
     struct bytes bytes = journal_get(journal, RECORD_PROCESS, "c/store@n1");
     bool found = bytes.data && process_record_unpack(bytes, w->arena, &record) == 0;
     snprintf(record.id.boot, sizeof(record.id.boot), "00000000-0000-0000-0000-000000000000");
@@ -584,7 +479,7 @@ void world_deinit(struct agent_world *w) {
     while (waitpid(-1, NULL, WNOHANG) > 0)
         ;
     if (folder_remove(w->folder, &err) < 0)
-        complain(&err);
+        world_complain(&err);
     buffer_deinit(&w->charter_blob);
     buffer_deinit(&w->order_bytes);
     buffer_deinit(&w->manifest_blob);

@@ -84,4 +84,13 @@ const char *world_answer(struct agent_world *w);
 /* Runs the loop until something answers. */
 bool world_answers(struct agent_world *w);
 
+/* ---- between the files of the world ---- */
+
+char *world_text(struct agent_world *w, const char *format, ...) _printf_(2, 3); /* in the arena */
+bool world_complain(const struct error *err);                                    /* false, and says why */
+uint16_t world_free_port(void);
+bool world_write(const char *path, const char *content);
+void world_start_stranger(struct agent_world *w, const char *program);
+bool world_fill_store(struct agent_world *w);
+
 #endif
