@@ -1,4 +1,4 @@
-/* What member.c and recovery.c share; nobody else includes it. */
+/* What the files of this room share; nobody else includes it. */
 #ifndef KEDGE_AGENT_CORE_INTERNAL_H
 #define KEDGE_AGENT_CORE_INTERNAL_H
 
@@ -31,6 +31,36 @@ void conclude_held(struct member_machine *m, struct member_actions *actions);
 
 /* Puts "text" or "text: more" into record.reason. */
 void reason_set(struct member_machine *m, const char *text, const char *more);
+
+/* ---- steps.c ---- */
+
+struct member_action *action_add(struct member_actions *actions, enum member_action_kind kind);
+void act_execute(struct member_machine *m, const struct row *row, struct member_actions *actions);
+
+/* The rows of the signed return from its stop on; an order without one goes back by the bare four. */
+void way_plan(struct member_machine *m);
+
+/* What people may order although a member may not do it alone. */
+bool return_may_be_ordered(enum way_back way_back, const struct member_record *record);
+
+/* The first row of this primitive, or NULL; `step` may be NULL. */
+const struct row *step_find_row(const struct step *step, enum primitive primitive);
+
+/* Put-backs and the way back: they go on after an abort. */
+bool step_is_closing(const struct work_order *order, const struct step *step);
+
+uint64_t after_ms(uint64_t now_us, uint64_t ms);
+
+/* ---- answers.c ---- */
+
+bool event_is_of_now(const struct member_machine *m, const struct member_event *event);
+void row_answered(struct member_machine *m, const struct member_event *event, struct member_actions *actions);
+void row_failed_by_event(struct member_machine *m, const struct member_event *event,
+                         struct member_actions *actions);
+void row_progress(struct member_machine *m, const struct member_event *event);
+void row_time_passed(struct member_machine *m, uint64_t now_us, struct member_actions *actions);
+
+/* ---- member.c, recovery.c ---- */
 
 /* The one mutator of record.state. */
 void member_move(struct member_machine *m, enum member_state to);
