@@ -81,6 +81,8 @@ struct ask_run {
     struct arena *arena; /* of gates out of orders */
     struct evidence *evidence;
     size_t *places; /* question i is gate places[i] of the ask */
+    bool own[KEDGE_GATES_MAX]; /* question i is about the member alone */
+    const struct member *member;
     size_t n;
     struct questions *questions;
     struct ask_run *next;
@@ -102,11 +104,28 @@ static void ask_answer(struct ask_run *ask) {
     ask_drop(ask);
 }
 
+/* A service that does not answer may only be slow, or somebody else has it in hand; one that this agent started, and saw
+ * end, is known not to be well. */
+static void know_better(const struct ask_run *ask, struct evidence *evidence) {
+    const struct process_record *process = &ask->member->process;
+    if (evidence->answer != ANSWER_UNKNOWN || !process->managed || process->id.pid > 0 ||
+        process->origin == ORIGIN_NONE)
+        return;
+    const char *reason = arena_format(ask->arena, "%s does not run, by %s; %s", ask->member->name,
+                                      origin_text(process->origin), evidence->reason);
+    evidence->answer = ANSWER_NO;
+    if (reason)
+        evidence->reason = reason;
+}
+
 static void on_answers(void *context, const struct answers *answers) {
     struct ask_run *ask = context;
     ask->questions = NULL;
-    for (size_t i = 0; i < answers->n_evidence; i++)
+    for (size_t i = 0; i < answers->n_evidence; i++) {
         ask->evidence[ask->places[i]] = answers->evidence[i];
+        if (ask->own[i])
+            know_better(ask, &ask->evidence[ask->places[i]]);
+    }
     ask_answer(ask);
 }
 
@@ -176,6 +195,7 @@ static void receive_ask(struct executor *executor, const struct ask *message) {
         if (!gate || n == ARRAY_LEN(gates))
             continue;
         gates[n] = (struct question_gate){gate, bytes};
+        ask->own[n] = gate->scope == GATE_SCOPE_MEMBER;
         ask->places[n++] = i;
     }
     const struct member *m = cluster ? who_asks(executor, cluster, message->self) : NULL;
@@ -185,6 +205,9 @@ static void receive_ask(struct executor *executor, const struct ask *message) {
     }
     struct asker asker = member_asker(m);
     asker.self = arena_text(ask->arena, message->self);
+    ask->member = m;
+    for (size_t i = 0; i < n; i++)
+        ask->own[i] = ask->own[i] && strcmp(m->charter->self, message->self) == 0;
     ask->questions = questions_ask(&asker, gates, n, SAMPLE_NONE, on_answers, ask);
     if (!ask->questions)
         ask_answer(ask);

@@ -32,7 +32,21 @@ static bool can_carry(const struct run *run, uint32_t member, const char *step, 
     return is_up(run, member) && !spent[member] && work_order_step(run->members[member].order, step) != NULL;
 }
 
-/* `first` is preferred; the one that failed last is tried after the others. */
+/* Its service may be the only one that the command can speak to: one that runs is preferred. */
+static uint32_t carrier_other(const struct run *run, const struct run_side *side, const char *step,
+                              const bool *spent) {
+    uint32_t found = NO_MEMBER;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        if (!can_carry(run, i, step, spent) || i == side->carrier)
+            continue;
+        if (run->members[i].mode != MODE_DOWN)
+            return i;
+        found = found == NO_MEMBER ? i : found;
+    }
+    return found;
+}
+
+/* Who opened it closes it; the one that failed last is tried after the others. */
 static uint32_t carrier_choose(const struct run *run, const struct run_side *side, bool opens) {
     const char *step = opens ? side->action->open_step : side->action->close_step;
     const bool *spent = opens ? side->carried : side->closed;
@@ -40,9 +54,9 @@ static uint32_t carrier_choose(const struct run *run, const struct run_side *sid
                   side->state == (opens ? SIDE_OPENING : SIDE_CLOSING);
     if (!opens && side->carrier != NO_MEMBER && !failed && can_carry(run, side->carrier, step, spent))
         return side->carrier;
-    for (uint32_t i = 0; i < run->n_members; i++)
-        if (can_carry(run, i, step, spent) && i != side->carrier)
-            return i;
+    uint32_t other = carrier_other(run, side, step, spent);
+    if (other != NO_MEMBER)
+        return other;
     return side->carrier != NO_MEMBER && can_carry(run, side->carrier, step, spent) ? side->carrier
                                                                                     : NO_MEMBER;
 }
