@@ -193,6 +193,8 @@ static void settle(struct member *m) {
     if (member_is_busy(&m->machine) || !m->order)
         return;
     row_forget(m);
+    if (m->child.go_fd >= 0)
+        child_deinit(&m->child); /* made for a start that did not come */
     m->order = verified_order_free(m->order);
     m->n_evidence = 0;
     if (journal_compact(m->executor->journal, &err) < 0)

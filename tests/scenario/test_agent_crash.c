@@ -5,11 +5,13 @@
 #include "tests/scenario/agent_world.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 static const char *releases, *prober;
 static int left = -1;    /* records until the end; -1: never */
 static bool after_write; /* die after the record, not before */
+static bool disk_fails;  /* do not die: from that record on nothing can be written */
 
 __attribute__((constructor)) static void begin(void) {
     releases = getenv("KEDGE_STORE_RELEASES");
@@ -19,9 +21,22 @@ __attribute__((constructor)) static void begin(void) {
 int __real_journal_put(struct journal *journal, enum record_type type, const char *key, struct bytes value);
 int __wrap_journal_put(struct journal *journal, enum record_type type, const char *key, struct bytes value);
 
+/* Every write behind this many bytes of a file fails from now on. */
+static void limit_files(rlim_t bytes) {
+    struct rlimit limit;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    check(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = bytes;
+    check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
 /* The linker puts this in the place of journal_put (--wrap). */
 int __wrap_journal_put(struct journal *journal, enum record_type type, const char *key, struct bytes value) {
     bool last = left > 0 && --left == 0;
+    if (last && disk_fails) {
+        limit_files(4096);
+        return __real_journal_put(journal, type, key, value);
+    }
     if (last && !after_write)
         (void)raise(SIGKILL);
     int r = __real_journal_put(journal, type, key, value);
@@ -131,4 +146,39 @@ TEST("after a restart of the host what was proven last is started, and what was 
         (void)sd_event_run(w.executor->loop, 10000);
     check_eq_str(world_answer(&w), "");
     world_deinit(&w);
+}
+
+TEST("a disk that fails at any record of a switch: nothing is stopped, or what was begun is finished from "
+     "memory") {
+    unsigned n_finished = 0, n_untouched = 0;
+    bool more = true;
+    disk_fails = true;
+    for (int n = 1; n < 100 && more; n++) {
+        struct agent_world w;
+        require(world_init(&w, releases, "1.1.0") && world_agent_start(&w, prober) && world_adopt(&w));
+        check(world_order(&w, "prepare") != NULL);
+        left = n;
+        world_send(&w, "switch", NULL, NULL);
+        struct member *m = executor_member(w.executor, "c/store@n1");
+        uint64_t until = clock_monotonic_us() + 10000000;
+        while ((m->incoming || member_is_busy(&m->machine)) && clock_monotonic_us() < until)
+            (void)sd_event_run(w.executor->loop, 10000);
+        more = left == 0;
+        left = -1;
+        bool finished = world_count(&w, "stopped") == 1;
+        n_finished += finished;
+        n_untouched += !finished;
+        check_eq_str(world_answer(&w), finished ? "1.1.0 read-only" : "1.0.0 read-write");
+        check(!member_is_busy(&m->machine));
+        check_eq_int(journal_is_lost(w.executor->journal), more);
+        world_send(&w, "return", NULL, NULL); /* nothing more is begun */
+        if (more)
+            check(!member_is_busy(&m->machine));
+        limit_files(RLIM_INFINITY);
+        check(world_kill_services(&w) == 1 || !more);
+        world_deinit(&w);
+    }
+    disk_fails = false;
+    printf("# %u finished, %u untouched\n", n_finished, n_untouched);
+    check(n_finished >= 5 && n_untouched >= 3);
 }
