@@ -24,8 +24,8 @@ static int report_encode(struct member *m, const struct work_order *order, const
     const struct member_record *record = &m->machine.record;
     char both[KEDGE_REASON_MAX];
     if (m->executor->told_lost) { /* whoever reads the outcome must know that this agent does nothing more */
-        snprintf(both, sizeof(both), "%.300s%sjournal lost: mend this node's disk and restart its agent", reason,
-                 reason[0] ? "; " : "");
+        snprintf(both, sizeof(both), "%.300s%sjournal lost: mend this node's disk and restart its agent",
+                 reason, reason[0] ? "; " : "");
         reason = both;
     }
     for (size_t i = 0; i < m->n_evidence; i++)

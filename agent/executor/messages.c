@@ -80,7 +80,7 @@ struct ask_run {
     uint64_t id;
     struct arena *arena; /* of gates out of orders */
     struct evidence *evidence;
-    size_t *places; /* question i is gate places[i] of the ask */
+    size_t *places;            /* question i is gate places[i] of the ask */
     bool own[KEDGE_GATES_MAX]; /* question i is about the member alone */
     const struct member *member;
     size_t n;

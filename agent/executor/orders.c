@@ -265,7 +265,8 @@ static const char *preflight(const struct member *m, const struct facts *facts, 
 /* Somebody has restarted the found service, with all that was signed as it was: it is the member. */
 static void take_again(struct member *m) {
     struct error err = {""};
-    if (m->process.id.pid == 0 && !m->process.managed && member_find(m, &err) > 0 && member_adopt(m, &err) < 0)
+    if (m->process.id.pid == 0 && !m->process.managed && member_find(m, &err) > 0 &&
+        member_adopt(m, &err) < 0)
         log_warning("member", "%s", err.text);
 }
 
