@@ -9,6 +9,7 @@
 enum {
     EXPRESSION_MAX = 1024,
     URL_MAX = 1024,
+    TARGETS_BYTES_MAX = 16 * 1024, /* a question about the cluster names every member, each with its URL */
     SAYS_MAX = KEDGE_REASON_MAX,
     PROBE_BYTES_MAX = 4096,
     DEADLINE_MS_MAX = 24 * 3600 * 1000,
@@ -33,7 +34,7 @@ CODEC_MESSAGE(command, "command", command, kedge__command__descriptor);
 
 static const struct codec_field probe_fields[] = {
     FIELD_ENUM(probe, kind, PROBE_KINDS),
-    FIELD_LINE(probe, target, URL_MAX),
+    FIELD_LINE(probe, target, TARGETS_BYTES_MAX),
     FIELD_LINE(probe, path, URL_MAX),
     FIELD_BYTES(probe, send, PROBE_BYTES_MAX),
     FIELD_TEXT(probe, match, EXPRESSION_MAX),
