@@ -149,11 +149,12 @@ static bool has_expired(struct run *run) {
 }
 
 /* While the wave is full: with short soaks the evidence about the others is asked for once, during the soak instead of
- * after it, so that the next member does not wait for it. */
+ * after it, so that the next member does not wait for it. Not while an order is under way: its report is a change, and
+ * what was asked before it is not used. */
 static void survey_ahead(struct run *run) {
     const struct wave *wave = &run->plan->shape.waves[run->wave];
     uint64_t soon_ms = (uint64_t)wave->soak_ms + run->recovered.detection_ms;
-    if (soon_ms > SURVEY_AHEAD_MS || run->surveyed_ahead == run->n_changes)
+    if (soon_ms > SURVEY_AHEAD_MS || run->surveyed_ahead == run->n_changes || run->n_in_flight > 0)
         return;
     run->surveyed_ahead = run->n_changes;
     (void)survey(run);
