@@ -60,7 +60,9 @@ static struct process_id start_stranger(void) {
     struct error err;
     for (int i = 0; i < 1000; i++) { /* until it became the service */
         const char *exe;
-        if (procfs_link(id.pid, "exe", arena, &exe, &err) == 0 && strstr(exe, "sleep"))
+        struct proc_texts words; /* empty for a moment after exec */
+        if (procfs_link(id.pid, "exe", arena, &exe, &err) == 0 && strstr(exe, "sleep") &&
+            procfs_arguments(id.pid, arena, &words, &err) == 0 && words.n > 0)
             break;
         (void)poll(NULL, 0, 1);
     }
