@@ -217,7 +217,9 @@ static void answer_take(struct run *run, uint32_t member, struct question *quest
         reasons_add(&question->reasons, a->gate, who, a->answer, a->reason);
     }
     question->last = question->with_last ? event->answers[n].answer : ANSWER_UNKNOWN;
-    uint64_t age_ms = oldest_us / 1000;
+    /* Only a yes must be young: what a service that does not answer has cost in time does not make its unknown old, else
+     * the round in which it stands would never be complete, and nobody be told that it waits. */
+    uint64_t age_ms = question->answer == ANSWER_YES ? oldest_us / 1000 : 0;
     question->at_ms = engine->now_ms > age_ms ? engine->now_ms - age_ms : 0;
     question->answered = true;
     question->stale = false;
