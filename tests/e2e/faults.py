@@ -47,7 +47,8 @@ class FaultFleet(Fleet):
     def start(self):
         super().start()
         if not self.with_load:
-            self.fill()
+            for i in range(self.n):
+                self.fill(i)
         return self
 
     def fill(self, i=0, keys=60):
