@@ -178,10 +178,19 @@ void question_ask(struct run *run, uint32_t member, struct question *question, e
     question_send(run, member, question);
 }
 
+/* How long an answer may be used. One that is not yes holds somebody back and nothing else: it is good for a whole round
+ * of questions, of which each may take until its time-out. With the age of a yes it would be gone before the round is
+ * complete when nobody's prober answers, and the run would ask for ever without telling that it waits. */
+static uint64_t use_ms(const struct run *run, const struct question *question) {
+    if (question->answer == ANSWER_YES)
+        return question->gates->age_ms;
+    return question->gates->age_ms + 2 * ((uint64_t)question->gates->timeout_ms + run->may_stop.timeout_ms);
+}
+
 bool question_is_fresh(const struct run *run, const struct question *question) {
     return question->answered && !question->stale && question->id == 0 &&
            question->change == run->n_changes &&
-           run->engine->now_ms <= question->at_ms + question->gates->age_ms;
+           run->engine->now_ms <= question->at_ms + use_ms(run, question);
 }
 
 /* What was asked before a change says nothing about what is after it: a late answer finds no question. */
