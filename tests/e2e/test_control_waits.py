@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from faults import FaultFleet
-from test_control import begin, states
+from test_control import begin, settled, states
 
 
 @pytest.fixture
@@ -91,7 +91,10 @@ def test_F01_F29_a_store_that_does_not_answer_is_unknown_and_unknown_never_passe
 
 def test_F01_F29_probers_that_do_not_answer_are_unknown(fleet):
     begin(fleet)
+    fleet.kedge("run", "pause")
+    settled(fleet)
     freeze(fleet, *(agent.helper("kedge-prober") for agent in fleet.agents))
+    fleet.kedge("run", "resume")
     fleet.wait(lambda: waiting(fleet), 40, lambda: f"somebody waits\n{fleet.kedge('run', 'show', code=None)}")
     starts = [fleet.starts(i) for i in range(4)]
     assert not fleet.run().get("ended_ms")
