@@ -331,6 +331,15 @@ static int on_finish(sd_event_source *source, void *userdata) {
 
 /* ---- a run ---- */
 
+/* Nobody's of ours: its owner may have started it anew. One that was adopted is adopted again as it runs now; what differs
+ * from the plan shows in the facts. */
+static pid_t find_again(struct member *m, struct error *err) {
+    bool adopted = m->has_generation && m->generation.number == 0 && !member_is_busy(&m->machine);
+    if (adopted && member_adopt(m, err) == 0)
+        return m->process.id.pid;
+    return member_find(m, err);
+}
+
 /* The living process, or the generation that ran last. */
 static void find_spec(struct facts_run *run) {
     struct member *m = run->member;
@@ -338,7 +347,7 @@ static void find_spec(struct facts_run *run) {
     if (m->process.id.pid > 0 && procfs_alive(&m->process.id))
         run->pid = m->process.id.pid;
     else if (!m->process.managed)
-        run->pid = member_find(m, &err);
+        run->pid = find_again(m, &err);
     if (run->pid > 0 && spec_read(run->pid, "", run->arena, &run->spec, &err) == 0) {
         run->has_spec = true;
     } else if (m->has_generation) {

@@ -38,6 +38,7 @@ static int harden(struct error *err) {
     umask(077);
     (void)signal(SIGPIPE, SIG_IGN);
     (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, 64 * 1024); /* documents come and go: what they took goes back at once */
     int r = getrlimit(RLIMIT_CORE, &none);
     none.rlim_cur = 0;
     if (r < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)

@@ -8,6 +8,7 @@
 #include "agent/executor/generations.h"
 #include "common/base/log.h"
 
+#include <malloc.h>
 #include <string.h>
 #include <sys/epoll.h>
 
@@ -205,6 +206,7 @@ static void settle(struct member *m) {
     m->n_evidence = 0;
     if (journal_compact(m->executor->journal, &err) < 0)
         log_error("journal", "%s", err.text);
+    (void)malloc_trim(0); /* an agent is idle for months */
 }
 
 void member_feed(struct member *m, struct member_event *event) {

@@ -172,6 +172,24 @@ TEST("a member that is killed by somebody is down by crash, and its end fails wh
     world_deinit(&w);
 }
 
+TEST("a member that its owner has started anew since is the one that is switched") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    struct member *m = executor_member(w.executor, "c/store@n1");
+    pid_t first = m->process.id.pid;
+    check_eq_int(world_kill_services(&w), 1);
+    for (int i = 0; i < 1000 && m->process.id.pid > 0; i++)
+        (void)sd_event_run(w.executor->loop, 10000);
+    world_start_stranger(&w, world_text(&w, "%s/demo-store-1.0.0/bin/demo-store", releases));
+    require(world_answers(&w));
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    check(m->process.id.pid > 0 && m->process.id.pid != first);
+    is_done(world_order(&w, "switch"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.1.0 read-only");
+    check_eq_int(world_kill_services(&w), 1);
+    world_deinit(&w);
+}
+
 /* Somebody who takes the port as soon as it is free. */
 static pid_t start_other_hands(const struct agent_world *w) {
     pid_t pid = fork();
