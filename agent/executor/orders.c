@@ -262,14 +262,6 @@ static const char *preflight(const struct member *m, const struct facts *facts, 
         m->charter->port, (int)owner, m->name);
 }
 
-/* Somebody has restarted the found service, with all that was signed as it was: it is the member. */
-static void take_again(struct member *m) {
-    struct error err = {""};
-    if (m->process.id.pid == 0 && !m->process.managed && member_find(m, &err) > 0 &&
-        member_adopt(m, &err) < 0)
-        log_warning("member", "%s", err.text);
-}
-
 static void on_facts(void *context, const struct facts *facts) {
     struct member *m = context;
     struct verified_order *v = TAKE(m->incoming);
@@ -277,8 +269,6 @@ static void on_facts(void *context, const struct facts *facts) {
     const struct work_order *order = v->order;
     m->facts = NULL;
     const char *why = facts_compare(facts, order->binding, order->n_binding, arena);
-    if (!why[0])
-        take_again(m);
     char sentence[KEDGE_REASON_MAX] = "";
     if (why[0])
         snprintf(sentence, sizeof(sentence),
