@@ -48,7 +48,9 @@ void executor_journal_lost(struct executor *executor) {
         "and it is started again");
     for (struct member *m = executor->members; m; m = m->next) {
         struct member_event event = {.kind = EVENT_JOURNAL_LOST};
-        member_feed(m, &event);
+        struct member_actions
+            none; /* it only makes a machine remember, so it may come in the middle of another step */
+        member_step(&m->machine, &event, &none);
     }
 }
 

@@ -42,6 +42,7 @@ struct member {
     struct verified_order *order; /* of the open step */
     uint64_t epoch, expires_s;    /* of that order */
     sd_event_source *timer;
+    uint32_t depth; /* of member_feed: rows that are done at once answer from within */
 
     /* what runs */
     struct process_record process;

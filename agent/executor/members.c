@@ -211,6 +211,7 @@ static void settle(struct member *m) {
 
 void member_feed(struct member *m, struct member_event *event) {
     struct member_actions actions;
+    m->depth++;
     enum member_state before = m->machine.record.state;
     if (event->now_us == 0)
         event->now_us = clock_monotonic_us();
@@ -220,6 +221,8 @@ void member_feed(struct member *m, struct member_event *event) {
                  member_state_text(m->machine.record.state), m->machine.record.reason[0] ? ", " : "",
                  m->machine.record.reason);
     perform(m, &actions);
+    if (--m->depth > 0)
+        return; /* an answer that came while an earlier event's actions are worked off */
     settle(m);
     arm(m);
 }

@@ -363,6 +363,29 @@ void world_sign(struct agent_world *w) {
 
 /* ---- life ---- */
 
+/* However a test ends (a failed requirement, a time-out, a crash), its service and its folder end too. */
+static bool start_janitor(struct agent_world *w) {
+    int ends[2];
+    char byte;
+    struct error err = {""};
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return false;
+    w->janitor = fork();
+    w->janitor_fd = ends[1];
+    if (w->janitor != 0) {
+        close(ends[0]);
+        return w->janitor > 0;
+    }
+    (void)setsid();
+    for (int fd = 3; fd < 64; fd++)
+        if (fd != ends[0])
+            close(fd);
+    while (read(ends[0], &byte, 1) < 0 && errno == EINTR)
+        ;
+    (void)world_kill_services(w);
+    _exit(folder_remove(w->folder, &err) < 0);
+}
+
 bool world_init(struct agent_world *w, const char *store_releases, const char *target) {
     struct error err = {""};
     *w = (struct agent_world){.epoch = 1};
@@ -373,6 +396,8 @@ bool world_init(struct agent_world *w, const char *store_releases, const char *t
     w->port = world_free_port();
     snprintf(w->state, sizeof(w->state), "%s/state", w->folder);
     snprintf(w->store_folder, sizeof(w->store_folder), "%s/store", w->folder);
+    if (!start_janitor(w))
+        return false;
     if (mkdir(w->store_folder, 0755) < 0 ||
         folder_make(world_text(w, "%s/releases", w->state), 0755, &err) < 0 ||
         !world_write(
@@ -480,6 +505,8 @@ void world_deinit(struct agent_world *w) {
         ;
     if (folder_remove(w->folder, &err) < 0)
         world_complain(&err);
+    close(w->janitor_fd);
+    (void)waitpid(w->janitor, NULL, 0);
     buffer_deinit(&w->charter_blob);
     buffer_deinit(&w->order_bytes);
     buffer_deinit(&w->manifest_blob);

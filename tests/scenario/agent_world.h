@@ -11,6 +11,8 @@ enum { WORLD_STEPS = 6 };
 struct agent_world {
     char folder[64], state[80], releases[256], store_folder[80];
     uint16_t port;
+    int janitor_fd; /* its other end is held by a process that cleans up when this one is gone */
+    pid_t janitor;
     struct key_pair operator_key, release_key;
     struct agent_config config;
     struct allowed_member allowed;
@@ -77,6 +79,9 @@ void world_set(struct agent_world *w, const char *value);
 
 /* How often the service's output says so: "serves" is a start, "stopped" a stop. */
 unsigned world_count(const struct agent_world *w, const char *word);
+
+/* True when it says so exactly n times; the service answers before it has said that it does, so this waits for n. */
+bool world_counts(const struct agent_world *w, const char *word, unsigned n);
 
 /* What answers on the port: "1.0.0 read-write", or "". In the arena. */
 const char *world_answer(struct agent_world *w);

@@ -116,3 +116,12 @@ unsigned world_count(const struct agent_world *w, const char *word) {
     buffer_deinit(&content);
     return n;
 }
+
+bool world_counts(const struct agent_world *w, const char *word, unsigned n) {
+    for (int i = 0; i < 5000 && world_count(w, word) < n; i++)
+        (void)poll(NULL, 0, 1);
+    unsigned count = world_count(w, word);
+    if (count != n)
+        fprintf(stderr, "# the service said \"%s\" %u times, expected %u\n", word, count, n);
+    return count == n;
+}

@@ -35,7 +35,7 @@ static void is_done(const struct report *report, enum outcome outcome) {
 TEST("F03 F07 adopted without a touch, then read-only, promoted and returned, each proven") {
     struct agent_world w;
     require(ready(&w, "1.1.0"));
-    check_eq_int(world_count(&w, "serves"), 1);
+    check(world_counts(&w, "serves", 1));
     const struct member *m = executor_member(w.executor, "c/store@n1");
     check_eq_str(m->generation.version, "1.0.0");
     pid_t found = m->process.id.pid;
@@ -58,8 +58,8 @@ TEST("F03 F07 adopted without a touch, then read-only, promoted and returned, ea
     check_eq_str(world_answer(&w), "1.1.0 read-write");
     is_done(world_order(&w, "return"), OUTCOME_DONE);
     check_eq_str(world_answer(&w), "1.0.0 read-write");
-    check_eq_int(world_count(&w, "serves"), 4);
-    check_eq_int(world_count(&w, "stopped"), 3);
+    check(world_counts(&w, "serves", 4));
+    check(world_counts(&w, "stopped", 3));
     world_deinit(&w);
 }
 
@@ -78,7 +78,7 @@ TEST("F27 the service outlives its agent, and the next agent knows it") {
     /* a repeated order is answered and not done again */
     w.expires_s -= 1;
     is_done(world_order(&w, "switch"), OUTCOME_DONE);
-    check_eq_int(world_count(&w, "serves"), 2);
+    check(world_counts(&w, "serves", 2));
     is_done(world_order(&w, "promote"), OUTCOME_DONE);
     check_eq_str(world_answer(&w), "1.1.0 read-write");
     world_deinit(&w);
@@ -140,7 +140,7 @@ TEST("data that is gone after the start: stopped at once, held, neither promoted
     require(report != NULL);
     check_eq_int(report->mode, MODE_DOWN);
     check_eq_int(report->origin, ORIGIN_KEDGE);
-    check_eq_int(world_count(&w, "serves"), 2);
+    check(world_counts(&w, "serves", 2));
     /* the operator's return still works: the old data was never touched */
     is_done(world_order(&w, "return"), OUTCOME_DONE);
     check_eq_str(world_answer(&w), "1.0.0 read-write");
@@ -155,7 +155,7 @@ TEST("F01 may-stop that says no: nothing is stopped, and a later order tries aga
     is_done(world_order(&w, "prepare"), OUTCOME_DONE);
     is_done(world_order(&w, "switch"), OUTCOME_WAITS);
     is_done(world_order(&w, "switch"), OUTCOME_WAITS);
-    check_eq_int(world_count(&w, "stopped"), 0);
+    check(world_counts(&w, "stopped", 0));
     world_deinit(&w);
 }
 
