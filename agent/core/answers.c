@@ -30,9 +30,9 @@ static void ask_again(struct member_machine *m, const struct row *row, uint64_t 
 }
 
 /* A gate that said yes: kept for long enough, without a break? The time counts from the first yes. */
-static void answered_yes(struct member_machine *m, const struct row *row, const struct member_event *event,
-                         struct member_actions *actions) {
-    if (row->primitive == PRIMITIVE_STOP && m->record.state == MEMBER_FORWARD && !m->record.stopped_at_us) {
+static void answered_yes(struct member_machine *m, const struct row *row, const struct machine_event *event,
+                         struct machine_actions *actions) {
+    if (row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD && !m->record.stopped_at_us) {
         m->record.stopped_at_us = event->now_us - event->age_us;
         if (m->evidence_us && m->evidence_us < m->record.stopped_at_us)
             m->record.evidence_age_us = m->record.stopped_at_us - m->evidence_us;
@@ -54,8 +54,8 @@ static void answered_yes(struct member_machine *m, const struct row *row, const 
         ask_again(m, row, event->now_us);
 }
 
-void row_answered(struct member_machine *m, const struct member_event *event,
-                  struct member_actions *actions) {
+void row_answered(struct member_machine *m, const struct machine_event *event,
+                  struct machine_actions *actions) {
     const struct row *row = row_now(m);
     m->asking = false;
     if (event->answer == ANSWER_YES) {
@@ -71,12 +71,12 @@ void row_answered(struct member_machine *m, const struct member_event *event,
         ask_again(m, row, event->now_us);
 }
 
-bool event_is_of_now(const struct member_machine *m, const struct member_event *event) {
+bool event_is_of_now(const struct member_machine *m, const struct machine_event *event) {
     return m->order && m->asking && event->op == m->op;
 }
 
 /* Nothing was signalled yet and the evidence has grown old (the sync was slow, the agent was away): ask once more. */
-void stop_put_off(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+void stop_put_off(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     m->asking = false;
     m->record.changed = m->record.stopped = false;
     m->record.stopped_at_us = 0;
@@ -92,17 +92,17 @@ void stop_put_off(struct member_machine *m, uint64_t now_us, struct member_actio
     row_begin(m, now_us, actions);
 }
 
-void row_failed_by_event(struct member_machine *m, const struct member_event *event,
-                         struct member_actions *actions) {
+void row_failed_by_event(struct member_machine *m, const struct machine_event *event,
+                         struct machine_actions *actions) {
     const struct row *row = row_now(m);
-    if (event->untouched && row->primitive == PRIMITIVE_STOP && m->record.state == MEMBER_FORWARD)
+    if (event->untouched && row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD)
         m->record.changed = m->record.stopped = false;
     row_failed(m, event->reason ? event->reason : "no reason was given", event->now_us, actions);
 }
 
 /* ---- time ---- */
 
-uint64_t member_next_deadline(const struct member_machine *m) {
+uint64_t machine_next_deadline(const struct member_machine *m) {
     if (!m->order)
         return UINT64_MAX;
     uint64_t next = m->deadline_us < m->cap_us ? m->deadline_us : m->cap_us;
@@ -110,13 +110,13 @@ uint64_t member_next_deadline(const struct member_machine *m) {
 }
 
 static void too_late(struct member_machine *m, const struct row *row, uint64_t now_us,
-                     struct member_actions *actions) {
+                     struct machine_actions *actions) {
     char why[KEDGE_REASON_MAX];
     unsigned long long ms = (now_us - m->begun_us) / 1000;
     if (row->primitive == PRIMITIVE_STOP && !m->killed) {
         m->killed = true;
         m->deadline_us = after_ms(now_us, KILL_GRACE_MS);
-        action_add(actions, ACTION_KILL);
+        machine_action_add(actions, MACHINE_ACTION_KILL);
         return;
     }
     if (row->primitive == PRIMITIVE_STOP)
@@ -132,7 +132,7 @@ static void too_late(struct member_machine *m, const struct row *row, uint64_t n
     row_failed(m, why, now_us, actions);
 }
 
-void row_time_passed(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+void row_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     if (!m->order)
         return;
     const struct row *row = row_now(m);
@@ -145,7 +145,7 @@ void row_time_passed(struct member_machine *m, uint64_t now_us, struct member_ac
     }
 }
 
-void row_progress(struct member_machine *m, const struct member_event *event) {
+void row_progress(struct member_machine *m, const struct machine_event *event) {
     const struct row *row = m->order ? row_now(m) : NULL;
     if (row && row->primitive == PRIMITIVE_START)
         m->deadline_us =

@@ -9,39 +9,39 @@ const struct row *row_now(const struct member_machine *machine);
 size_t rows_now(const struct member_machine *machine);
 
 /* Begins the row that record.row names: journal, then execute. Concludes when there is none left. */
-void row_begin(struct member_machine *m, uint64_t now_us, struct member_actions *actions);
+void row_begin(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
 /* The row under way is done: the next one. */
-void row_done(struct member_machine *m, uint64_t now_us, struct member_actions *actions);
+void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
 /* The row under way has failed: nothing changed, way back, or hold. */
-void row_failed(struct member_machine *m, const char *why, uint64_t now_us, struct member_actions *actions);
+void row_failed(struct member_machine *m, const char *why, uint64_t now_us, struct machine_actions *actions);
 
 /* Goes the way back from its first row. */
-void return_begin(struct member_machine *m, uint64_t now_us, struct member_actions *actions);
+void return_begin(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
 /* The stop under way was not signalled: asks what comes before it once more. */
-void stop_put_off(struct member_machine *m, uint64_t now_us, struct member_actions *actions);
+void stop_put_off(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
 /* Ends the open step. */
-void conclude(struct member_machine *m, enum outcome outcome, struct member_actions *actions);
+void conclude(struct member_machine *m, enum outcome outcome, struct machine_actions *actions);
 
 /* Ends it as held: with an alarm. */
-void conclude_held(struct member_machine *m, struct member_actions *actions);
+void conclude_held(struct member_machine *m, struct machine_actions *actions);
 
 /* Puts "text" or "text: more" into record.reason. */
 void reason_set(struct member_machine *m, const char *text, const char *more);
 
 /* ---- steps.c ---- */
 
-struct member_action *action_add(struct member_actions *actions, enum member_action_kind kind);
-void act_execute(struct member_machine *m, const struct row *row, struct member_actions *actions);
+struct machine_action *machine_action_add(struct machine_actions *actions, enum machine_action_kind kind);
+void act_execute(struct member_machine *m, const struct row *row, struct machine_actions *actions);
 
 /* The rows of the signed return from its stop on; an order without one goes back by the bare four. */
 void way_plan(struct member_machine *m);
 
 /* What people may order although a member may not do it alone. */
-bool return_may_be_ordered(enum way_back way_back, const struct member_record *record);
+bool return_may_be_ordered(enum way_back way_back, const struct machine_record *record);
 
 /* The first row of this primitive, or NULL; `step` may be NULL. */
 const struct row *step_find_row(const struct step *step, enum primitive primitive);
@@ -53,20 +53,21 @@ uint64_t after_ms(uint64_t now_us, uint64_t ms);
 
 /* ---- answers.c ---- */
 
-bool event_is_of_now(const struct member_machine *m, const struct member_event *event);
-void row_answered(struct member_machine *m, const struct member_event *event, struct member_actions *actions);
-void row_failed_by_event(struct member_machine *m, const struct member_event *event,
-                         struct member_actions *actions);
-void row_progress(struct member_machine *m, const struct member_event *event);
-void row_time_passed(struct member_machine *m, uint64_t now_us, struct member_actions *actions);
+bool event_is_of_now(const struct member_machine *m, const struct machine_event *event);
+void row_answered(struct member_machine *m, const struct machine_event *event,
+                  struct machine_actions *actions);
+void row_failed_by_event(struct member_machine *m, const struct machine_event *event,
+                         struct machine_actions *actions);
+void row_progress(struct member_machine *m, const struct machine_event *event);
+void row_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
 /* ---- member.c, recovery.c ---- */
 
 /* The one mutator of record.state. */
-void member_move(struct member_machine *m, enum member_state to);
+void machine_move(struct member_machine *m, enum machine_state to);
 
 /* Goes on after a crash: recovery.c. */
-void member_recover(struct member_machine *m, const struct member_event *event,
-                    struct member_actions *actions);
+void machine_recover(struct member_machine *m, const struct machine_event *event,
+                     struct machine_actions *actions);
 
 #endif

@@ -16,31 +16,31 @@ struct state_row {
 };
 
 #define TO(state) (1u << (state))
-static const struct state_row states[MEMBER_STATES] = {
-    [MEMBER_IDLE] = {"idle", TO(MEMBER_FORWARD)},
-    [MEMBER_FORWARD] = {"forward",
-                        TO(MEMBER_IDLE) | TO(MEMBER_RETURNING) | TO(MEMBER_HOLDING) | TO(MEMBER_HELD)},
-    [MEMBER_RETURNING] = {"returning", TO(MEMBER_IDLE) | TO(MEMBER_HOLDING) | TO(MEMBER_HELD)},
-    [MEMBER_HOLDING] = {"holding", TO(MEMBER_HELD)},
-    [MEMBER_HELD] = {"held", TO(MEMBER_FORWARD)},
+static const struct state_row states[MACHINE_STATES] = {
+    [MACHINE_IDLE] = {"idle", TO(MACHINE_FORWARD)},
+    [MACHINE_FORWARD] = {"forward",
+                         TO(MACHINE_IDLE) | TO(MACHINE_RETURNING) | TO(MACHINE_HOLDING) | TO(MACHINE_HELD)},
+    [MACHINE_RETURNING] = {"returning", TO(MACHINE_IDLE) | TO(MACHINE_HOLDING) | TO(MACHINE_HELD)},
+    [MACHINE_HOLDING] = {"holding", TO(MACHINE_HELD)},
+    [MACHINE_HELD] = {"held", TO(MACHINE_FORWARD)},
 };
 
-const char *member_state_text(enum member_state state) {
-    return (unsigned)state < MEMBER_STATES ? states[state].text : "?";
+const char *machine_state_text(enum machine_state state) {
+    return (unsigned)state < MACHINE_STATES ? states[state].text : "?";
 }
 
 static void invariant(const struct member_machine *m) {
-    bool open = m->record.state == MEMBER_FORWARD || m->record.state == MEMBER_RETURNING ||
-                m->record.state == MEMBER_HOLDING;
+    bool open = m->record.state == MACHINE_FORWARD || m->record.state == MACHINE_RETURNING ||
+                m->record.state == MACHINE_HOLDING;
     assert(open == (m->order != NULL) && open == (m->step != NULL));
     assert(!m->record.stopped || m->record.changed);
-    assert(m->record.state != MEMBER_RETURNING || m->record.changed);
-    assert(m->record.state != MEMBER_HOLDING || m->record.changed);
+    assert(m->record.state != MACHINE_RETURNING || m->record.changed);
+    assert(m->record.state != MACHINE_HOLDING || m->record.changed);
     assert(!open || m->record.outcome == OUTCOME_NONE);
-    assert(m->record.state != MEMBER_HELD || m->record.held);
+    assert(m->record.state != MACHINE_HELD || m->record.held);
 }
 
-void member_move(struct member_machine *m, enum member_state to) {
+void machine_move(struct member_machine *m, enum machine_state to) {
     assert(states[m->record.state].allowed & TO(to));
     m->record.state = to;
     m->record.row = 0;
@@ -55,8 +55,8 @@ void reason_set(struct member_machine *m, const char *text, const char *more) {
 
 /* ---- orders ---- */
 
-static const char *refusal(const struct member_machine *m, const struct member_event *event) {
-    const struct member_record *record = &m->record;
+static const char *refusal(const struct member_machine *m, const struct machine_event *event) {
+    const struct machine_record *record = &m->record;
     bool same_plan = record->serial == event->order->serial;
     if (m->order)
         return "another step of this member is open";
@@ -67,20 +67,20 @@ static const char *refusal(const struct member_machine *m, const struct member_e
     if (event->step->verb == VERB_REVERT && same_plan &&
         !return_may_be_ordered(event->order->way_back, record))
         return "the way back is closed: the new release has already been at work on the data";
-    if (record->state == MEMBER_HELD && same_plan && event->step->verb != VERB_REVERT &&
+    if (record->state == MACHINE_HELD && same_plan && event->step->verb != VERB_REVERT &&
         event->step->verb != VERB_ACT)
         return "the member is held; order its return, or approve a newer plan";
     return NULL;
 }
 
-static void order_begin(struct member_machine *m, const struct member_event *event,
-                        struct member_actions *actions) {
+static void order_begin(struct member_machine *m, const struct machine_event *event,
+                        struct machine_actions *actions) {
     m->latched = event->latched;
     if (m->record.serial != event->order->serial) {
         m->record.started_new = m->record.promoted = false;
         m->record.serial = event->order->serial;
     }
-    m->record.held = m->record.state == MEMBER_HELD;
+    m->record.held = m->record.state == MACHINE_HELD;
     m->order = event->order;
     m->step = event->step;
     m->record.outcome = OUTCOME_NONE;
@@ -89,7 +89,7 @@ static void order_begin(struct member_machine *m, const struct member_event *eve
     m->stale = 0;
     m->record.reason[0] = 0;
     way_plan(m);
-    member_move(m, MEMBER_FORWARD);
+    machine_move(m, MACHINE_FORWARD);
     if (m->latched && !step_is_closing(m->order, m->step)) {
         reason_set(m, "the run was aborted: nothing of it begins any more", NULL);
         conclude(m, OUTCOME_REFUSED, actions);
@@ -98,23 +98,23 @@ static void order_begin(struct member_machine *m, const struct member_event *eve
     row_begin(m, event->now_us, actions);
 }
 
-static void ordered(struct member_machine *m, const struct member_event *event,
-                    struct member_actions *actions) {
+static void ordered(struct member_machine *m, const struct machine_event *event,
+                    struct machine_actions *actions) {
     const char *why = refusal(m, event);
     if (!why) {
         order_begin(m, event, actions);
         return;
     }
     /* A refusal changes nothing, not even the journal: it can be made again from the same facts. */
-    struct member_action *action = action_add(actions, ACTION_REPORT);
+    struct machine_action *action = machine_action_add(actions, MACHINE_ACTION_REPORT);
     action->outcome = OUTCOME_REFUSED;
     action->reason = why;
 }
 
 /* ---- the door ---- */
 
-void member_init(struct member_machine *m, const struct member_record *record, const struct work_order *order,
-                 const struct step *step) {
+void machine_init(struct member_machine *m, const struct machine_record *record,
+                  const struct work_order *order, const struct step *step) {
     *m = (struct member_machine){.record = *record, .order = order, .step = step};
     m->deadline_us = m->cap_us = m->poll_us = UINT64_MAX;
     if (order) {
@@ -126,17 +126,17 @@ void member_init(struct member_machine *m, const struct member_record *record, c
     invariant(m);
 }
 
-static void ended(struct member_machine *m, const struct member_event *event,
-                  struct member_actions *actions) {
+static void ended(struct member_machine *m, const struct machine_event *event,
+                  struct machine_actions *actions) {
     char why[KEDGE_REASON_MAX];
     const char *how = event->reason ? event->reason : "nothing is known about how";
     switch (m->record.state) {
-    case MEMBER_FORWARD:
-    case MEMBER_RETURNING:
+    case MACHINE_FORWARD:
+    case MACHINE_RETURNING:
         if (row_now(m)->primitive == PRIMITIVE_STOP)
             return; /* it was asked to; the executor answers the row */
         if (m->step->verb == VERB_ACT || m->step->verb == VERB_PREPARE) {
-            action_add(actions, ACTION_ALARM)->reason = "the member ended by itself";
+            machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = "the member ended by itself";
             return; /* these do not need it to run */
         }
         snprintf(why, sizeof(why), "it ended by itself: %.400s", how);
@@ -147,42 +147,45 @@ static void ended(struct member_machine *m, const struct member_event *event,
         reason_set(m, why, NULL);
         conclude(m, OUTCOME_FAILED, actions);
         return;
-    case MEMBER_HOLDING: return;
-    case MEMBER_IDLE:
-    case MEMBER_HELD: action_add(actions, ACTION_ALARM)->reason = "the member ended by itself"; return;
+    case MACHINE_HOLDING: return;
+    case MACHINE_IDLE:
+    case MACHINE_HELD:
+        machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = "the member ended by itself";
+        return;
     }
 }
 
-void member_step(struct member_machine *m, const struct member_event *event, struct member_actions *actions) {
+void machine_step(struct member_machine *m, const struct machine_event *event,
+                  struct machine_actions *actions) {
     actions->n = 0;
-    bool too_early = !m->recovered && event->kind != EVENT_RECOVERED && event->kind != EVENT_JOURNAL_LOST &&
-                     event->kind != EVENT_LATCH;
+    bool too_early = !m->recovered && event->kind != MACHINE_EVENT_RECOVERED &&
+                     event->kind != MACHINE_EVENT_JOURNAL_LOST && event->kind != MACHINE_EVENT_LATCH;
     if (too_early)
         return;
     switch (event->kind) {
-    case EVENT_ORDER: ordered(m, event, actions); break;
-    case EVENT_ANSWER:
+    case MACHINE_EVENT_ORDER: ordered(m, event, actions); break;
+    case MACHINE_EVENT_ANSWER:
         if (event_is_of_now(m, event))
             row_answered(m, event, actions);
         break;
-    case EVENT_FAILED:
+    case MACHINE_EVENT_FAILED:
         if (event_is_of_now(m, event))
             row_failed_by_event(m, event, actions);
         break;
-    case EVENT_STALE:
+    case MACHINE_EVENT_STALE:
         if (event_is_of_now(m, event) && row_now(m)->primitive == PRIMITIVE_STOP &&
-            m->record.state == MEMBER_FORWARD)
+            m->record.state == MACHINE_FORWARD)
             stop_put_off(m, event->now_us, actions);
         break;
-    case EVENT_PROGRESS: row_progress(m, event); break;
-    case EVENT_ENDED: ended(m, event, actions); break;
-    case EVENT_TIME: row_time_passed(m, event->now_us, actions); break;
-    case EVENT_LATCH: m->latched = true; break;
-    case EVENT_RECOVERED:
+    case MACHINE_EVENT_PROGRESS: row_progress(m, event); break;
+    case MACHINE_EVENT_ENDED: ended(m, event, actions); break;
+    case MACHINE_EVENT_TIME: row_time_passed(m, event->now_us, actions); break;
+    case MACHINE_EVENT_LATCH: m->latched = true; break;
+    case MACHINE_EVENT_RECOVERED:
         if (!m->recovered)
-            member_recover(m, event, actions);
+            machine_recover(m, event, actions);
         break;
-    case EVENT_JOURNAL_LOST: m->journal_lost = true; break;
+    case MACHINE_EVENT_JOURNAL_LOST: m->journal_lost = true; break;
     }
     invariant(m);
 }

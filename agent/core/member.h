@@ -17,13 +17,13 @@
 #include "agent/core/primitives.h"
 #include "common/plan/work_order.h"
 
-enum member_state { MEMBER_IDLE, MEMBER_FORWARD, MEMBER_RETURNING, MEMBER_HOLDING, MEMBER_HELD };
-enum { MEMBER_STATES = 5 };
-const char *member_state_text(enum member_state state);
+enum machine_state { MACHINE_IDLE, MACHINE_FORWARD, MACHINE_RETURNING, MACHINE_HOLDING, MACHINE_HELD };
+enum { MACHINE_STATES = 5 };
+const char *machine_state_text(enum machine_state state);
 
 /* What the journal keeps of a machine: enough to go on after a crash, with the order beside it. */
-struct member_record {
-    enum member_state state;
+struct machine_record {
+    enum machine_state state;
     uint32_t row; /* of the step (FORWARD) or of the way back (RETURNING) */
     bool changed; /* this step has begun something that changes the member */
     bool stopped; /* this step has sent the stop signal, or may have */
@@ -41,22 +41,22 @@ struct member_record {
     char reason[KEDGE_REASON_MAX]; /* why it ended, returns or is held; "" none */
 };
 
-enum member_event_kind {
-    EVENT_ORDER,        /* a verified order for this member, its binding facts compared */
-    EVENT_ANSWER,       /* of the row under way: yes is done, no and unknown as the row's primitive says */
-    EVENT_FAILED,       /* the row under way cannot succeed any more */
-    EVENT_STALE,        /* the stop was not carried out: the answers before it were too old by then */
-    EVENT_PROGRESS,     /* start: a line of output that counts as progress */
-    EVENT_ENDED,        /* the member's process ended and nobody here had asked for it */
-    EVENT_TIME,         /* nothing but the time */
-    EVENT_LATCH,        /* an abort of the member's plan */
-    EVENT_RECOVERED,    /* the agent has started and looked; once, before all other events */
-    EVENT_JOURNAL_LOST, /* the journal can no longer be written */
+enum machine_event_kind {
+    MACHINE_EVENT_ORDER,  /* a verified order for this member, its binding facts compared */
+    MACHINE_EVENT_ANSWER, /* of the row under way: yes is done, no and unknown as the row's primitive says */
+    MACHINE_EVENT_FAILED, /* the row under way cannot succeed any more */
+    MACHINE_EVENT_STALE,  /* the stop was not carried out: the answers before it were too old by then */
+    MACHINE_EVENT_PROGRESS,     /* start: a line of output that counts as progress */
+    MACHINE_EVENT_ENDED,        /* the member's process ended and nobody here had asked for it */
+    MACHINE_EVENT_TIME,         /* nothing but the time */
+    MACHINE_EVENT_LATCH,        /* an abort of the member's plan */
+    MACHINE_EVENT_RECOVERED,    /* the agent has started and looked; once, before all other events */
+    MACHINE_EVENT_JOURNAL_LOST, /* the journal can no longer be written */
 };
-enum { MEMBER_EVENTS = 10 };
+enum { MACHINE_EVENTS = 10 };
 
-struct member_event {
-    enum member_event_kind kind;
+struct machine_event {
+    enum machine_event_kind kind;
     uint64_t now_us;    /* monotonic */
     const char *reason; /* ANSWER, FAILED, ENDED: one sentence; may be NULL */
 
@@ -80,19 +80,19 @@ struct member_event {
     uint32_t running_generation; /* index in the order; UINT32_MAX: another one */
 };
 
-enum member_action_kind {
-    ACTION_JOURNAL, /* write `record`, and sync it before the next action where `sync` */
-    ACTION_EXECUTE, /* begin `row`, or ask again; answer with `op`. A stop writes `record` with its own time in
+enum machine_action_kind {
+    MACHINE_ACTION_JOURNAL, /* write `record`, and sync it before the next action where `sync` */
+    MACHINE_ACTION_EXECUTE, /* begin `row`, or ask again; answer with `op`. A stop writes `record` with its own time in
                      * stopped_at_us (no sync) and sends the signal at once after it, so that the next agent can tell
                      * "never signalled" from "signalled, maybe" */
-    ACTION_KILL,    /* the stop under way: SIGKILL now */
-    ACTION_REPORT,  /* send `outcome`; for all but BEGUN it was journaled just before */
-    ACTION_ALARM,   /* a person is needed: `reason` */
+    MACHINE_ACTION_KILL,   /* the stop under way: SIGKILL now */
+    MACHINE_ACTION_REPORT, /* send `outcome`; for all but BEGUN it was journaled just before */
+    MACHINE_ACTION_ALARM,  /* a person is needed: `reason` */
 };
 
-struct member_action {
-    enum member_action_kind kind;
-    struct member_record record; /* JOURNAL, EXECUTE of a stop */
+struct machine_action {
+    enum machine_action_kind kind;
+    struct machine_record record; /* JOURNAL, EXECUTE of a stop */
     bool sync;
     const struct row *row; /* EXECUTE; valid until the step is concluded */
     uint32_t op;
@@ -104,16 +104,16 @@ struct member_action {
 };
 
 /* No event leads to more. */
-enum { MEMBER_ACTIONS_MAX = 8 };
-struct member_actions {
-    struct member_action items[MEMBER_ACTIONS_MAX];
+enum { MACHINE_ACTIONS_MAX = 8 };
+struct machine_actions {
+    struct machine_action items[MACHINE_ACTIONS_MAX];
     size_t n;
 };
 
 enum { RETURN_ROWS_MAX = KEDGE_ROWS_MAX };
 
 struct member_machine {
-    struct member_record record;
+    struct machine_record record;
     const struct work_order *order; /* of the open step; NULL when none is open */
     const struct step *step;
     struct row way[RETURN_ROWS_MAX]; /* the way back of the open step */
@@ -121,7 +121,7 @@ struct member_machine {
     struct row hold; /* the one row of HOLDING */
     bool latched;    /* the open step's plan was aborted */
     bool journal_lost;
-    bool recovered; /* false until EVENT_RECOVERED: other events are refused */
+    bool recovered; /* false until MACHINE_EVENT_RECOVERED: other events are refused */
 
     /* the row under way */
     uint32_t op, attempt, stale;
@@ -135,23 +135,23 @@ struct member_machine {
 
 /* A machine of a member of which nothing is open. `record` is what the journal holds, zeroed when it holds nothing;
  * order and step are those of the record, NULL unless its state is FORWARD, RETURNING or HOLDING. Then feed
- * EVENT_RECOVERED. */
-void member_init(struct member_machine *machine, const struct member_record *record,
-                 const struct work_order *order, const struct step *step);
+ * MACHINE_EVENT_RECOVERED. */
+void machine_init(struct member_machine *machine, const struct machine_record *record,
+                  const struct work_order *order, const struct step *step);
 
 /* The door. `actions` is overwritten. */
-void member_step(struct member_machine *machine, const struct member_event *event,
-                 struct member_actions *actions);
+void machine_step(struct member_machine *machine, const struct machine_event *event,
+                  struct machine_actions *actions);
 
-/* When EVENT_TIME is due, monotonic; UINT64_MAX: never. */
-uint64_t member_next_deadline(const struct member_machine *machine);
+/* When MACHINE_EVENT_TIME is due, monotonic; UINT64_MAX: never. */
+uint64_t machine_next_deadline(const struct member_machine *machine);
 
 /* True while a step is open: from an order to its conclusion. */
-static inline bool member_is_busy(const struct member_machine *machine) {
+static inline bool machine_is_busy(const struct member_machine *machine) {
     return machine->order != NULL;
 }
 
 /* True if the member may go back alone after what has happened in this plan. */
-bool way_back_is_open(enum way_back way_back, const struct member_record *record);
+bool way_back_is_open(enum way_back way_back, const struct machine_record *record);
 
 #endif

@@ -6,13 +6,13 @@
 #include <assert.h>
 
 /* Restarts the way back, or the stop of what is to be held: each of its rows may be done twice. */
-static void way_again(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+static void way_again(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     m->record.row = 0;
     row_begin(m, now_us, actions);
 }
 
 /* The host died with the new release started and the way back closed: nothing runs, so go on from the last start. */
-static void start_again(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+static void start_again(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     uint32_t row = m->record.row;
     while (row > 0 && m->step->rows[row].primitive != PRIMITIVE_SWAP)
         row--;
@@ -20,12 +20,12 @@ static void start_again(struct member_machine *m, uint64_t now_us, struct member
     row_begin(m, now_us, actions);
 }
 
-static void end_unchanged(struct member_machine *m, struct member_actions *actions) {
+static void end_unchanged(struct member_machine *m, struct machine_actions *actions) {
     reason_set(m, "the node was restarted in the middle of this step, before it changed anything", NULL);
     conclude(m, OUTCOME_FAILED, actions);
 }
 
-static void undo(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+static void undo(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     if (!m->record.changed)
         end_unchanged(m, actions);
     else if (m->step->verb == VERB_REVERT)
@@ -39,36 +39,36 @@ static void undo(struct member_machine *m, uint64_t now_us, struct member_action
 
 /* It still runs. Without a time in the record nobody signalled it, and may-stop is asked again; the same when it was
  * signalled so long ago that it would have ended. Otherwise it is on its way down, and a second signal does no harm. */
-static void look_at_stop(struct member_machine *m, const struct row *row, const struct member_event *event,
-                         struct member_actions *actions) {
+static void look_at_stop(struct member_machine *m, const struct row *row, const struct machine_event *event,
+                         struct machine_actions *actions) {
     uint32_t deadline_ms = row->deadline_ms ? row->deadline_ms : primitive_rule(PRIMITIVE_STOP)->deadline_ms;
     bool signalled =
         m->record.stopped_at_us > 0 && event->now_us < m->record.stopped_at_us + (uint64_t)deadline_ms * 1000;
     if (!event->running)
         row_done(m, event->now_us, actions);
-    else if (m->record.state == MEMBER_FORWARD && !signalled)
+    else if (m->record.state == MACHINE_FORWARD && !signalled)
         stop_put_off(m, event->now_us, actions);
     else
         row_begin(m, event->now_us, actions);
 }
 
 /* Is what the row wanted already so? */
-static void look(struct member_machine *m, const struct row *row, const struct member_event *event,
-                 struct member_actions *actions) {
+static void look(struct member_machine *m, const struct row *row, const struct machine_event *event,
+                 struct machine_actions *actions) {
     if (row->primitive == PRIMITIVE_STOP) {
         look_at_stop(m, row, event, actions);
         return;
     }
     bool started = event->running && event->running_generation == row->generation;
     row_begin(m, event->now_us, actions);
-    if (!started || actions->n == 0 || actions->items[actions->n - 1].kind != ACTION_EXECUTE)
+    if (!started || actions->n == 0 || actions->items[actions->n - 1].kind != MACHINE_ACTION_EXECUTE)
         return;
     m->attempt = 1; /* only ask whether it is up */
     actions->items[actions->n - 1].attempt = 1;
 }
 
-static void ask_done(struct member_machine *m, const struct row *row, const struct member_event *event,
-                     struct member_actions *actions) {
+static void ask_done(struct member_machine *m, const struct row *row, const struct machine_event *event,
+                     struct machine_actions *actions) {
     if (row->done_if)
         row_begin(m, event->now_us, actions); /* it looks at done_if before it runs anything */
     else
@@ -77,8 +77,8 @@ static void ask_done(struct member_machine *m, const struct row *row, const stru
                    event->now_us, actions);
 }
 
-void member_recover(struct member_machine *m, const struct member_event *event,
-                    struct member_actions *actions) {
+void machine_recover(struct member_machine *m, const struct machine_event *event,
+                     struct machine_actions *actions) {
     m->recovered = true;
     if (!m->order)
         return;
@@ -89,7 +89,7 @@ void member_recover(struct member_machine *m, const struct member_event *event,
     }
     if (!event->same_boot && m->record.stopped_at_us)
         m->record.stopped_at_us = 0; /* that clock has ended; this interruption is not measured */
-    if (m->record.state != MEMBER_FORWARD &&
+    if (m->record.state != MACHINE_FORWARD &&
         !event->same_boot) { /* nothing runs, so its stop is done at once */
         way_again(m, event->now_us, actions);
         return;

@@ -10,33 +10,33 @@
 
 /* ---- actions ---- */
 
-struct member_action *action_add(struct member_actions *actions, enum member_action_kind kind) {
-    assert(actions->n < MEMBER_ACTIONS_MAX);
-    struct member_action *action = &actions->items[actions->n++];
-    *action = (struct member_action){.kind = kind};
+struct machine_action *machine_action_add(struct machine_actions *actions, enum machine_action_kind kind) {
+    assert(actions->n < MACHINE_ACTIONS_MAX);
+    struct machine_action *action = &actions->items[actions->n++];
+    *action = (struct machine_action){.kind = kind};
     return action;
 }
 
-static void act_journal(struct member_machine *m, bool sync, struct member_actions *actions) {
-    struct member_action *action = action_add(actions, ACTION_JOURNAL);
+static void act_journal(struct member_machine *m, bool sync, struct machine_actions *actions) {
+    struct machine_action *action = machine_action_add(actions, MACHINE_ACTION_JOURNAL);
     action->record = m->record;
     action->sync = sync;
 }
 
-static void act_report(struct member_machine *m, enum outcome outcome, struct member_actions *actions) {
-    struct member_action *action = action_add(actions, ACTION_REPORT);
+static void act_report(struct member_machine *m, enum outcome outcome, struct machine_actions *actions) {
+    struct machine_action *action = machine_action_add(actions, MACHINE_ACTION_REPORT);
     action->outcome = outcome;
     action->reason = m->record.reason;
 }
 
-void act_execute(struct member_machine *m, const struct row *row, struct member_actions *actions) {
-    struct member_action *action = action_add(actions, ACTION_EXECUTE);
+void act_execute(struct member_machine *m, const struct row *row, struct machine_actions *actions) {
+    struct machine_action *action = machine_action_add(actions, MACHINE_ACTION_EXECUTE);
     action->row = row;
     action->op = ++m->op;
     action->attempt = m->attempt;
     m->asking = true;
     action->record = m->record;
-    if (row->primitive == PRIMITIVE_STOP && m->record.state == MEMBER_FORWARD && m->evidence_limit_us > 0)
+    if (row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD && m->evidence_limit_us > 0)
         action->not_after_us = m->evidence_us + m->evidence_limit_us;
 }
 
@@ -47,10 +47,10 @@ static bool stays_held(const struct member_machine *m, enum outcome outcome) {
     return m->record.held && !proven;
 }
 
-void conclude(struct member_machine *m, enum outcome outcome, struct member_actions *actions) {
+void conclude(struct member_machine *m, enum outcome outcome, struct machine_actions *actions) {
     m->record.outcome = outcome;
     m->record.held = stays_held(m, outcome);
-    member_move(m, m->record.held ? MEMBER_HELD : MEMBER_IDLE);
+    machine_move(m, m->record.held ? MACHINE_HELD : MACHINE_IDLE);
     act_journal(m, true, actions);
     act_report(m, outcome, actions);
     m->order = NULL;
@@ -60,15 +60,15 @@ void conclude(struct member_machine *m, enum outcome outcome, struct member_acti
     m->record.changed = m->record.stopped = false;
 }
 
-void conclude_held(struct member_machine *m, struct member_actions *actions) {
+void conclude_held(struct member_machine *m, struct machine_actions *actions) {
     m->record.held = true;
     conclude(m, OUTCOME_HELD, actions);
-    action_add(actions, ACTION_ALARM)->reason = m->record.reason;
+    machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = m->record.reason;
 }
 
 /* ---- the way back ---- */
 
-bool way_back_is_open(enum way_back way_back, const struct member_record *record) {
+bool way_back_is_open(enum way_back way_back, const struct machine_record *record) {
     switch (way_back) {
     case WAY_BACK_UNTIL_FINALIZE: return true;
     case WAY_BACK_UNTIL_PROMOTION: return !record->promoted;
@@ -80,7 +80,7 @@ bool way_back_is_open(enum way_back way_back, const struct member_record *record
 }
 
 /* What people may order although a member may not do it alone. */
-bool return_may_be_ordered(enum way_back way_back, const struct member_record *record) {
+bool return_may_be_ordered(enum way_back way_back, const struct machine_record *record) {
     return way_back == WAY_BACK_CLUSTER || way_back_is_open(way_back, record);
 }
 
@@ -128,11 +128,11 @@ void way_plan(struct member_machine *m) {
 
 size_t rows_now(const struct member_machine *m) {
     switch (m->record.state) {
-    case MEMBER_FORWARD: return m->step->n_rows;
-    case MEMBER_RETURNING: return m->n_way;
-    case MEMBER_HOLDING: return 1;
-    case MEMBER_IDLE:
-    case MEMBER_HELD: return 0;
+    case MACHINE_FORWARD: return m->step->n_rows;
+    case MACHINE_RETURNING: return m->n_way;
+    case MACHINE_HOLDING: return 1;
+    case MACHINE_IDLE:
+    case MACHINE_HELD: return 0;
     }
     return 0;
 }
@@ -141,11 +141,11 @@ const struct row *row_now(const struct member_machine *m) {
     if (m->record.row >= rows_now(m))
         return NULL;
     switch (m->record.state) {
-    case MEMBER_FORWARD: return &m->step->rows[m->record.row];
-    case MEMBER_RETURNING: return &m->way[m->record.row];
-    case MEMBER_HOLDING: return &m->hold;
-    case MEMBER_IDLE:
-    case MEMBER_HELD: return NULL;
+    case MACHINE_FORWARD: return &m->step->rows[m->record.row];
+    case MACHINE_RETURNING: return &m->way[m->record.row];
+    case MACHINE_HOLDING: return &m->hold;
+    case MACHINE_IDLE:
+    case MACHINE_HELD: return NULL;
     }
     return NULL;
 }
@@ -170,7 +170,7 @@ static enum mode mode_of(const struct member_machine *m, const struct row *row) 
 static void note_begin(struct member_machine *m, const struct row *row) {
     if (primitive_rule(row->primitive)->changes)
         m->record.changed = true;
-    if (m->record.state != MEMBER_FORWARD)
+    if (m->record.state != MACHINE_FORWARD)
         return;
     if (row->primitive == PRIMITIVE_STOP)
         m->record.stopped = true;
@@ -202,8 +202,8 @@ static void arm(struct member_machine *m, const struct row *row, uint64_t now_us
 
 /* An abort latches: before what cannot be taken back it is looked for once more. True when it ended or turned the step. */
 static bool latch_stops(struct member_machine *m, const struct row *row, uint64_t now_us,
-                        struct member_actions *actions) {
-    if (!m->latched || m->record.state != MEMBER_FORWARD || !primitive_rule(row->primitive)->latched ||
+                        struct machine_actions *actions) {
+    if (!m->latched || m->record.state != MACHINE_FORWARD || !primitive_rule(row->primitive)->latched ||
         step_is_closing(m->order, m->step))
         return false;
     if (!m->record.changed) {
@@ -218,20 +218,20 @@ static bool latch_stops(struct member_machine *m, const struct row *row, uint64_
     return true;
 }
 
-static void rows_finished(struct member_machine *m, struct member_actions *actions) {
+static void rows_finished(struct member_machine *m, struct machine_actions *actions) {
     switch (m->record.state) {
-    case MEMBER_FORWARD:
+    case MACHINE_FORWARD:
         m->record.reason[0] = 0;
         conclude(m, OUTCOME_DONE, actions);
         return;
-    case MEMBER_RETURNING: conclude(m, OUTCOME_RETURNED, actions); return;
-    case MEMBER_HOLDING: conclude_held(m, actions); return;
-    case MEMBER_IDLE:
-    case MEMBER_HELD: return;
+    case MACHINE_RETURNING: conclude(m, OUTCOME_RETURNED, actions); return;
+    case MACHINE_HOLDING: conclude_held(m, actions); return;
+    case MACHINE_IDLE:
+    case MACHINE_HELD: return;
     }
 }
 
-void row_begin(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+void row_begin(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     const struct row *row = row_now(m);
     if (!row) {
         rows_finished(m, actions);
@@ -242,7 +242,7 @@ void row_begin(struct member_machine *m, uint64_t now_us, struct member_actions 
     const struct primitive_rule *rule = primitive_rule(row->primitive);
     bool first_change = rule->changes && !m->record.changed;
     bool first_stop =
-        row->primitive == PRIMITIVE_STOP && m->record.state == MEMBER_FORWARD && !m->record.stopped_at_us;
+        row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD && !m->record.stopped_at_us;
     note_begin(m, row);
     /* After the first change nothing waits for a disk: its synced intent already leads to the way back. */
     act_journal(m, rule->before == DURABLE_SYNCED && (first_change || first_stop), actions);
@@ -253,7 +253,7 @@ void row_begin(struct member_machine *m, uint64_t now_us, struct member_actions 
     act_execute(m, row, actions);
 }
 
-void row_done(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
+void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     const struct row *row = row_now(m);
     if (row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_OBSERVE)
         m->record.generation = row->generation;
@@ -261,19 +261,19 @@ void row_done(struct member_machine *m, uint64_t now_us, struct member_actions *
     row_begin(m, now_us, actions);
 }
 
-void return_begin(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
-    member_move(m, MEMBER_RETURNING);
+void return_begin(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
+    machine_move(m, MACHINE_RETURNING);
     m->record.interruption_us = 0;
     row_begin(m, now_us, actions);
 }
 
-static void hold_begin(struct member_machine *m, uint64_t now_us, struct member_actions *actions) {
-    member_move(m, MEMBER_HOLDING);
+static void hold_begin(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
+    machine_move(m, MACHINE_HOLDING);
     row_begin(m, now_us, actions);
 }
 
 static void failed_forward(struct member_machine *m, const struct row *row, const char *why, uint64_t now_us,
-                           struct member_actions *actions) {
+                           struct machine_actions *actions) {
     bool way_open = m->step->verb != VERB_REVERT && way_back_is_open(m->order->way_back, &m->record);
     reason_set(m, NULL, why);
     if (!m->record.changed)
@@ -295,13 +295,13 @@ static void failed_forward(struct member_machine *m, const struct row *row, cons
     }
 }
 
-void row_failed(struct member_machine *m, const char *why, uint64_t now_us, struct member_actions *actions) {
+void row_failed(struct member_machine *m, const char *why, uint64_t now_us, struct machine_actions *actions) {
     const struct row *row = row_now(m);
     char first[KEDGE_REASON_MAX], both[KEDGE_REASON_MAX];
     m->asking = false;
     switch (m->record.state) {
-    case MEMBER_FORWARD: failed_forward(m, row, why, now_us, actions); return;
-    case MEMBER_RETURNING:
+    case MACHINE_FORWARD: failed_forward(m, row, why, now_us, actions); return;
+    case MACHINE_RETURNING:
         memcpy(first, m->record.reason, sizeof(first));
         snprintf(both, sizeof(both), "the return has failed: %.400s", why);
         reason_set(m, first, both);
@@ -310,13 +310,13 @@ void row_failed(struct member_machine *m, const char *why, uint64_t now_us, stru
         else
             conclude_held(m, actions);
         return;
-    case MEMBER_HOLDING:
+    case MACHINE_HOLDING:
         memcpy(first, m->record.reason, sizeof(first));
         snprintf(both, sizeof(both), "it could not be stopped: %.400s", why);
         reason_set(m, first, both);
         conclude_held(m, actions);
         return;
-    case MEMBER_IDLE:
-    case MEMBER_HELD: return;
+    case MACHINE_IDLE:
+    case MACHINE_HELD: return;
     }
 }

@@ -47,10 +47,10 @@ void executor_journal_lost(struct executor *executor) {
         "journal lost: this agent finishes what is open and begins nothing more until its disk is mended "
         "and it is started again");
     for (struct member *m = executor->members; m; m = m->next) {
-        struct member_event event = {.kind = EVENT_JOURNAL_LOST};
-        struct member_actions
+        struct machine_event event = {.kind = MACHINE_EVENT_JOURNAL_LOST};
+        struct machine_actions
             none; /* it only makes a machine remember, so it may come in the middle of another step */
-        member_step(&m->machine, &event, &none);
+        machine_step(&m->machine, &event, &none);
     }
 }
 
@@ -252,7 +252,7 @@ static void set_heartbeat(struct executor *executor) {
         const char *text = arena_format(
             arena, "%s %s %s %s generation %u %s", m->name, mode_text(m->mode), origin_text(m->origin),
             m->has_generation && m->generation.version[0] ? m->generation.version : "?",
-            m->has_generation ? m->generation.number : 0, member_state_text(m->machine.record.state));
+            m->has_generation ? m->generation.number : 0, machine_state_text(m->machine.record.state));
         if (text)
             live[n++] = (struct fact){"member", text};
     }

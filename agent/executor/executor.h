@@ -182,7 +182,7 @@ struct member *member_free(struct member *member);
 void member_recover_all(struct member *member);
 
 /* Feeds the machine, does what it says, arms its timer. */
-void member_feed(struct member *member, struct member_event *event);
+void member_feed(struct member *member, struct machine_event *event);
 
 /* Answers the row under way. */
 void member_answer(struct member *member, uint32_t op, enum answer answer, const char *reason);
@@ -217,7 +217,7 @@ pid_t member_find(const struct member *member, struct error *err);
 
 /* ---- rows.c ---- */
 
-void row_execute(struct member *member, const struct member_action *action);
+void row_execute(struct member *member, const struct machine_action *action);
 void row_kill(struct member *member);
 
 /* Somebody else serves the member's port: other hands have started it, or something else is there. `out` says who. */

@@ -334,7 +334,7 @@ static int on_finish(sd_event_source *source, void *userdata) {
 /* Nobody's of ours: its owner may have started it anew. One that was adopted is adopted again as it runs now; what differs
  * from the plan shows in the facts. */
 static pid_t find_again(struct member *m, struct error *err) {
-    bool adopted = m->has_generation && m->generation.number == 0 && !member_is_busy(&m->machine);
+    bool adopted = m->has_generation && m->generation.number == 0 && !machine_is_busy(&m->machine);
     if (adopted && member_adopt(m, err) == 0)
         return m->process.id.pid;
     return member_find(m, err);

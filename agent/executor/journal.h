@@ -24,7 +24,7 @@ enum record_type {
     RECORD_CHARTER,    /* cluster: the signed blob, whether its members are adopted */
     RECORD_ORDER,      /* member: the accepted order of its current plan, all bytes */
     RECORD_STEP,       /* member: which step is open or was the last one */
-    RECORD_MEMBER,     /* member: struct member_record of agent/core */
+    RECORD_MEMBER,     /* member: struct machine_record of agent/core */
     RECORD_PROCESS,    /* member: pid, start, boot, generation of what runs */
     RECORD_SAMPLE,     /* member: captured sample */
     RECORD_GENERATION, /* member/number: how it starts */

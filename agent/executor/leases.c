@@ -133,7 +133,8 @@ static void run_close(struct lease_watch *watch, struct member *m) {
     m->expires_s = record.expires_s;
     m->n_evidence = 0;
     m->outcome_kept = false;
-    struct member_event event = {.kind = EVENT_ORDER, .order = v->order, .step = v->step, .latched = true};
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .order = v->order, .step = v->step, .latched = true};
     member_feed(m, &event);
 }
 
@@ -157,7 +158,7 @@ static void on_ours(void *context, const struct answers *answers) {
         log_info("lease", "%s: it is not in force any more", watch->key);
         put(watch->executor, watch->key, false, "");
         watch_drop(watch);
-    } else if (answers->all.answer == ANSWER_YES && m && !member_is_busy(&m->machine) && !m->incoming) {
+    } else if (answers->all.answer == ANSWER_YES && m && !machine_is_busy(&m->machine) && !m->incoming) {
         run_close(watch, m); /* looked at again until it is no more in force */
     }
 }
@@ -171,7 +172,7 @@ static void look(struct lease_watch *watch, uint64_t now_us) {
     watch->look_us = now_us + LOOK_AGAIN_US;
     for (struct member *m = executor->members; m; m = m->next) {
         struct verified_order *order = NULL;
-        if (member_is_busy(&m->machine) || m->incoming || !holds(m, watch->key, &order))
+        if (machine_is_busy(&m->machine) || m->incoming || !holds(m, watch->key, &order))
             continue;
         const struct lease *lease = find_lease(order->order, name);
         if (!lease)

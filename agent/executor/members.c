@@ -22,7 +22,7 @@ static void outcome_key(const struct work_order *order, const struct step *step,
 static int report_encode(struct member *m, const struct work_order *order, const struct step *step,
                          enum outcome outcome, const char *reason, struct buffer *out) {
     struct evidence evidence[ARRAY_LEN(m->evidence)];
-    const struct member_record *record = &m->machine.record;
+    const struct machine_record *record = &m->machine.record;
     char both[KEDGE_REASON_MAX];
     if (m->executor->told_lost) { /* whoever reads the outcome must know that this agent does nothing more */
         snprintf(both, sizeof(both), "%.300s%sjournal lost: mend this node's disk and restart its agent",
@@ -93,7 +93,7 @@ static bool proves(enum outcome outcome, const struct step *step) {
 }
 
 /* What was proven is what a restart of the host starts, and where `current` leads outlives the host. */
-static void proven(struct member *m, const struct member_record *record) {
+static void proven(struct member *m, const struct machine_record *record) {
     uint32_t number;
     char text[16];
     struct error err = {""};
@@ -108,7 +108,7 @@ static void proven(struct member *m, const struct member_record *record) {
 }
 
 /* The report stands in the journal before anybody hears it. */
-static void keep_outcome(struct member *m, const struct member_record *record) {
+static void keep_outcome(struct member *m, const struct machine_record *record) {
     const struct work_order *order = m->order->order;
     const struct step *step = m->order->step;
     _cleanup_(buffer_deinit) struct buffer report = {0}, packed = {0};
@@ -130,11 +130,11 @@ static void keep_outcome(struct member *m, const struct member_record *record) {
 
 /* ---- actions ---- */
 
-static bool act_journal(struct member *m, const struct member_action *action) {
+static bool act_journal(struct member *m, const struct machine_action *action) {
     _cleanup_(buffer_deinit) struct buffer packed = {0};
     if (action->record.outcome != OUTCOME_NONE && m->order)
         keep_outcome(m, &action->record);
-    member_record_pack(&action->record, &packed);
+    machine_record_pack(&action->record, &packed);
     bool written = executor_put(m->executor, RECORD_MEMBER, m->name, &packed);
     if (action->sync && written && journal_sync(m->executor->journal) < 0) {
         executor_journal_lost(m->executor);
@@ -143,7 +143,7 @@ static bool act_journal(struct member *m, const struct member_action *action) {
     return written || !action->sync;
 }
 
-static void act_report(struct member *m, const struct member_action *action) {
+static void act_report(struct member *m, const struct machine_action *action) {
     char key[JOURNAL_KEY_MAX + 1];
     if (!m->order)
         return;
@@ -160,36 +160,36 @@ static void act_report(struct member *m, const struct member_action *action) {
     send_outcome(m->executor, kept);
 }
 
-static void perform(struct member *m, const struct member_actions *actions) {
+static void perform(struct member *m, const struct machine_actions *actions) {
     bool written = true;
     for (size_t i = 0; i < actions->n; i++) {
-        const struct member_action *action = &actions->items[i];
+        const struct machine_action *action = &actions->items[i];
         switch (action->kind) {
-        case ACTION_JOURNAL: written = act_journal(m, action); break;
-        case ACTION_EXECUTE:
+        case MACHINE_ACTION_JOURNAL: written = act_journal(m, action); break;
+        case MACHINE_ACTION_EXECUTE:
             if (written) {
                 row_execute(m, action);
             } else {
-                struct member_event failed = {.kind = EVENT_FAILED,
-                                              .op = action->op,
-                                              .untouched = true,
-                                              .reason =
-                                                  "this agent's journal cannot be written (journal lost)"};
+                struct machine_event failed = {.kind = MACHINE_EVENT_FAILED,
+                                               .op = action->op,
+                                               .untouched = true,
+                                               .reason =
+                                                   "this agent's journal cannot be written (journal lost)"};
                 member_feed(m, &failed);
             }
             return; /* always the last of its list */
-        case ACTION_KILL: row_kill(m); break;
-        case ACTION_REPORT:
+        case MACHINE_ACTION_KILL: row_kill(m); break;
+        case MACHINE_ACTION_REPORT:
             if (written || action->outcome != OUTCOME_BEGUN)
                 act_report(m, action);
             break;
-        case ACTION_ALARM: log_error("alarm", "%s: %s", m->name, action->reason); break;
+        case MACHINE_ACTION_ALARM: log_error("alarm", "%s: %s", m->name, action->reason); break;
         }
     }
 }
 
 static void arm(struct member *m) {
-    uint64_t next = member_next_deadline(&m->machine);
+    uint64_t next = machine_next_deadline(&m->machine);
     (void)sd_event_source_set_time(m->timer, next);
     (void)sd_event_source_set_enabled(m->timer, next == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
@@ -197,7 +197,7 @@ static void arm(struct member *m) {
 /* A concluded step: nothing of it is under way, its order is given back. */
 static void settle(struct member *m) {
     struct error err;
-    if (member_is_busy(&m->machine) || !m->order)
+    if (machine_is_busy(&m->machine) || !m->order)
         return;
     row_forget(m);
     if (m->child.go_fd >= 0)
@@ -209,16 +209,16 @@ static void settle(struct member *m) {
     (void)malloc_trim(0); /* an agent is idle for months */
 }
 
-void member_feed(struct member *m, struct member_event *event) {
-    struct member_actions actions;
+void member_feed(struct member *m, struct machine_event *event) {
+    struct machine_actions actions;
     m->depth++;
-    enum member_state before = m->machine.record.state;
+    enum machine_state before = m->machine.record.state;
     if (event->now_us == 0)
         event->now_us = clock_monotonic_us();
-    member_step(&m->machine, event, &actions);
+    machine_step(&m->machine, event, &actions);
     if (before != m->machine.record.state)
-        log_info("member", "%s: %s -> %s%s%s", m->name, member_state_text(before),
-                 member_state_text(m->machine.record.state), m->machine.record.reason[0] ? ", " : "",
+        log_info("member", "%s: %s -> %s%s%s", m->name, machine_state_text(before),
+                 machine_state_text(m->machine.record.state), m->machine.record.reason[0] ? ", " : "",
                  m->machine.record.reason);
     perform(m, &actions);
     if (--m->depth > 0)
@@ -228,19 +228,19 @@ void member_feed(struct member *m, struct member_event *event) {
 }
 
 void member_answer(struct member *m, uint32_t op, enum answer answer, const char *reason) {
-    struct member_event event = {.kind = EVENT_ANSWER, .op = op, .answer = answer, .reason = reason};
+    struct machine_event event = {.kind = MACHINE_EVENT_ANSWER, .op = op, .answer = answer, .reason = reason};
     member_feed(m, &event);
 }
 
 void member_fail(struct member *m, uint32_t op, const char *reason) {
-    struct member_event event = {.kind = EVENT_FAILED, .op = op, .reason = reason};
+    struct machine_event event = {.kind = MACHINE_EVENT_FAILED, .op = op, .reason = reason};
     member_feed(m, &event);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
     (void)source;
     (void)usec;
-    struct member_event event = {.kind = EVENT_TIME};
+    struct machine_event event = {.kind = MACHINE_EVENT_TIME};
     member_feed(userdata, &event);
     return 0;
 }
@@ -267,8 +267,11 @@ static void ended_as_asked(struct member *m) {
     m->process.origin = ORIGIN_KEDGE;
     m->mode = MODE_DOWN;
     m->origin = ORIGIN_KEDGE;
-    struct member_event event = {
-        .kind = EVENT_ANSWER, .op = op, .now_us = now, .answer = ANSWER_YES, .age_us = now - m->signalled_us};
+    struct machine_event event = {.kind = MACHINE_EVENT_ANSWER,
+                                  .op = op,
+                                  .now_us = now,
+                                  .answer = ANSWER_YES,
+                                  .age_us = now - m->signalled_us};
     member_feed(m, &event);
 }
 
@@ -278,7 +281,7 @@ void member_ended(struct member *m, const char *how) {
     m->origin = ORIGIN_CRASH;
     member_process_put(m);
     log_warning("member", "%s ended by itself: %s", m->name, how);
-    struct member_event event = {.kind = EVENT_ENDED, .reason = how};
+    struct machine_event event = {.kind = MACHINE_EVENT_ENDED, .reason = how};
     member_feed(m, &event);
 }
 

@@ -284,7 +284,7 @@ static int charter_accept(struct executor *executor, const struct charter_messag
                          (unsigned long long)charter->serial, charter->cluster,
                          (unsigned long long)older->charter->serial);
     for (const struct member *m = executor->members; m; m = m->next)
-        if (m->cluster == older && (member_is_busy(&m->machine) || m->incoming))
+        if (m->cluster == older && (machine_is_busy(&m->machine) || m->incoming))
             return error_set(err, -EBUSY, "a step of %s is open: the charter is taken when it has ended",
                              m->name);
     _cleanup_(buffer_deinit) struct buffer packed = {0};
@@ -322,7 +322,7 @@ static void receive_latch(struct executor *executor, const struct latch *latch) 
     log_info("latch", "cluster %s: plan %llu is aborted", latch->cluster, (unsigned long long)latch->serial);
     for (struct member *m = executor->members; m; m = m->next)
         if (m->cluster == cluster && m->order && m->order->order->serial <= latch->serial) {
-            struct member_event event = {.kind = EVENT_LATCH};
+            struct machine_event event = {.kind = MACHINE_EVENT_LATCH};
             member_feed(m, &event);
         }
 }

@@ -89,7 +89,7 @@ static bool has_begun(const struct executor *executor, const struct order_claim 
         return false;
     struct outcome_record kept;
     bool ended = outcome_of(executor, order, claim->step, &kept) && !changed_nothing(kept.outcome);
-    return m->machine.record.started_new || member_is_busy(&m->machine) || ended;
+    return m->machine.record.started_new || machine_is_busy(&m->machine) || ended;
 }
 
 /* ---- what it may do ---- */
@@ -213,7 +213,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     struct error err = {""};
     char why[KEDGE_REASON_MAX] = "";
     snprintf(why, sizeof(why), "%.500s", refused);
-    if (!why[0] && member_is_busy(&m->machine))
+    if (!why[0] && machine_is_busy(&m->machine))
         snprintf(why, sizeof(why), "another step of this member is open");
     if (!why[0] && keep_order(m, claim, &err) < 0)
         snprintf(why, sizeof(why), "%.500s", err.text);
@@ -233,10 +233,10 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     log_info("order", "%s: step %s of plan %llu is accepted", m->name, v->step->name,
              (unsigned long long)v->header.serial);
     member_outcome_drop(m, v->order, v->step);
-    struct member_event event = {.kind = EVENT_ORDER,
-                                 .order = v->order,
-                                 .step = v->step,
-                                 .latched = m->cluster->record.aborted >= v->header.serial};
+    struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
+                                  .order = v->order,
+                                  .step = v->step,
+                                  .latched = m->cluster->record.aborted >= v->header.serial};
     member_feed(m, &event);
 }
 
@@ -317,7 +317,7 @@ static void accept(struct member *m, struct verified_order *v, const struct orde
         verified_order_free(v);
         return;
     }
-    if (m->incoming || member_is_busy(&m->machine)) {
+    if (m->incoming || machine_is_busy(&m->machine)) {
         member_say(m, v->order, v->step, OUTCOME_REFUSED, "another step of this member is open");
         verified_order_free(v);
         return;

@@ -27,7 +27,7 @@ static struct digest unpack_digest(struct unpack *from) {
     return digest;
 }
 
-void member_record_pack(const struct member_record *record, struct buffer *out) {
+void machine_record_pack(const struct machine_record *record, struct buffer *out) {
     pack_u8(out, record->state);
     buffer_u32(out, record->row);
     pack_u8(out, record->changed);
@@ -44,10 +44,10 @@ void member_record_pack(const struct member_record *record, struct buffer *out) 
     pack_text(out, record->reason);
 }
 
-int member_record_unpack(struct bytes packed, struct member_record *out) {
+int machine_record_unpack(struct bytes packed, struct machine_record *out) {
     struct unpack from = {.rest = packed};
-    *out = (struct member_record){0};
-    out->state = (enum member_state)unpack_below(&from, MEMBER_STATES);
+    *out = (struct machine_record){0};
+    out->state = (enum machine_state)unpack_below(&from, MACHINE_STATES);
     out->row = unpack_u32(&from);
     out->changed = unpack_below(&from, 2);
     out->stopped = unpack_below(&from, 2);

@@ -8,8 +8,8 @@
 #include "common/plan/verify.h"
 
 /* RECORD_MEMBER */
-void member_record_pack(const struct member_record *record, struct buffer *out);
-int member_record_unpack(struct bytes packed, struct member_record *out) _must_check_;
+void machine_record_pack(const struct machine_record *record, struct buffer *out);
+int machine_record_unpack(struct bytes packed, struct machine_record *out) _must_check_;
 
 /* RECORD_TRUST */
 struct trust_record {

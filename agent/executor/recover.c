@@ -28,18 +28,18 @@ static void recover_generation(struct member *m) {
 }
 
 /* The order of an open step, out of the journal; without it the step cannot go on and a person is needed. */
-static bool recover_order(struct member *m, struct member_record *record) {
+static bool recover_order(struct member *m, struct machine_record *record) {
     struct step_record step;
     struct error err = {""};
     _cleanup_(arena_freep) struct arena *arena = arena_new(64 * 1024);
     bool open =
-        record->outcome == OUTCOME_NONE && record->state != MEMBER_IDLE && record->state != MEMBER_HELD;
+        record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE && record->state != MACHINE_HELD;
     if (!open || !arena)
         return false;
     if (step_record_unpack(journal_get(m->executor->journal, RECORD_STEP, m->name), arena, &step) < 0 ||
         order_restore(m, step.step, &m->order, &err) < 0) {
         log_error("alarm", "%s: its open step cannot go on: %s", m->name, err.text);
-        record->state = MEMBER_HELD;
+        record->state = MACHINE_HELD;
         record->held = true;
         snprintf(record->reason, sizeof(record->reason), "its open step cannot go on: %.400s", err.text);
         return false;
@@ -53,7 +53,7 @@ static bool recover_order(struct member *m, struct member_record *record) {
 /* After a restart of the host: what was proven last and ran is started; what was down stays down. */
 static void start_at_boot(struct member *m, bool ran) {
     struct error err = {""};
-    if (member_is_busy(&m->machine) || m->machine.record.state == MEMBER_HELD || !ran || !m->has_generation)
+    if (machine_is_busy(&m->machine) || m->machine.record.state == MACHINE_HELD || !ran || !m->has_generation)
         return;
     if (m->charter->port > 0) {
         pid_t owner = 0;
@@ -79,10 +79,10 @@ static void start_at_boot(struct member *m, bool ran) {
 }
 
 void member_recover_all(struct member *m) {
-    struct member_record record = {0};
+    struct machine_record record = {0};
     recover_process(m);
     struct bytes packed = journal_get(m->executor->journal, RECORD_MEMBER, m->name);
-    if (packed.data && member_record_unpack(packed, &record) < 0)
+    if (packed.data && machine_record_unpack(packed, &record) < 0)
         log_error("alarm", "%s: its record in the journal is not understood", m->name);
     recover_generation(m);
     bool open = recover_order(m, &record);
@@ -95,20 +95,20 @@ void member_recover_all(struct member *m) {
     }
     m->mode = alive ? MODE_UNKNOWN : MODE_DOWN;
     m->origin = alive ? ORIGIN_NONE : m->process.origin;
-    member_init(&m->machine, &record, open ? m->order->order : NULL, open ? m->order->step : NULL);
+    machine_init(&m->machine, &record, open ? m->order->order : NULL, open ? m->order->step : NULL);
     if (m->cluster->record.aborted >= record.serial && record.serial > 0 && open)
         m->machine.latched = true;
     if (alive)
         member_watch(m);
-    struct member_event event = {.kind = EVENT_RECOVERED,
-                                 .same_boot = same_boot,
-                                 .running = alive,
-                                 .running_generation =
-                                     open ? generation_index(m, m->order->order, m->process.generation)
-                                          : UINT32_MAX};
+    struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED,
+                                  .same_boot = same_boot,
+                                  .running = alive,
+                                  .running_generation =
+                                      open ? generation_index(m, m->order->order, m->process.generation)
+                                           : UINT32_MAX};
     if (open)
         log_info("recovery", "%s: step %s was open (%s, row %u), the process %s", m->name,
-                 m->order->step->name, member_state_text(record.state), record.row,
+                 m->order->step->name, machine_state_text(record.state), record.row,
                  alive ? "runs" : "does not run");
     member_feed(m, &event);
     if (ran && !alive && same_boot && !open)

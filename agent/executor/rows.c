@@ -58,12 +58,12 @@ static void on_gates(void *context, const struct answers *answers) {
     m->questions = NULL;
     for (size_t i = 0; i < answers->n_evidence; i++)
         keep_evidence(m, &answers->evidence[i]);
-    struct member_event event = {.kind = EVENT_ANSWER,
-                                 .op = m->op,
-                                 .answer = answers->all.answer,
-                                 .reason = answers->all.reason,
-                                 .age_us = answers->age_us,
-                                 .limit_us = answers->limit_us};
+    struct machine_event event = {.kind = MACHINE_EVENT_ANSWER,
+                                  .op = m->op,
+                                  .answer = answers->all.answer,
+                                  .reason = answers->all.reason,
+                                  .age_us = answers->age_us,
+                                  .limit_us = answers->limit_us};
     member_feed(m, &event);
 }
 
@@ -72,7 +72,7 @@ static int prepare_next(struct member *m, struct error *err);
 /* The next service's child is made before the questions, so that their answers are as fresh as can be at the stop. */
 static void prepare_early(struct member *m) {
     struct error err = {""};
-    if (m->machine.record.state == MEMBER_FORWARD && !m->machine.record.changed && prepare_next(m, &err) < 0)
+    if (m->machine.record.state == MACHINE_FORWARD && !m->machine.record.changed && prepare_next(m, &err) < 0)
         log_debug("member", "%s: %s", m->name, err.text); /* the stop tries again and says it */
 }
 
@@ -95,9 +95,9 @@ static void row_ask(struct member *m, const struct row *row) {
 
 static const struct row *next_start(const struct member *m) {
     const struct member_machine *machine = &m->machine;
-    const struct row *rows = machine->record.state == MEMBER_RETURNING ? machine->way : machine->step->rows;
-    size_t n = machine->record.state == MEMBER_RETURNING ? machine->n_way : machine->step->n_rows;
-    for (size_t i = machine->record.row; machine->record.state != MEMBER_HOLDING && i < n; i++)
+    const struct row *rows = machine->record.state == MACHINE_RETURNING ? machine->way : machine->step->rows;
+    size_t n = machine->record.state == MACHINE_RETURNING ? machine->n_way : machine->step->n_rows;
+    for (size_t i = machine->record.row; machine->record.state != MACHINE_HOLDING && i < n; i++)
         if (rows[i].primitive == PRIMITIVE_START)
             return &rows[i];
     return NULL;
@@ -132,33 +132,34 @@ static int prepare_next(struct member *m, struct error *err) {
 }
 
 static void stop_untouched(struct member *m, const char *reason) {
-    struct member_event event = {.kind = EVENT_FAILED, .op = m->op, .untouched = true, .reason = reason};
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_FAILED, .op = m->op, .untouched = true, .reason = reason};
     member_feed(m, &event);
 }
 
-static void row_stop(struct member *m, const struct member_action *action) {
+static void row_stop(struct member *m, const struct machine_action *action) {
     struct error err = {""};
     _cleanup_(buffer_deinit) struct buffer packed = {0};
-    struct member_record record = action->record;
+    struct machine_record record = action->record;
     m->signalled_us = clock_monotonic_us();
     if (m->process.id.pid == 0) {
         member_answer(m, m->op, ANSWER_YES, NULL);
         return;
     }
-    bool forward = m->machine.record.state == MEMBER_FORWARD;
+    bool forward = m->machine.record.state == MACHINE_FORWARD;
     if (forward && prepare_next(m, &err) < 0) {
         stop_untouched(m, err.text);
         return;
     }
     m->signalled_us = clock_monotonic_us();
     if (action->not_after_us > 0 && m->signalled_us > action->not_after_us) {
-        struct member_event event = {.kind = EVENT_STALE, .op = m->op};
+        struct machine_event event = {.kind = MACHINE_EVENT_STALE, .op = m->op};
         member_feed(m, &event);
         return;
     }
     if (forward && record.stopped_at_us == 0)
         record.stopped_at_us = m->signalled_us;
-    member_record_pack(&record, &packed);
+    machine_record_pack(&record, &packed);
     (void)executor_put(m->executor, RECORD_MEMBER, m->name, &packed);
     m->stopping = true;
     int r = process_signal(m->pidfd, action->row->signal ? (int)action->row->signal : SIGTERM);
@@ -231,7 +232,7 @@ static void look_for_progress(struct member *m, const struct row *row) {
     m->log_seen += (uint64_t)n;
     bool found = regexec(&expression, text, 0, NULL, 0) == 0;
     regfree(&expression);
-    struct member_event event = {.kind = EVENT_PROGRESS};
+    struct machine_event event = {.kind = MACHINE_EVENT_PROGRESS};
     if (found)
         member_feed(m, &event);
 }
@@ -440,7 +441,7 @@ static void row_render(struct member *m, const struct row *row) {
 
 /* ---- the door ---- */
 
-void row_execute(struct member *m, const struct member_action *action) {
+void row_execute(struct member *m, const struct machine_action *action) {
     const struct row *row = action->row;
     if (action->attempt == 0)
         row_forget(m);

@@ -47,13 +47,13 @@ static struct work_order order = {.serial = 7,
 
 struct world {
     struct member_machine m;
-    struct member_record kept, synced;
+    struct machine_record kept, synced;
     struct buffer text;
     uint64_t now_us;
     bool running, dead;
     uint32_t generation;
     uint32_t fails_at; /* row of the step; UINT32_MAX none */
-    bool definite;     /* fails as EVENT_FAILED */
+    bool definite;     /* fails as MACHINE_EVENT_FAILED */
     uint32_t dies_after;
 };
 
@@ -69,11 +69,12 @@ static void say(struct world *w, const char *kind, const char *format, ...) {
 
 static void begin(struct world *w) {
     *w = (struct world){.running = true, .fails_at = UINT32_MAX, .dies_after = UINT32_MAX};
-    struct member_record empty = {0};
-    struct member_actions none;
-    member_init(&w->m, &empty, NULL, NULL);
-    member_step(&w->m, &(struct member_event){.kind = EVENT_RECOVERED, .same_boot = true, .running = true},
-                &none);
+    struct machine_record empty = {0};
+    struct machine_actions none;
+    machine_init(&w->m, &empty, NULL, NULL);
+    machine_step(&w->m,
+                 &(struct machine_event){.kind = MACHINE_EVENT_RECOVERED, .same_boot = true, .running = true},
+                 &none);
 }
 
 static const char *sample_text(enum sample_use use) {
@@ -97,9 +98,9 @@ static void perform(struct world *w, const struct row *row) {
 }
 
 /* True with the answer in *event, false when nothing was asked or the agent died. */
-static bool execute(struct world *w, const struct member_action *action, struct member_event *event) {
+static bool execute(struct world *w, const struct machine_action *action, struct machine_event *event) {
     const struct row *row = action->row;
-    bool forward = w->m.record.state == MEMBER_FORWARD;
+    bool forward = w->m.record.state == MACHINE_FORWARD;
     bool bad = forward && w->m.record.row == w->fails_at;
     if (row->primitive == PRIMITIVE_ASK)
         say(w, "ASK", "%s", sample_text(row->sample));
@@ -115,78 +116,78 @@ static bool execute(struct world *w, const struct member_action *action, struct 
         return false;
     }
     w->now_us += 250;
-    *event = (struct member_event){.kind = bad && w->definite ? EVENT_FAILED : EVENT_ANSWER,
-                                   .op = action->op,
-                                   .now_us = w->now_us,
-                                   .answer = bad ? ANSWER_NO : ANSWER_YES,
-                                   .age_us = 250,
-                                   .reason = bad ? "as this scenario wants it" : NULL};
+    *event = (struct machine_event){.kind = bad && w->definite ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER,
+                                    .op = action->op,
+                                    .now_us = w->now_us,
+                                    .answer = bad ? ANSWER_NO : ANSWER_YES,
+                                    .age_us = 250,
+                                    .reason = bad ? "as this scenario wants it" : NULL};
     if (bad)
         say(w, "answer", "no: %s", event->reason);
     return true;
 }
 
-static bool act(struct world *w, const struct member_actions *actions, struct member_event *event) {
+static bool act(struct world *w, const struct machine_actions *actions, struct machine_event *event) {
     for (size_t i = 0; i < actions->n; i++) {
-        const struct member_action *action = &actions->items[i];
+        const struct machine_action *action = &actions->items[i];
         switch (action->kind) {
-        case ACTION_JOURNAL:
+        case MACHINE_ACTION_JOURNAL:
             w->kept = action->record;
             if (action->sync)
                 w->synced = action->record;
-            say(w, "journal", "%s, row %u%s%s%s", member_state_text(action->record.state), action->record.row,
-                action->record.outcome ? ", outcome " : "",
+            say(w, "journal", "%s, row %u%s%s%s", machine_state_text(action->record.state),
+                action->record.row, action->record.outcome ? ", outcome " : "",
                 action->record.outcome ? outcome_text(action->record.outcome) : "",
                 action->sync ? "  -- synced" : "");
             break;
-        case ACTION_EXECUTE: return execute(w, action, event);
-        case ACTION_KILL: say(w, "DO", "SIGKILL"); break;
-        case ACTION_REPORT:
+        case MACHINE_ACTION_EXECUTE: return execute(w, action, event);
+        case MACHINE_ACTION_KILL: say(w, "DO", "SIGKILL"); break;
+        case MACHINE_ACTION_REPORT:
             say(w, "REPORT", "%s%s%s", outcome_text(action->outcome), action->reason[0] ? ": " : "",
                 action->reason);
             break;
-        case ACTION_ALARM: say(w, "ALARM", "%s", action->reason); break;
+        case MACHINE_ACTION_ALARM: say(w, "ALARM", "%s", action->reason); break;
         }
     }
     return false;
 }
 
-static void run(struct world *w, struct member_event event) {
+static void run(struct world *w, struct machine_event event) {
     for (int i = 0; i < 1000; i++) {
-        struct member_actions actions;
-        member_step(&w->m, &event, &actions);
+        struct machine_actions actions;
+        machine_step(&w->m, &event, &actions);
         if (act(w, &actions, &event))
             continue;
-        uint64_t next = member_next_deadline(&w->m);
+        uint64_t next = machine_next_deadline(&w->m);
         if (w->dead || next == UINT64_MAX)
             break;
         w->now_us = next;
-        event = (struct member_event){.kind = EVENT_TIME, .now_us = next};
+        event = (struct machine_event){.kind = MACHINE_EVENT_TIME, .now_us = next};
     }
     if (!w->dead)
-        say(w, "=", "%s, %s%s", member_state_text(w->m.record.state),
+        say(w, "=", "%s, %s%s", machine_state_text(w->m.record.state),
             w->running ? "runs from generation " : "is down", w->running ? (w->generation ? "1" : "0") : "");
 }
 
 static void order_switch(struct world *w) {
     say(w, "order", "switch");
-    run(w,
-        (struct member_event){.kind = EVENT_ORDER, .now_us = w->now_us, .order = &order, .step = &steps[0]});
+    run(w, (struct machine_event){
+               .kind = MACHINE_EVENT_ORDER, .now_us = w->now_us, .order = &order, .step = &steps[0]});
 }
 
 static void restart(struct world *w, bool same_boot) {
-    struct member_record record = same_boot ? w->kept : w->synced;
+    struct machine_record record = same_boot ? w->kept : w->synced;
     w->dead = false;
     w->dies_after = UINT32_MAX;
     w->running = w->running && same_boot;
     w->now_us += 500000;
     say(w, "CRASH", "%s; then it starts again", same_boot ? "of the agent" : "of the host");
-    member_init(&w->m, &record, &order, &steps[0]);
-    run(w, (struct member_event){.kind = EVENT_RECOVERED,
-                                 .now_us = w->now_us,
-                                 .same_boot = same_boot,
-                                 .running = w->running,
-                                 .running_generation = w->generation});
+    machine_init(&w->m, &record, &order, &steps[0]);
+    run(w, (struct machine_event){.kind = MACHINE_EVENT_RECOVERED,
+                                  .now_us = w->now_us,
+                                  .same_boot = same_boot,
+                                  .running = w->running,
+                                  .running_generation = w->generation});
 }
 
 static void golden(struct world *w, const char *name) {

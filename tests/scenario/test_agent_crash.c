@@ -161,7 +161,7 @@ TEST("a disk that fails at any record of a switch: nothing is stopped, or what w
         world_send(&w, "switch", NULL, NULL);
         struct member *m = executor_member(w.executor, "c/store@n1");
         uint64_t until = clock_monotonic_us() + 10000000;
-        while ((m->incoming || member_is_busy(&m->machine)) && clock_monotonic_us() < until)
+        while ((m->incoming || machine_is_busy(&m->machine)) && clock_monotonic_us() < until)
             (void)sd_event_run(w.executor->loop, 10000);
         more = left == 0;
         left = -1;
@@ -169,11 +169,11 @@ TEST("a disk that fails at any record of a switch: nothing is stopped, or what w
         n_finished += finished;
         n_untouched += !finished;
         check_eq_str(world_answer(&w), finished ? "1.1.0 read-only" : "1.0.0 read-write");
-        check(!member_is_busy(&m->machine));
+        check(!machine_is_busy(&m->machine));
         check_eq_int(journal_is_lost(w.executor->journal), more);
         world_send(&w, "return", NULL, NULL); /* nothing more is begun */
         if (more)
-            check(!member_is_busy(&m->machine));
+            check(!machine_is_busy(&m->machine));
         limit_files(RLIM_INFINITY);
         check(world_kill_services(&w) == 1 || !more);
         world_deinit(&w);

@@ -114,7 +114,7 @@ static void nothing_happened(struct agent_world *w, const struct before *before,
         ;
     const struct member *m = executor_member(w->executor, "c/store@n1");
     bool same = journal_seq(w->executor->journal) == before->seq && m->process.id.pid == before->pid &&
-                !member_is_busy(&m->machine) && !m->incoming && world_count(w, "stopped") == 0;
+                !machine_is_busy(&m->machine) && !m->incoming && world_count(w, "stopped") == 0;
     if (!same)
         test_fail(__FILE__, __LINE__, "not refused: %s", what);
     n_refused++;

@@ -65,7 +65,7 @@ static const struct step *step_named(const char *name) {
 
 struct world {
     struct member_machine m;
-    struct member_record kept, synced; /* what the journal holds, what of it would outlive the host */
+    struct machine_record kept, synced; /* what the journal holds, what of it would outlive the host */
     uint64_t now_us;
     bool running;
     uint32_t running_generation;
@@ -84,13 +84,14 @@ struct world {
 static void world_init(struct world *w) {
     *w = (struct world){
         .now_us = 1000000, .running = true, .bad = PRIMITIVES, .die_at_row = -1, .die_after_row = -1};
-    struct member_record record = {0};
-    member_init(&w->m, &record, NULL, NULL);
-    struct member_actions actions;
-    member_step(&w->m,
-                &(struct member_event){
-                    .kind = EVENT_RECOVERED, .now_us = w->now_us, .same_boot = true, .running = true},
-                &actions);
+    struct machine_record record = {0};
+    machine_init(&w->m, &record, NULL, NULL);
+    struct machine_actions actions;
+    machine_step(
+        &w->m,
+        &(struct machine_event){
+            .kind = MACHINE_EVENT_RECOVERED, .now_us = w->now_us, .same_boot = true, .running = true},
+        &actions);
 }
 
 static void perform(struct world *w, const struct row *row) {
@@ -106,11 +107,12 @@ static void perform(struct world *w, const struct row *row) {
 }
 
 /* Performs one list of actions; true when `answer` was filled. */
-static bool perform_all(struct world *w, const struct member_actions *actions, struct member_event *answer) {
+static bool perform_all(struct world *w, const struct machine_actions *actions,
+                        struct machine_event *answer) {
     for (size_t i = 0; i < actions->n; i++) {
-        const struct member_action *action = &actions->items[i];
+        const struct machine_action *action = &actions->items[i];
         switch (action->kind) {
-        case ACTION_JOURNAL:
+        case MACHINE_ACTION_JOURNAL:
             w->kept = action->record;
             if (action->sync)
                 w->synced = action->record;
@@ -119,13 +121,14 @@ static bool perform_all(struct world *w, const struct member_actions *actions, s
                 return false;
             }
             break;
-        case ACTION_EXECUTE:
-            *answer = (struct member_event){.kind = EVENT_ANSWER, .op = action->op, .now_us = w->now_us};
+        case MACHINE_ACTION_EXECUTE:
+            *answer =
+                (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = action->op, .now_us = w->now_us};
             if (action->row->primitive == w->bad && w->bad_times != 0 &&
-                w->m.record.state == MEMBER_FORWARD) {
+                w->m.record.state == MACHINE_FORWARD) {
                 w->bad_times -= w->bad_times > 0;
                 answer->answer = w->bad_answer;
-                answer->kind = w->bad_fails ? EVENT_FAILED : EVENT_ANSWER;
+                answer->kind = w->bad_fails ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER;
                 answer->reason = "as told";
                 if (w->bad == PRIMITIVE_START && w->bad_fails)
                     w->running = false;
@@ -140,58 +143,58 @@ static bool perform_all(struct world *w, const struct member_actions *actions, s
                 return false;
             }
             return true;
-        case ACTION_KILL:
+        case MACHINE_ACTION_KILL:
             w->n_kills++;
             w->running = false;
             break;
-        case ACTION_REPORT:
+        case MACHINE_ACTION_REPORT:
             w->outcome = action->outcome;
             snprintf(w->reason, sizeof(w->reason), "%s", action->reason);
             break;
-        case ACTION_ALARM: w->n_alarms++; break;
+        case MACHINE_ACTION_ALARM: w->n_alarms++; break;
         }
     }
     return false;
 }
 
-static void run(struct world *w, struct member_event event) {
+static void run(struct world *w, struct machine_event event) {
     for (int i = 0; i < 10000 && !w->dead; i++) {
-        struct member_actions actions;
-        struct member_event answer;
-        member_step(&w->m, &event, &actions);
+        struct machine_actions actions;
+        struct machine_event answer;
+        machine_step(&w->m, &event, &actions);
         if (perform_all(w, &actions, &answer)) {
             event = answer;
             continue;
         }
-        uint64_t next = member_next_deadline(&w->m);
+        uint64_t next = machine_next_deadline(&w->m);
         if (next == UINT64_MAX || w->dead)
             return;
         w->now_us = next > w->now_us ? next : w->now_us;
-        event = (struct member_event){.kind = EVENT_TIME, .now_us = w->now_us};
+        event = (struct machine_event){.kind = MACHINE_EVENT_TIME, .now_us = w->now_us};
     }
     if (!w->dead)
         test_fail(__FILE__, __LINE__, "it does not end");
 }
 
 static void do_step(struct world *w, const char *name) {
-    run(w, (struct member_event){
-               .kind = EVENT_ORDER, .now_us = w->now_us, .order = &order, .step = step_named(name)});
+    run(w, (struct machine_event){
+               .kind = MACHINE_EVENT_ORDER, .now_us = w->now_us, .order = &order, .step = step_named(name)});
 }
 
 static void restart(struct world *w, bool same_boot, const char *step) {
     w->dead = false;
     w->die_at_row = w->die_after_row = -1;
-    bool open = w->kept.state != MEMBER_IDLE && w->kept.state != MEMBER_HELD;
-    struct member_record record = same_boot ? w->kept : w->synced;
-    open = record.outcome == OUTCOME_NONE && record.state != MEMBER_IDLE && record.state != MEMBER_HELD;
+    bool open = w->kept.state != MACHINE_IDLE && w->kept.state != MACHINE_HELD;
+    struct machine_record record = same_boot ? w->kept : w->synced;
+    open = record.outcome == OUTCOME_NONE && record.state != MACHINE_IDLE && record.state != MACHINE_HELD;
     if (!same_boot)
         w->running = false;
-    member_init(&w->m, &record, open ? &order : NULL, open ? step_named(step) : NULL);
-    run(w, (struct member_event){.kind = EVENT_RECOVERED,
-                                 .now_us = w->now_us,
-                                 .same_boot = same_boot,
-                                 .running = w->running,
-                                 .running_generation = w->running_generation});
+    machine_init(&w->m, &record, open ? &order : NULL, open ? step_named(step) : NULL);
+    run(w, (struct machine_event){.kind = MACHINE_EVENT_RECOVERED,
+                                  .now_us = w->now_us,
+                                  .same_boot = same_boot,
+                                  .running = w->running,
+                                  .running_generation = w->running_generation});
 }
 
 /* ---- the table ---- */
@@ -218,29 +221,29 @@ TEST("F07 a switch is done, with one sync before the stop and one at the end") {
     check_eq_int(w.n_starts, 1);
     check_eq_int(w.running_generation, 1);
     check_eq_int(w.m.record.generation, 1);
-    check_eq_int(w.m.record.state, MEMBER_IDLE);
+    check_eq_int(w.m.record.state, MACHINE_IDLE);
     check(w.m.record.started_new && w.m.record.promoted);
 }
 
 TEST("between stop and proof nothing is synced") {
     struct world w;
     world_init(&w);
-    struct member_event event = {
-        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
     unsigned n_syncs = 0;
     int synced_row[8];
     for (int i = 0; i < 100; i++) {
-        struct member_actions actions;
-        member_step(&w.m, &event, &actions);
+        struct machine_actions actions;
+        machine_step(&w.m, &event, &actions);
         for (size_t k = 0; k < actions.n; k++)
-            if (actions.items[k].kind == ACTION_JOURNAL && actions.items[k].sync)
+            if (actions.items[k].kind == MACHINE_ACTION_JOURNAL && actions.items[k].sync)
                 synced_row[n_syncs++] =
                     actions.items[k].record.outcome ? -1 : (int)actions.items[k].record.row;
         if (!perform_all(&w, &actions, &event)) {
-            if (!member_is_busy(&w.m))
+            if (!machine_is_busy(&w.m))
                 break;
-            event =
-                (struct member_event){.kind = EVENT_TIME, .now_us = w.now_us = member_next_deadline(&w.m)};
+            event = (struct machine_event){.kind = MACHINE_EVENT_TIME,
+                                           .now_us = w.now_us = machine_next_deadline(&w.m)};
         }
     }
     check_eq_int(n_syncs, 2);
@@ -276,7 +279,7 @@ TEST("F05 F27 each row that fails after the stop brings the old one back") {
             check_eq_int(w.outcome, OUTCOME_RETURNED);
             check(w.running);
             check_eq_int(w.running_generation, 0);
-            check_eq_int(w.m.record.state, MEMBER_IDLE);
+            check_eq_int(w.m.record.state, MACHINE_IDLE);
             check_contains(w.reason, "as told");
         }
 }
@@ -293,22 +296,22 @@ TEST("F05 past the way back it is kept, with an alarm, and not touched") {
     check_eq_int(w.n_alarms, 1);
     check_eq_int(w.n_starts, 1);
     check(w.running);
-    check_eq_int(w.m.record.state, MEMBER_HELD);
+    check_eq_int(w.m.record.state, MACHINE_HELD);
     check_contains(w.reason, "way back is closed");
     /* nothing but a newer plan gets through, and the return is closed too */
     do_step(&w, "promote");
     check_eq_int(w.outcome, OUTCOME_REFUSED);
     do_step(&w, "return");
     check_eq_int(w.outcome, OUTCOME_REFUSED);
-    check_eq_int(w.m.record.state, MEMBER_HELD);
+    check_eq_int(w.m.record.state, MACHINE_HELD);
     w.bad_times = 0;
     do_step(&w, "close delay"); /* an act for the cluster does not free it */
     check_eq_int(w.outcome, OUTCOME_DONE);
-    check_eq_int(w.m.record.state, MEMBER_HELD);
+    check_eq_int(w.m.record.state, MACHINE_HELD);
     order.serial = 8;
     do_step(&w, "switch");
     check_eq_int(w.outcome, OUTCOME_DONE);
-    check_eq_int(w.m.record.state, MEMBER_IDLE);
+    check_eq_int(w.m.record.state, MACHINE_IDLE);
     order.serial = 7;
     order.way_back = WAY_BACK_UNTIL_FINALIZE;
 }
@@ -316,24 +319,25 @@ TEST("F05 past the way back it is kept, with an alarm, and not touched") {
 TEST("lost data stops the new one at once, neither promoted nor returned") {
     struct world w;
     world_init(&w);
-    struct member_event event = {
-        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
-    for (int i = 0; i < 100 && member_next_deadline(&w.m) + 1 != 0; i++)
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    for (int i = 0; i < 100 && machine_next_deadline(&w.m) + 1 != 0; i++)
         ;
     for (int i = 0; i < 200; i++) {
-        struct member_actions actions;
-        member_step(&w.m, &event, &actions);
+        struct machine_actions actions;
+        machine_step(&w.m, &event, &actions);
         if (perform_all(&w, &actions, &event)) {
             const struct row *row = row_now(&w.m);
-            if (row && row->sample == SAMPLE_COMPARE && w.m.record.state == MEMBER_FORWARD) {
+            if (row && row->sample == SAMPLE_COMPARE && w.m.record.state == MACHINE_FORWARD) {
                 event.answer = ANSWER_NO;
                 event.reason = "3 of 40 are gone";
             }
             continue;
         }
-        if (!member_is_busy(&w.m))
+        if (!machine_is_busy(&w.m))
             break;
-        event = (struct member_event){.kind = EVENT_TIME, .now_us = w.now_us = member_next_deadline(&w.m)};
+        event = (struct machine_event){.kind = MACHINE_EVENT_TIME,
+                                       .now_us = w.now_us = machine_next_deadline(&w.m)};
     }
     check_eq_int(w.outcome, OUTCOME_HELD);
     check(!w.running);
@@ -348,11 +352,11 @@ TEST("an end that nobody asked for fails the step, exit code 0 included") {
     w.bad = PRIMITIVE_OBSERVE;
     w.bad_answer = ANSWER_NO;
     w.bad_times = -1;
-    struct member_event event = {
-        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
     for (int i = 0; i < 8; i++) {
-        struct member_actions actions;
-        member_step(&w.m, &event, &actions);
+        struct machine_actions actions;
+        machine_step(&w.m, &event, &actions);
         if (!perform_all(&w, &actions, &event))
             break;
         if (row_now(&w.m)->primitive == PRIMITIVE_OBSERVE)
@@ -360,7 +364,7 @@ TEST("an end that nobody asked for fails the step, exit code 0 included") {
     }
     require(row_now(&w.m)->primitive == PRIMITIVE_OBSERVE);
     w.running = false;
-    run(&w, (struct member_event){.kind = EVENT_ENDED, .now_us = w.now_us, .reason = "exit code 0"});
+    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ENDED, .now_us = w.now_us, .reason = "exit code 0"});
     check_eq_int(w.outcome, OUTCOME_RETURNED);
     check_contains(w.reason, "exit code 0");
     check_eq_int(w.running_generation, 0);
@@ -369,71 +373,71 @@ TEST("an end that nobody asked for fails the step, exit code 0 included") {
 TEST("F08 abort before the stop changes nothing, closings go on, the way back stays open") {
     struct world w;
     world_init(&w);
-    struct member_actions actions;
-    member_step(&w.m,
-                &(struct member_event){
-                    .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
-                &actions);
+    struct machine_actions actions;
+    machine_step(&w.m,
+                 &(struct machine_event){
+                     .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
+                 &actions);
     uint32_t op = actions.items[actions.n - 1].op;
-    member_step(&w.m, &(struct member_event){.kind = EVENT_LATCH}, &actions);
-    run(&w, (struct member_event){.kind = EVENT_ANSWER, .op = op, .now_us = 2});
+    machine_step(&w.m, &(struct machine_event){.kind = MACHINE_EVENT_LATCH}, &actions);
+    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = op, .now_us = 2});
     check_eq_int(w.outcome, OUTCOME_FAILED);
     check_eq_int(w.n_signals, 0);
     check_contains(w.reason, "aborted");
-    run(&w, (struct member_event){.kind = EVENT_ORDER,
-                                  .order = &order,
-                                  .step = step_named("switch"),
-                                  .latched = true,
-                                  .now_us = 3});
+    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                   .order = &order,
+                                   .step = step_named("switch"),
+                                   .latched = true,
+                                   .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_REFUSED);
-    run(&w, (struct member_event){.kind = EVENT_ORDER,
-                                  .order = &order,
-                                  .step = step_named("close delay"),
-                                  .latched = true,
-                                  .now_us = 3});
+    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                   .order = &order,
+                                   .step = step_named("close delay"),
+                                   .latched = true,
+                                   .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_DONE);
-    run(&w, (struct member_event){.kind = EVENT_ORDER,
-                                  .order = &order,
-                                  .step = step_named("return"),
-                                  .latched = true,
-                                  .now_us = 3});
+    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                   .order = &order,
+                                   .step = step_named("return"),
+                                   .latched = true,
+                                   .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_DONE);
 }
 
 TEST("a stop that is too slow is killed, and one that never ends is reported") {
     struct world w;
     world_init(&w);
-    struct member_actions actions;
-    struct member_event answer;
-    member_step(&w.m,
-                &(struct member_event){
-                    .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
-                &actions);
+    struct machine_actions actions;
+    struct machine_event answer;
+    machine_step(&w.m,
+                 &(struct machine_event){
+                     .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
+                 &actions);
     require(perform_all(&w, &actions, &answer));
-    member_step(&w.m, &answer, &actions); /* the stop is out, and is not answered */
+    machine_step(&w.m, &answer, &actions); /* the stop is out, and is not answered */
     uint32_t op = actions.items[actions.n - 1].op;
-    uint64_t due = member_next_deadline(&w.m);
-    member_step(&w.m, &(struct member_event){.kind = EVENT_TIME, .now_us = due}, &actions);
+    uint64_t due = machine_next_deadline(&w.m);
+    machine_step(&w.m, &(struct machine_event){.kind = MACHINE_EVENT_TIME, .now_us = due}, &actions);
     require(actions.n == 1);
-    check_eq_int(actions.items[0].kind, ACTION_KILL);
-    run(&w, (struct member_event){.kind = EVENT_ANSWER, .op = op, .now_us = due + 10});
+    check_eq_int(actions.items[0].kind, MACHINE_ACTION_KILL);
+    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = op, .now_us = due + 10});
     check_eq_int(w.outcome, OUTCOME_DONE);
 }
 
 TEST("old evidence puts the stop off, three times at most") {
     struct world w;
     world_init(&w);
-    struct member_event event = {
-        .kind = EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
     unsigned n_stale = 0;
     for (int i = 0; i < 50; i++) {
-        struct member_actions actions;
-        member_step(&w.m, &event, &actions);
+        struct machine_actions actions;
+        machine_step(&w.m, &event, &actions);
         const struct row *row = row_now(&w.m);
         if (row && row->primitive == PRIMITIVE_STOP) {
             check(actions.items[actions.n - 1].not_after_us == 600);
-            event = (struct member_event){
-                .kind = EVENT_STALE, .op = actions.items[actions.n - 1].op, .now_us = 700};
+            event = (struct machine_event){
+                .kind = MACHINE_EVENT_STALE, .op = actions.items[actions.n - 1].op, .now_us = 700};
             n_stale++;
             continue;
         }
@@ -451,64 +455,66 @@ TEST("old evidence puts the stop off, three times at most") {
 /* ---- every pair ---- */
 
 static void feed_all(const struct member_machine *from) {
-    for (int kind = 0; kind < MEMBER_EVENTS; kind++)
+    for (int kind = 0; kind < MACHINE_EVENTS; kind++)
         for (int answer = 0; answer < ANSWERS; answer++)
             for (int right_op = 0; right_op < 2; right_op++)
                 for (size_t s = 0; s < 6; s++) {
                     struct member_machine m = *from;
-                    struct member_actions actions;
-                    struct member_event event = {.kind = (enum member_event_kind)kind,
-                                                 .now_us = 1000000000,
-                                                 .op = m.op + !right_op,
-                                                 .answer = (enum answer)answer,
-                                                 .order = &order,
-                                                 .step = &steps[s],
-                                                 .reason = "told"};
-                    member_step(&m, &event, &actions); /* the invariant is asserted inside */
-                    check(actions.n <= MEMBER_ACTIONS_MAX);
-                    if (!right_op && (kind == EVENT_ANSWER || kind == EVENT_FAILED || kind == EVENT_STALE))
+                    struct machine_actions actions;
+                    struct machine_event event = {.kind = (enum machine_event_kind)kind,
+                                                  .now_us = 1000000000,
+                                                  .op = m.op + !right_op,
+                                                  .answer = (enum answer)answer,
+                                                  .order = &order,
+                                                  .step = &steps[s],
+                                                  .reason = "told"};
+                    machine_step(&m, &event, &actions); /* the invariant is asserted inside */
+                    check(actions.n <= MACHINE_ACTIONS_MAX);
+                    if (!right_op && (kind == MACHINE_EVENT_ANSWER || kind == MACHINE_EVENT_FAILED ||
+                                      kind == MACHINE_EVENT_STALE))
                         check_eq_int(actions.n, 0);
                     for (size_t i = 0; i < actions.n; i++)
                         if (actions.items[i].kind ==
-                            ACTION_EXECUTE) /* never without its intent, but for asking again */
+                            MACHINE_ACTION_EXECUTE) /* never without its intent, but for asking again */
                             check(actions.items[i].attempt > 0 ||
-                                  (i > 0 && (actions.items[i - 1].kind == ACTION_JOURNAL ||
-                                             actions.items[i - 1].kind == ACTION_REPORT)));
+                                  (i > 0 && (actions.items[i - 1].kind == MACHINE_ACTION_JOURNAL ||
+                                             actions.items[i - 1].kind == MACHINE_ACTION_REPORT)));
                 }
 }
 
 TEST("every state and every row answer every event") {
-    static const enum member_state open[] = {MEMBER_FORWARD, MEMBER_RETURNING, MEMBER_HOLDING};
+    static const enum machine_state open[] = {MACHINE_FORWARD, MACHINE_RETURNING, MACHINE_HOLDING};
     struct member_machine m;
-    struct member_actions actions;
+    struct machine_actions actions;
     for (size_t s = 0; s < 6; s++)
         for (size_t i = 0; i < 3; i++)
             for (uint32_t row = 0; row < 8; row++)
                 for (int running = 0; running < 2; running++)
                     for (int boot = 0; boot < 2; boot++)
                         for (int changed = 0; changed < 2; changed++) {
-                            struct member_record record = {.state = open[i],
-                                                           .row = row,
-                                                           .serial = 7,
-                                                           .changed = changed || i > 0,
-                                                           .stopped = changed};
-                            member_init(&m, &record, &order, &steps[s]);
+                            struct machine_record record = {.state = open[i],
+                                                            .row = row,
+                                                            .serial = 7,
+                                                            .changed = changed || i > 0,
+                                                            .stopped = changed};
+                            machine_init(&m, &record, &order, &steps[s]);
                             if (record.row >= rows_now(&m))
                                 continue;
                             struct member_machine before = m;
                             feed_all(&before);
-                            member_step(&m,
-                                        &(struct member_event){.kind = EVENT_RECOVERED,
-                                                               .now_us = 5,
-                                                               .same_boot = boot,
-                                                               .running = running},
-                                        &actions);
+                            machine_step(&m,
+                                         &(struct machine_event){.kind = MACHINE_EVENT_RECOVERED,
+                                                                 .now_us = 5,
+                                                                 .same_boot = boot,
+                                                                 .running = running},
+                                         &actions);
                             feed_all(&m);
                         }
     for (int held = 0; held < 2; held++) {
-        struct member_record record = {.state = held ? MEMBER_HELD : MEMBER_IDLE, .held = held, .serial = 7};
-        member_init(&m, &record, NULL, NULL);
-        member_step(&m, &(struct member_event){.kind = EVENT_RECOVERED}, &actions);
+        struct machine_record record = {
+            .state = held ? MACHINE_HELD : MACHINE_IDLE, .held = held, .serial = 7};
+        machine_init(&m, &record, NULL, NULL);
+        machine_step(&m, &(struct machine_event){.kind = MACHINE_EVENT_RECOVERED}, &actions);
         feed_all(&m);
     }
 }
@@ -588,8 +594,9 @@ TEST("a command that was cut off is asked for, or has failed where nothing can b
     blind[0].done_if = NULL;
     struct step step = steps[4];
     step.rows = blind;
-    struct member_record record = {.state = MEMBER_FORWARD, .changed = true, .serial = 7};
-    member_init(&w.m, &record, &order, &step);
-    run(&w, (struct member_event){.kind = EVENT_RECOVERED, .now_us = 5, .same_boot = true, .running = true});
+    struct machine_record record = {.state = MACHINE_FORWARD, .changed = true, .serial = 7};
+    machine_init(&w.m, &record, &order, &step);
+    run(&w, (struct machine_event){
+                .kind = MACHINE_EVENT_RECOVERED, .now_us = 5, .same_boot = true, .running = true});
     check_eq_int(w.outcome, OUTCOME_FAILED);
 }
