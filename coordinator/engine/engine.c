@@ -169,6 +169,8 @@ static int check_rollback(const struct run *run, struct actions *actions) {
 
 /* An aborted run is ended by what is under way; nobody may take it up again. */
 static int check_command(const struct run *run, enum run_event command, struct actions *actions) {
+    if (command >= RUN_EVENT_RETRY && command <= RUN_EVENT_WAIVE)
+        return refuse(actions, "not built yet");
     if (command != RUN_EVENT_PAUSE && command != RUN_EVENT_RESUME && command != RUN_EVENT_ABORT &&
         command != RUN_EVENT_ROLLBACK)
         return refuse(actions, "this is not an operator's word");
@@ -252,6 +254,8 @@ int engine_step(struct engine *engine, const struct event *event, struct actions
     case EVENT_REPORT: r = order_report(engine, event) ? 0 : ENGINE_REFUSED; break;
     case EVENT_ANSWER: questions_answer(engine, event); break;
     case EVENT_COMMAND: r = command(engine, event); break;
+    case EVENT_NODE_HOLD:
+    case EVENT_NODE_RETURN: r = refuse(actions, "not built yet"); break;
     }
     timers_fire(engine);
     engine->actions = NULL;

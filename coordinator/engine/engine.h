@@ -39,7 +39,9 @@ enum event_kind {
     EVENT_AGENT_DOWN, /* it has none any more */
     EVENT_REPORT,     /* an agent's signed report, checked by the fleet */
     EVENT_ANSWER,     /* to ACTION_ASK */
-    EVENT_COMMAND,    /* an operator's word */
+    EVENT_COMMAND,    /* an operator's word about a run, or about one member of it */
+    EVENT_NODE_HOLD, /* an operator's word: nothing begins on `node`, which counts as in change, until `until_ms` */
+    EVENT_NODE_RETURN, /* an operator's word: the hold of `node` is over */
 };
 
 struct engine_report {
@@ -63,15 +65,21 @@ struct gate_answer {
 struct event {
     enum event_kind kind;
     uint64_t now_ms;            /* since 1970, never going back while the program runs */
-    const char *node;           /* AGENT_UP, AGENT_DOWN, REPORT, ANSWER: who says so */
+    const char *node;           /* AGENT_UP, AGENT_DOWN, REPORT, ANSWER: who says so; NODE_*: which */
     struct verified_plan *plan; /* APPLY: the engine's own from then on, also when it refuses */
     struct engine_report report;
     uint64_t ask; /* ANSWER */
     const struct gate_answer *answers;
     size_t n_answers;
-    uint64_t run; /* COMMAND: PAUSE, RESUME, ABORT or ROLLBACK of which run */
-    enum run_event command;
-    const char *text; /* APPLY, COMMAND: who, and why */
+    uint64_t run; /* COMMAND: of which run */
+    enum run_event
+        command; /* PAUSE, RESUME, ABORT, ROLLBACK; with `member` RETRY, SKIP, RETIRE, PROMOTE, WAIVE */
+    const char *member; /* "shop/server@n3" */
+    const char *gate;   /* WAIVE: by name */
+    uint64_t until_ms;  /* WAIVE: needed; NODE_HOLD: 0 is until it is returned */
+    const char
+        *text; /* APPLY, COMMAND, NODE_*: who, and why. The engine checks no signature: what weakens (SKIP,
+                             * RETIRE, PROMOTE, WAIVE) was checked before it comes here */
 };
 
 /* ---- actions ---- */

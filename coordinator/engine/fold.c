@@ -324,7 +324,12 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
     case RUN_EVENT_ABORTED:
     case RUN_EVENT_ROLLS_BACK:
     case RUN_EVENT_ALL_BACK:
-    case RUN_EVENT_CLOSED: break;
+    case RUN_EVENT_CLOSED:
+    case RUN_EVENT_RETRY:
+    case RUN_EVENT_SKIP:
+    case RUN_EVENT_RETIRE:
+    case RUN_EVENT_PROMOTE:
+    case RUN_EVENT_WAIVE: break;
     }
 }
 

@@ -14,6 +14,17 @@
 #define REFUSED(text)                                                                                        \
     { RUN_MOVE_REFUSED, 0, text }
 
+#define MEMBER                                                                                               \
+    { RUN_MOVE_MEMBER, 0, NULL }
+
+/* Words about one member: while the run changes members, and when it no longer does. */
+#define MEMBERS(promote)                                                                                     \
+    [RUN_EVENT_RETRY] = MEMBER, [RUN_EVENT_SKIP] = MEMBER, [RUN_EVENT_RETIRE] = MEMBER,                      \
+    [RUN_EVENT_PROMOTE] = promote, [RUN_EVENT_WAIVE] = MEMBER
+#define NO_MEMBERS(text)                                                                                     \
+    [RUN_EVENT_RETRY] = REFUSED(text), [RUN_EVENT_SKIP] = REFUSED(text), [RUN_EVENT_RETIRE] = MEMBER,        \
+    [RUN_EVENT_PROMOTE] = REFUSED(text), [RUN_EVENT_WAIVE] = REFUSED(text)
+
 #define NOT_NOW "it does not happen in this state"
 
 static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
@@ -34,6 +45,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_RESUME] = FLAG,
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = REFUSED("nothing was changed yet; `run abort` ends the run"),
+                MEMBERS(MEMBER),
             },
         [RUN_OPENING] =
             {
@@ -51,6 +63,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_RESUME] = FLAG,
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = REFUSED("no member was changed yet; `run abort` ends the run"),
+                MEMBERS(MEMBER),
             },
         [RUN_WAVES] =
             {
@@ -68,6 +81,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_RESUME] = FLAG,
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = FLAG,
+                MEMBERS(MEMBER),
             },
         [RUN_RETURNING] =
             {
@@ -85,6 +99,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_RESUME] = FLAG,
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = IGNORED("it rolls back already"),
+                MEMBERS(REFUSED("the run goes back; nothing is promoted")),
             },
         [RUN_CLOSING] =
             {
@@ -103,6 +118,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] =
                     REFUSED("the run closes its side actions; ask again when it has ended"),
+                NO_MEMBERS("the run closes its side actions; nothing else begins"),
             },
         [RUN_ENDED] =
             {
@@ -120,6 +136,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_RESUME] = REFUSED("the run has ended"),
                 [RUN_EVENT_ABORT] = REFUSED("the run has ended"),
                 [RUN_EVENT_ROLLBACK] = TO(OPENING),
+                NO_MEMBERS("the run has ended; make a new plan"),
             },
 };
 
@@ -152,6 +169,11 @@ const char *run_event_text(enum run_event event) {
         [RUN_EVENT_RESUME] = "resumed",
         [RUN_EVENT_ABORT] = "abort asked",
         [RUN_EVENT_ROLLBACK] = "rollback asked",
+        [RUN_EVENT_RETRY] = "retry asked",
+        [RUN_EVENT_SKIP] = "skip asked",
+        [RUN_EVENT_RETIRE] = "retire asked",
+        [RUN_EVENT_PROMOTE] = "promotion asked",
+        [RUN_EVENT_WAIVE] = "gate waived",
     };
     return (unsigned)event < RUN_EVENTS ? texts[event] : "?";
 }

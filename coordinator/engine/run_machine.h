@@ -40,13 +40,19 @@ enum run_event {
     RUN_EVENT_RESUME,
     RUN_EVENT_ABORT,
     RUN_EVENT_ROLLBACK,
+    RUN_EVENT_RETRY,   /* about one member, from here to WAIVE: it tries again what it failed at */
+    RUN_EVENT_SKIP,    /* it is left out of the run */
+    RUN_EVENT_RETIRE,  /* it is gone for good: never asked, never counted, never waited for */
+    RUN_EVENT_PROMOTE, /* its read-only soak is ended now */
+    RUN_EVENT_WAIVE,   /* one gate is set aside for its stop, until a time */
 };
-enum { RUN_EVENTS = 14 };
+enum { RUN_EVENTS = 19 };
 
 enum run_move_kind {
     RUN_MOVE_UNANSWERED, /* a hole in the table; a test looks for it */
     RUN_MOVE_TO,
     RUN_MOVE_FLAG,    /* sets its flag, the state stays */
+    RUN_MOVE_MEMBER,  /* the member's machine answers */
     RUN_MOVE_IGNORED, /* on purpose */
     RUN_MOVE_REFUSED,
 };
