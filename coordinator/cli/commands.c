@@ -22,7 +22,7 @@ static const struct cli_option cut_options[] = {
     {0}};
 static const struct cli_option plan_options[] = {
     {"to", "RELEASE", "release to go to, SYSTEM-VERSION"},
-    {"strategy", "WORDS", "canary,rolling or rolling (as the cluster file says)"},
+    {"strategy", "WORDS", "canary,rolling, rolling, config-only or restart (as the cluster file says)"},
     {"canary", "N|MEMBER", "how many or which members go first; may be repeated"},
     {"limit", "N|N%", "members in change at once"},
     {"soak", "10s", "how long a changed member must be well; --soak-read-only for the canary"},

@@ -67,9 +67,24 @@ static int take_not_after(struct taking *t, const char *name, const char *text) 
 }
 
 static int take_strategy(struct taking *t, const char *name, const char *text) {
-    t->options->canary = strcmp(text, "canary,rolling") == 0;
-    if (!t->options->canary && strcmp(text, "rolling") != 0)
-        return error_set(t->err, -EINVAL, "%s \"%s\": expected canary,rolling or rolling", name, text);
+    static const struct {
+        const char *text;
+        bool canary;
+        enum planner_goal goal;
+    } rows[] = {
+        {"canary,rolling", true, PLANNER_GOAL_UPGRADE},
+        {"rolling", false, PLANNER_GOAL_UPGRADE},
+        {"config-only", false, PLANNER_GOAL_CONFIG_ONLY},
+        {"restart", false, PLANNER_GOAL_RESTART},
+    };
+    size_t i = 0;
+    while (i < ARRAY_LEN(rows) && strcmp(rows[i].text, text) != 0)
+        i++;
+    if (i == ARRAY_LEN(rows))
+        return error_set(t->err, -EINVAL,
+                         "%s \"%s\": expected canary,rolling, rolling, config-only or restart", name, text);
+    t->options->canary = rows[i].canary;
+    t->options->goal = rows[i].goal;
     if (t->options->canary && t->options->n_canaries == 0)
         t->options->n_canaries = 1;
     return 0;

@@ -64,8 +64,10 @@ void render_make(struct planning *p, struct member_plan *m) {
         m->render.shipped = p->input->shipped;
         carries_add(p, role, ops, &n);
     }
-    recipe_ops_add(p, m, p->recipe->config, p->recipe->n_config, ops, &n);
-    for (size_t i = 0; i < m->path.n_rows; i++)
+    bool whole = options->goal == PLANNER_GOAL_UPGRADE; /* else only what the operator asked for */
+    if (whole)
+        recipe_ops_add(p, m, p->recipe->config, p->recipe->n_config, ops, &n);
+    for (size_t i = 0; whole && i < m->path.n_rows; i++)
         recipe_ops_add(p, m, m->path.rows[i]->ops, m->path.rows[i]->n_ops, ops, &n);
     for (size_t i = 0; i < options->n_changes; i++)
         op_add(p, ops, &n, options->changes[i]);

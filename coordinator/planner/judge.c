@@ -148,6 +148,56 @@ void gates_judge(struct planning *p) {
         side_gate_add(p, &p->sides[i], &p->may_stop[p->n_may_stop++]);
 }
 
+/* ---- strategy ---- */
+
+const char *strategy_text(const struct planner_options *options) {
+    switch (options->goal) {
+    case PLANNER_GOAL_CONFIG_ONLY: return "config-only";
+    case PLANNER_GOAL_RESTART: return "restart";
+    case PLANNER_GOAL_UPGRADE: break;
+    }
+    return options->canary ? "canary,rolling" : "rolling";
+}
+
+static void restart_judge(struct planning *p) {
+    const struct planner_options *options = &p->input->options;
+    if (options->n_changes > 0 || options->config != PLANNER_CONFIG_FOUND)
+        refuse(p, "a restart changes no configuration: leave --change and --config out, or take --strategy "
+                  "config-only");
+}
+
+/* A preview that is missing was refused already. */
+static void config_only_judge(struct planning *p) {
+    const struct planner_options *options = &p->input->options;
+    bool differs = false, known = true;
+    for (size_t i = 0; i < p->n_members; i++) {
+        const struct planner_preview *preview = &p->members[i].in->preview;
+        bool rendered = p->members[i].has_render;
+        known = known && (!rendered || preview->has);
+        differs = differs ||
+                  (rendered && preview->has && !digest_equal(&preview->old_digest, &preview->new_digest));
+    }
+    if (options->n_changes == 0 && options->config == PLANNER_CONFIG_FOUND)
+        refuse(p, "config-only: nothing to change was named: give --change KEY=VALUE");
+    else if (known && !differs)
+        refuse(p, "config-only: no member's configuration would differ: there is nothing to do");
+}
+
+void goal_judge(struct planning *p) {
+    const struct planner_options *options = &p->input->options;
+    if (options->goal == PLANNER_GOAL_UPGRADE)
+        return;
+    if (!p->release_as_found)
+        refuse(p,
+               "%s: not every member runs %s; it keeps the release, so --to must name the one that runs "
+               "everywhere",
+               strategy_text(options), p->to_version);
+    else if (options->goal == PLANNER_GOAL_RESTART)
+        restart_judge(p);
+    else
+        config_only_judge(p);
+}
+
 /* ---- capacity ---- */
 
 static uint32_t at_once(const struct planning *p) {

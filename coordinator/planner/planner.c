@@ -138,7 +138,7 @@ static int shape_encode(struct planning *p, struct bytes *outp) {
     for (size_t i = 0; i < p->n_warnings; i++)
         warnings[i] = keep_format(p, "%.63s: %.440s", p->warnings[i].name, p->warnings[i].says);
     struct shape shape = {.format = 1,
-                          .strategy = p->input->options.canary ? "canary,rolling" : "rolling",
+                          .strategy = strategy_text(&p->input->options),
                           .waves = p->waves,
                           .n_waves = p->n_waves,
                           .side_actions = sides,
@@ -270,6 +270,7 @@ static struct work_order *judge_and_make(struct planning *p) {
     gates_judge(p);
     capacity_judge(p);
     renders_make(p);
+    goal_judge(p);
     waves_make(p);
     struct work_order *orders = p->failed ? NULL : keep(p, p->n_order, sizeof(*orders));
     for (size_t i = 0; orders && i < p->n_order; i++)

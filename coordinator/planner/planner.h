@@ -44,7 +44,15 @@ enum planner_config {
     PLANNER_CONFIG_RELEASE /* the release's own, with the keys carried over that the recipe names */
 };
 
+/* What a plan is for; each is the same rolling shape. */
+enum planner_goal {
+    PLANNER_GOAL_UPGRADE,     /* strategies rolling and canary,rolling: to another release */
+    PLANNER_GOAL_CONFIG_ONLY, /* the release as it is everywhere, with the operator's own changes and no others */
+    PLANNER_GOAL_RESTART      /* the same release and configuration once more */
+};
+
 struct planner_options {
+    enum planner_goal goal;
     bool canary;                 /* strategy canary,rolling; otherwise rolling */
     uint32_t n_canaries;         /* when no names are given */
     const char *const *canaries; /* names of members, short ("server@n1") or full */

@@ -96,6 +96,9 @@ void versions_judge(struct planning *p);
 void gates_judge(struct planning *p);
 void capacity_judge(struct planning *p);
 void consents_judge(struct planning *p);
+/* After the configurations were made: does the plan do what its strategy says, and no more? */
+void goal_judge(struct planning *p);
+const char *strategy_text(const struct planner_options *options);
 
 /* sides.c */
 void sides_look(struct planning *p);

@@ -417,6 +417,66 @@ TEST("members on the target version are left out; when all are, only configurati
     plan = verified_plan_free(plan);
 }
 
+static void all_run(struct world *w, const char *version) {
+    for (size_t i = 0; i < WORLD_MEMBERS; i++)
+        world_fact(w, i, "release.version", version);
+}
+
+TEST("a restart keeps release and configuration, in the rolling shape with all its gates") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    w->input.options.goal = PLANNER_GOAL_RESTART;
+    w->input.options.canary = false;
+    check_problem(w, "restart: not every member runs 1.1.0");
+    all_run(w, "1.1.0");
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    check_eq_str(plan->shape.strategy, "restart");
+    check_eq_int(plan->n_orders, 5);
+    check_eq_int(plan->shape.n_waves, 1);
+    check_eq_int(plan->shape.waves[0].kind, WAVE_ROLLING);
+    check_eq_int(plan->shape.n_may_stop, 3);
+    for (size_t i = 0; i < plan->n_orders; i++) {
+        const struct generation *g = &plan->orders[i]->generations[0];
+        check(!g->has_manifest);
+        check(!g->render || g->render->n_ops == 0);
+        check(work_order_step(plan->orders[i], "return") != NULL);
+    }
+}
+
+TEST("a restart with a change of configuration is refused") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    static const struct config_op change = {CONFIG_SET, "sync", "yes"};
+    all_run(w, "1.1.0");
+    w->input.options.goal = PLANNER_GOAL_RESTART;
+    w->input.options.canary = false;
+    w->input.options.changes = &change;
+    w->input.options.n_changes = 1;
+    check_problem(w, "a restart changes no configuration");
+}
+
+TEST("config-only makes the operator's changes and no others, and refuses when nothing would differ") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    static const struct config_op change = {CONFIG_SET, "sync", "yes"};
+    all_run(w, "1.1.0");
+    w->input.options.goal = PLANNER_GOAL_CONFIG_ONLY;
+    w->input.options.canary = false;
+    check_problem(w, "config-only: nothing to change was named");
+    w->input.options.changes = &change;
+    w->input.options.n_changes = 1;
+    for (size_t i = 0; i < WORLD_MEMBERS; i++)
+        w->members[i].preview.old_digest = w->members[i].preview.new_digest;
+    check_problem(w, "config-only: no member's configuration would differ");
+    w->members[3].preview.old_digest.b[0] ^= 1;
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    check_eq_str(plan->shape.strategy, "config-only");
+    const struct generation *g = &plan->orders[0]->generations[0];
+    require(g->render);
+    check(!g->has_manifest);
+    check_eq_int(g->render->n_ops, 1);
+    check_eq_str(g->render->ops[0].key, "sync");
+}
+
 TEST("the release's own configuration is the base, the named keys are carried over") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     w->input.options.config = PLANNER_CONFIG_RELEASE;
