@@ -6,6 +6,7 @@
  * waits while a step of this member is open. */
 #include "agent/executor/executor.h"
 
+#include "agent/core/lease.h"
 #include "common/base/log.h"
 
 #include <string.h>
@@ -48,13 +49,6 @@ static void put(struct executor *executor, const char *key, bool open, const cha
 
 /* ---- which member holds it ---- */
 
-static const struct lease *find_lease(const struct work_order *order, const char *name) {
-    for (size_t i = 0; i < order->n_leases; i++)
-        if (strcmp(order->leases[i].name, name) == 0)
-            return &order->leases[i];
-    return NULL;
-}
-
 static bool holds(struct member *m, const char *key, struct verified_order **outp) {
     struct error err;
     char its[JOURNAL_KEY_MAX + 1];
@@ -64,7 +58,7 @@ static bool holds(struct member *m, const char *key, struct verified_order **out
     _cleanup_(verified_order_freep) struct verified_order *order = NULL;
     if (!arena ||
         step_record_unpack(journal_get(m->executor->journal, RECORD_STEP, m->name), arena, &step) < 0 ||
-        order_restore(m, step.step, &order, &err) < 0 || !find_lease(order->order, name))
+        order_restore(m, step.step, &order, &err) < 0 || !lease_find(order->order, name))
         return false;
     key_of(order->order->cluster, order->order->serial, name, its, sizeof(its));
     if (strcmp(its, key) != 0)
@@ -103,7 +97,7 @@ void lease_receive(struct executor *executor, const struct lease_message *messag
     key_of(message->cluster, message->serial, message->name, key, sizeof(key));
     struct lease_watch *watch = watch_find(executor, key);
     bool open = message->state == LEASE_OPEN;
-    if (message->epoch < executor->trust.epoch)
+    if (!lease_word_counts(message->epoch, executor->trust.epoch))
         return;
     if (open && !watch)
         watch_add(executor, key);
@@ -115,7 +109,7 @@ void lease_receive(struct executor *executor, const struct lease_message *messag
 /* ---- silence ---- */
 
 static void run_close(struct lease_watch *watch, struct member *m) {
-    const struct lease *lease = find_lease(watch->order->order, strrchr(watch->key, '/') + 1);
+    const struct lease *lease = lease_find(watch->order->order, strrchr(watch->key, '/') + 1);
     struct verified_order *v = TAKE(watch->order);
     if (!lease) { /* looked for and found just before */
         verified_order_free(v);
@@ -138,28 +132,19 @@ static void run_close(struct lease_watch *watch, struct member *m) {
     member_feed(m, &event);
 }
 
-/* The step that opened it says by its done_if what "ours is in force" means. */
-static const struct check *ours_check(const struct work_order *order, const struct lease *lease) {
-    char name[KEDGE_NAME_MAX + 8];
-    snprintf(name, sizeof(name), "open %s", lease->name);
-    const struct step *open = work_order_step(order, name);
-    for (size_t i = 0; open && i < open->n_rows; i++)
-        if (open->rows[i].primitive == PRIMITIVE_RUN)
-            return open->rows[i].done_if;
-    return NULL;
-}
-
 static void on_ours(void *context, const struct answers *answers) {
     struct lease_watch *watch = context;
     struct member *m = executor_member(watch->executor, watch->member);
     watch->questions = NULL;
     watch->look_us = clock_monotonic_us() + LOOK_AGAIN_US;
-    if (answers->all.answer == ANSWER_NO) {
+    switch (lease_decide(answers->all.answer, m && !machine_is_busy(&m->machine) && !m->incoming)) {
+    case LEASE_FORGET:
         log_info("lease", "%s: it is not in force any more", watch->key);
         put(watch->executor, watch->key, false, "");
         watch_drop(watch);
-    } else if (answers->all.answer == ANSWER_YES && m && !machine_is_busy(&m->machine) && !m->incoming) {
-        run_close(watch, m); /* looked at again until it is no more in force */
+        return;
+    case LEASE_PUT_BACK: run_close(watch, m); return; /* looked at again until it is no more in force */
+    case LEASE_LOOK_AGAIN: return;
     }
 }
 
@@ -174,12 +159,11 @@ static void look(struct lease_watch *watch, uint64_t now_us) {
         struct verified_order *order = NULL;
         if (machine_is_busy(&m->machine) || m->incoming || !holds(m, watch->key, &order))
             continue;
-        const struct lease *lease = find_lease(order->order, name);
+        const struct lease *lease = lease_find(order->order, name);
         if (!lease)
             continue;
-        watch->due_ms = lease->ttl_ms + (uint64_t)lease->rank * lease->delta_ms;
-        const struct check *check = ours_check(order->order, lease);
-        if (lease->on_loss == ON_LOSS_HOLD || silent_ms < watch->due_ms || !check) {
+        watch->due_ms = lease_due_ms(lease);
+        if (!lease_must_look(order->order, lease, silent_ms)) {
             verified_order_free(order);
             continue;
         }
@@ -187,7 +171,7 @@ static void look(struct lease_watch *watch, uint64_t now_us) {
         watch->order = order;
         snprintf(watch->member, sizeof(watch->member), "%s", m->name);
         struct asker asker = member_asker(m);
-        watch->questions = questions_check(&asker, check, on_ours, watch);
+        watch->questions = questions_check(&asker, lease_ours(order->order, lease), on_ours, watch);
         return;
     }
 }

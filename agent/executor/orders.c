@@ -3,6 +3,7 @@
  * written before all of it has passed, so a refused order leaves no trace but a line in the log. */
 #include "agent/executor/executor.h"
 
+#include "agent/core/acceptance.h"
 #include "agent/executor/prepare.h"
 #include "common/base/log.h"
 #include "common/plan/encoding.h"
@@ -66,10 +67,6 @@ static bool outcome_of(const struct executor *executor, const struct work_order 
     return packed.data && outcome_record_unpack(packed, out) == 0;
 }
 
-static bool changed_nothing(enum outcome outcome) {
-    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
-}
-
 /* True when this member's part of the plan has begun: it may always prove, return and undo. Looks at the claim before it
  * is believed, which only widens the time window of what must be signed anyway. */
 static bool has_begun(const struct executor *executor, const struct order_claim *claim) {
@@ -82,14 +79,9 @@ static bool has_begun(const struct executor *executor, const struct order_claim 
     const struct step *step = work_order_step(order, claim->step);
     if (!m || !step)
         return false;
-    for (size_t i = 0; i < order->n_leases; i++)
-        if (strcmp(order->leases[i].close_step, claim->step) == 0)
-            return true; /* puts a previous value back */
-    if (m->machine.record.serial != order->serial)
-        return false;
     struct outcome_record kept;
-    bool ended = outcome_of(executor, order, claim->step, &kept) && !changed_nothing(kept.outcome);
-    return m->machine.record.started_new || machine_is_busy(&m->machine) || ended;
+    bool ended = outcome_of(executor, order, claim->step, &kept) && !outcome_changed_nothing(kept.outcome);
+    return acceptance_has_begun(&m->machine, order, step, ended);
 }
 
 /* ---- what it may do ---- */
@@ -102,23 +94,20 @@ static int user_check(const struct member *m, struct error *err) {
     return agent_config_allows(&m->executor->config, m->name, found ? found->pw_name : number, err);
 }
 
-static bool is_closing_step(const struct work_order *order, const struct step *step) {
-    for (size_t i = 0; i < order->n_leases; i++)
-        if (strcmp(order->leases[i].close_step, step->name) == 0)
-            return true;
-    return step->verb == VERB_REVERT;
+static struct seen seen_of(const struct executor *executor, const struct cluster *cluster) {
+    return (struct seen){.epoch = executor->trust.epoch,
+                         .serial = cluster->record.serial,
+                         .root = cluster->record.root,
+                         .aborted = cluster->record.aborted};
 }
 
-static int serial_check(const struct cluster *cluster, const struct verified_order *v, struct error *err) {
-    const struct cluster_record *record = &cluster->record;
-    unsigned long long serial = v->header.serial;
-    if (v->header.serial == record->serial && !digest_equal(&v->header.root, &record->root))
-        return error_set(err, -EPERM, "another plan with serial %llu was begun here before; make a new plan",
-                         serial);
-    if (v->header.serial < record->serial && !is_closing_step(v->order, v->step))
-        return error_set(err, -ESTALE, "plan %llu was overtaken by plan %llu", serial,
-                         (unsigned long long)record->serial);
-    return 0;
+static struct offer offer_of(const struct verified_order *v) {
+    return (struct offer){.epoch = v->epoch,
+                          .serial = v->header.serial,
+                          .expires_s = v->expires_s,
+                          .root = v->header.root,
+                          .order = v->order,
+                          .step = v->step};
 }
 
 static int may_begin(struct executor *executor, const struct verified_order *v, struct member **outp,
@@ -128,12 +117,10 @@ static int may_begin(struct executor *executor, const struct verified_order *v, 
         return error_set(err, -EPERM, "%s is in no charter that this node holds; add or adopt its cluster",
                          v->order->member);
     int r = agent_config_allows(&executor->config, m->name, NULL, err);
-    if (r == 0 && v->epoch < executor->trust.epoch)
-        r = error_set(err, -ESTALE,
-                      "the order is of epoch %llu, this node obeys epoch %llu: an older coordinator speaks",
-                      (unsigned long long)v->epoch, (unsigned long long)executor->trust.epoch);
+    struct seen seen = seen_of(executor, m->cluster);
+    struct offer offer = offer_of(v);
     if (r == 0)
-        r = serial_check(m->cluster, v, err);
+        r = acceptance_check(&seen, &offer, err);
     if (r == 0 && !m->has_generation)
         r = error_set(err, -EPERM, "%s was not adopted on this node: run kedge cluster adopt", m->name);
     if (r == 0)
@@ -144,26 +131,22 @@ static int may_begin(struct executor *executor, const struct verified_order *v, 
 
 /* ---- accepting ---- */
 
-static void note_trust(struct executor *executor, const struct verified_order *v) {
+static void note_trust(struct executor *executor, uint64_t epoch, const struct verified_order *v) {
     _cleanup_(buffer_deinit) struct buffer packed = {0};
-    struct trust_record next = executor->trust;
-    if (v->epoch > next.epoch)
-        next.epoch = v->epoch;
-    if (v->header.created_s > next.time_s)
-        next.time_s = v->header.created_s;
-    executor->trust = next;
-    trust_record_pack(&next, &packed);
+    executor->trust.epoch = epoch;
+    if (v->header.created_s > executor->trust.time_s)
+        executor->trust.time_s = v->header.created_s;
+    trust_record_pack(&executor->trust, &packed);
     (void)executor_put(executor, RECORD_TRUST, "", &packed);
 }
 
 /* A newer plan: what older ones left is forgotten, but for what runs. */
-static void note_plan(struct executor *executor, struct cluster *cluster, const struct verified_order *v) {
+static void note_plan(struct executor *executor, struct cluster *cluster, const struct seen *seen,
+                      const struct verified_order *v) {
     _cleanup_(buffer_deinit) struct buffer packed = {0};
     char first[JOURNAL_KEY_MAX + 1], limit[JOURNAL_KEY_MAX + 1], key[JOURNAL_KEY_MAX + 1];
-    if (v->header.serial <= cluster->record.serial)
-        return;
-    cluster->record.serial = v->header.serial;
-    cluster->record.root = v->header.root;
+    cluster->record.serial = seen->serial;
+    cluster->record.root = seen->root;
     cluster_record_pack(&cluster->record, &packed);
     (void)executor_put(executor, RECORD_CLUSTER, v->order->cluster, &packed);
     size_t len = (size_t)snprintf(first, sizeof(first), "%s/", v->order->cluster);
@@ -222,8 +205,12 @@ static void begin(struct member *m, struct verified_order *v, const struct order
         verified_order_free(v);
         return;
     }
-    note_trust(m->executor, v);
-    note_plan(m->executor, m->cluster, v);
+    struct offer offer = offer_of(v);
+    struct seen seen = seen_of(m->executor, m->cluster);
+    struct seen_change change = acceptance_note(&seen, &offer);
+    note_trust(m->executor, seen.epoch, v);
+    if (change.plan)
+        note_plan(m->executor, m->cluster, &seen, v);
     prepare_prune(m, v->header.serial);
     m->order = v;
     m->epoch = v->epoch;
@@ -236,7 +223,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
                                   .order = v->order,
                                   .step = v->step,
-                                  .latched = m->cluster->record.aborted >= v->header.serial};
+                                  .latched = acceptance_is_latched(&seen, v->header.serial)};
     member_feed(m, &event);
 }
 
@@ -285,12 +272,6 @@ void order_forget(struct member *m) {
     m->incoming_arena = arena_free(m->incoming_arena);
 }
 
-/* Before the first change of a member in a plan its facts are held against the signed ones. */
-static bool needs_facts(const struct member *m, const struct verified_order *v) {
-    bool first = m->machine.record.serial != v->order->serial || !m->machine.record.started_new;
-    return first && (v->step->verb == VERB_PREPARE || v->step->verb == VERB_SWITCH);
-}
-
 /* ---- the door ---- */
 
 /* An ended step is answered as it ended, but for one that changed nothing and is ordered anew. */
@@ -298,8 +279,8 @@ static bool answered_before(struct member *m, const struct verified_order *v) {
     struct outcome_record kept;
     if (!outcome_of(m->executor, v->order, v->step->name, &kept))
         return false;
-    bool newer = v->epoch > kept.epoch || (v->epoch == kept.epoch && v->expires_s > kept.expires_s);
-    if (changed_nothing(kept.outcome) && newer)
+    struct offer offer = offer_of(v);
+    if (!acceptance_is_answered(kept.outcome, kept.epoch, kept.expires_s, &offer))
         return false;
     if (m->executor->is_open)
         (void)!link_client_send(&m->executor->link, MESSAGE_REPORT, kept.report);
@@ -322,7 +303,7 @@ static void accept(struct member *m, struct verified_order *v, const struct orde
         verified_order_free(v);
         return;
     }
-    if (!needs_facts(m, v)) {
+    if (!acceptance_needs_facts(&m->machine.record, v->order, v->step)) {
         begin(m, v, claim, "");
         return;
     }

@@ -1,0 +1,69 @@
+/* Why these rules stand apart from the executor that keeps their memory: a wrong one starts a member for a coordinator that
+ * is no more, or twice; the simulator runs the same code against every such order. */
+#include "agent/core/acceptance.h"
+
+#include "agent/core/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int serial_check(const struct seen *seen, const struct offer *offer, struct error *err) {
+    unsigned long long serial = offer->serial;
+    if (offer->serial == seen->serial && !digest_equal(&offer->root, &seen->root))
+        return error_set(err, -EPERM, "another plan with serial %llu was begun here before; make a new plan",
+                         serial);
+    if (offer->serial < seen->serial && !step_is_closing(offer->order, offer->step))
+        return error_set(err, -ESTALE, "plan %llu was overtaken by plan %llu", serial,
+                         (unsigned long long)seen->serial);
+    return 0;
+}
+
+int acceptance_check(const struct seen *seen, const struct offer *offer, struct error *err) {
+    if (offer->epoch < seen->epoch)
+        return error_set(
+            err, -ESTALE,
+            "the order is of epoch %llu, this node obeys epoch %llu: an older coordinator speaks",
+            (unsigned long long)offer->epoch, (unsigned long long)seen->epoch);
+    return serial_check(seen, offer, err);
+}
+
+struct seen_change acceptance_note(struct seen *seen, const struct offer *offer) {
+    struct seen_change change = {.epoch = offer->epoch > seen->epoch, .plan = offer->serial > seen->serial};
+    if (change.epoch)
+        seen->epoch = offer->epoch;
+    if (change.plan) {
+        seen->serial = offer->serial;
+        seen->root = offer->root;
+    }
+    return change;
+}
+
+bool acceptance_is_latched(const struct seen *seen, uint64_t serial) {
+    return seen->aborted >= serial;
+}
+
+bool outcome_changed_nothing(enum outcome outcome) {
+    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
+}
+
+bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,
+                            const struct offer *offer) {
+    bool newer = offer->epoch > epoch || (offer->epoch == epoch && offer->expires_s > expires_s);
+    return !(outcome_changed_nothing(outcome) && newer);
+}
+
+bool acceptance_has_begun(const struct member_machine *machine, const struct work_order *order,
+                          const struct step *step, bool ended) {
+    for (size_t i = 0; i < order->n_leases; i++)
+        if (strcmp(order->leases[i].close_step, step->name) == 0)
+            return true; /* puts a previous value back */
+    if (machine->record.serial != order->serial)
+        return false;
+    return machine->record.started_new || machine_is_busy(machine) || ended;
+}
+
+bool acceptance_needs_facts(const struct machine_record *record, const struct work_order *order,
+                            const struct step *step) {
+    bool first = record->serial != order->serial || !record->started_new;
+    return first && (step->verb == VERB_PREPARE || step->verb == VERB_SWITCH);
+}

@@ -1,0 +1,55 @@
+/* Which orders an agent obeys, after their signatures were verified: what it has seen of epochs, serials and roots, what
+ * it has answered already, and whether a plan was aborted. Pure: the executor keeps `struct seen` in its journal. */
+#ifndef KEDGE_AGENT_CORE_ACCEPTANCE_H
+#define KEDGE_AGENT_CORE_ACCEPTANCE_H
+
+#include "agent/core/member.h"
+#include "common/base/error.h"
+
+/* What an agent remembers of a cluster, and of whoever commands it. */
+struct seen {
+    uint64_t epoch;  /* the highest that was obeyed */
+    uint64_t serial; /* the highest that was begun */
+    struct digest root;
+    uint64_t aborted; /* the highest serial that was aborted */
+};
+
+/* An order whose signatures are good. */
+struct offer {
+    uint64_t epoch, serial;
+    uint64_t expires_s; /* grows with every order of the coordinator */
+    struct digest root;
+    const struct work_order *order;
+    const struct step *step;
+};
+
+/* 0, or one sentence: -ESTALE (an older epoch, an overtaken plan), -EPERM (another root under the same serial). */
+int acceptance_check(const struct seen *seen, const struct offer *offer, struct error *err) _must_check_;
+
+/* What is seen once the offer is taken: epoch and serial grow, never shrink. Says which of them have changed. */
+struct seen_change {
+    bool epoch, plan;
+};
+struct seen_change acceptance_note(struct seen *seen, const struct offer *offer);
+
+/* True when the plan of this serial was aborted. */
+bool acceptance_is_latched(const struct seen *seen, uint64_t serial);
+
+/* Such a step may be ordered again. */
+bool outcome_changed_nothing(enum outcome outcome);
+
+/* How the same step ended before, by an order of that epoch and expiry: true when that is the answer to this one too, and
+ * nothing is done again. */
+bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,
+                            const struct offer *offer);
+
+/* True when this member's part of the plan has begun, so that expiry does not block going on: `ended` when a step of this
+ * name has ended with a change. */
+bool acceptance_has_begun(const struct member_machine *machine, const struct work_order *order,
+                          const struct step *step, bool ended);
+
+/* Before the first change of a member in a plan its facts are held against the signed ones. */
+bool acceptance_needs_facts(const struct machine_record *record, const struct work_order *order,
+                            const struct step *step);
+
+#endif
