@@ -85,6 +85,8 @@ struct member {
     struct order_claim *incoming_claim; /* in the arena below */
     struct arena *incoming_arena;
     struct facts_run *facts;
+    uint64_t facts_until_us; /* how long to ask again for what cannot be told just now */
+    sd_event_source *facts_again;
 
     /* as last observed, for heartbeats */
     enum mode mode;
@@ -247,6 +249,7 @@ struct facts {
     size_t n;
     struct arena *arena;
     const char *problem; /* "" or why there are none */
+    const char *unsure;  /* "" or why mode and origin cannot be told just now, though the member runs */
 };
 typedef void (*facts_done)(void *context, const struct facts *facts);
 
@@ -254,9 +257,10 @@ typedef void (*facts_done)(void *context, const struct facts *facts);
 struct facts_run *facts_gather(struct member *member, facts_done done, void *context) _must_check_;
 struct facts_run *facts_cancel(struct facts_run *run);
 
-/* "" or every difference: fact, signed value, value now. */
+/* "" or every difference: fact, signed value, value now. What cannot be told just now is no difference: *unsurep is true
+ * then, and whoever needs to know asks again. */
 const char *facts_compare(const struct facts *now, const struct fact *signed_facts, size_t n,
-                          struct arena *arena);
+                          struct arena *arena, bool *unsurep);
 
 /* Of a resolved path by the member's expression: group 1 the folder, group 2 the version. False when it does not match. */
 bool release_of(const struct charter_member *charter, const char *path, struct arena *arena,

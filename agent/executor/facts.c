@@ -29,7 +29,7 @@ struct facts_run {
     struct questions *mode_questions, *instance_questions;
     struct question_gate mode_gates[MODES];
     bool needs_mode, needs_instance;
-    char problem[KEDGE_REASON_MAX];
+    char problem[KEDGE_REASON_MAX], unsure[KEDGE_REASON_MAX];
     sd_event_source *finish;
     facts_done done;
     void *context;
@@ -241,7 +241,11 @@ static void add_node(struct facts_run *run) {
 /* ---- mode and instance ---- */
 
 static void finish(struct facts_run *run) {
-    struct facts facts = {.items = run->items, .n = run->n, .arena = run->arena, .problem = run->problem};
+    struct facts facts = {.items = run->items,
+                          .n = run->n,
+                          .arena = run->arena,
+                          .problem = run->problem,
+                          .unsure = run->unsure};
     facts_done done = run->done;
     void *context = run->context;
     done(context, &facts);
@@ -275,6 +279,8 @@ static void on_modes(void *context, const struct answers *answers) {
     for (size_t i = 0; i < answers->n_evidence && mode == MODE_UNKNOWN; i++)
         if (answers->evidence[i].answer == ANSWER_YES)
             mode = run->member->charter->modes[i].mode;
+    if (mode == MODE_UNKNOWN)
+        snprintf(run->unsure, sizeof(run->unsure), "%.500s", answers->all.reason);
     mode_known(run, mode);
     part_done(run);
 }
@@ -303,8 +309,11 @@ static void ask_mode(struct facts_run *run, const struct asker *asker) {
     run->needs_mode = n > 0;
     if (n > 0)
         run->mode_questions = questions_ask(asker, run->mode_gates, n, SAMPLE_NONE, on_modes, run);
-    if (!run->mode_questions)
-        mode_known(run, MODE_UNKNOWN);
+    if (run->mode_questions)
+        return;
+    if (n > 0) /* it has modes, and nobody could be asked */
+        snprintf(run->unsure, sizeof(run->unsure), "its mode could not be asked: out of memory");
+    mode_known(run, MODE_UNKNOWN);
 }
 
 static void ask_all(struct facts_run *run) {
@@ -393,12 +402,18 @@ struct facts_run *facts_cancel(struct facts_run *run) {
 }
 
 const char *facts_compare(const struct facts *now, const struct fact *signed_facts, size_t n,
-                          struct arena *arena) {
+                          struct arena *arena, bool *unsurep) {
     struct buffer text = {0};
+    *unsurep = false;
     for (size_t i = 0; i < n; i++) {
         const char *value = fact_get(now->items, now->n, signed_facts[i].name);
         if (value && strcmp(value, signed_facts[i].value) == 0)
             continue;
+        if (now->unsure[0] &&
+            (strcmp(signed_facts[i].name, "mode") == 0 || strcmp(signed_facts[i].name, "origin") == 0)) {
+            *unsurep = true;
+            continue;
+        }
         buffer_format(&text, "%s%s was signed as \"%.120s\" and is %s%.120s%s now", text.len ? "; " : "",
                       signed_facts[i].name, signed_facts[i].value, value ? "\"" : "",
                       value ? value : "not known", value ? "\"" : "");

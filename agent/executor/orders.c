@@ -11,7 +11,11 @@
 #include <pwd.h>
 #include <string.h>
 
-enum { ORDER_ARENA_BYTES = 4 * KEDGE_MESSAGE_BYTES_MAX };
+enum {
+    ORDER_ARENA_BYTES = 4 * KEDGE_MESSAGE_BYTES_MAX,
+    FACTS_AGAIN_MS = 100,  /* between two looks at facts of which one cannot be told just now */
+    FACTS_KNOWN_MS = 5000, /* so long: a prober that was killed is there again in a fraction of it */
+};
 
 /* ---- who asks ---- */
 
@@ -249,13 +253,42 @@ static const char *preflight(const struct member *m, const struct facts *facts, 
         m->charter->port, (int)owner, m->name);
 }
 
+static void facts_look(struct member *m);
+
+static int on_facts_again(sd_event_source *source, uint64_t usec, void *userdata) {
+    (void)source;
+    (void)usec;
+    struct member *m = userdata;
+    m->facts_again = sd_event_source_disable_unref(m->facts_again);
+    facts_look(m);
+    return 0;
+}
+
+/* A fact that cannot be told at this moment is not another one: asked again for a while, then nothing has been changed
+ * and the coordinator orders anew. */
+static void facts_unsure(struct member *m, const char *why) {
+    char sentence[KEDGE_REASON_MAX];
+    if (clock_monotonic_us() < m->facts_until_us &&
+        sd_event_add_time_relative(m->executor->loop, &m->facts_again, CLOCK_MONOTONIC,
+                                   (uint64_t)FACTS_AGAIN_MS * 1000, 1000, on_facts_again, m) >= 0)
+        return;
+    snprintf(sentence, sizeof(sentence), "whether its mode is as the plan says cannot be told: %.400s", why);
+    member_say(m, m->incoming->order, m->incoming->step, OUTCOME_WAITS, sentence);
+    order_forget(m);
+}
+
 static void on_facts(void *context, const struct facts *facts) {
     struct member *m = context;
+    const struct work_order *order = m->incoming->order;
+    bool unsure;
+    m->facts = NULL;
+    const char *why = facts_compare(facts, order->binding, order->n_binding, m->incoming_arena, &unsure);
+    if (unsure && !why[0] && m->incoming->step->verb != VERB_PREPARE) { /* which stops nothing: switch asks */
+        facts_unsure(m, facts->unsure);
+        return;
+    }
     struct verified_order *v = TAKE(m->incoming);
     struct arena *arena = TAKE(m->incoming_arena);
-    const struct work_order *order = v->order;
-    m->facts = NULL;
-    const char *why = facts_compare(facts, order->binding, order->n_binding, arena);
     char sentence[KEDGE_REASON_MAX] = "";
     if (why[0])
         snprintf(sentence, sizeof(sentence),
@@ -266,8 +299,18 @@ static void on_facts(void *context, const struct facts *facts) {
     arena_free(arena);
 }
 
+static void facts_look(struct member *m) {
+    m->facts = facts_gather(m, on_facts, m);
+    if (m->facts)
+        return;
+    member_say(m, m->incoming->order, m->incoming->step, OUTCOME_REFUSED,
+               "its facts could not be gathered: out of memory");
+    order_forget(m);
+}
+
 void order_forget(struct member *m) {
     m->facts = facts_cancel(m->facts);
+    m->facts_again = sd_event_source_disable_unref(m->facts_again);
     m->incoming = verified_order_free(m->incoming);
     m->incoming_arena = arena_free(m->incoming_arena);
 }
@@ -310,11 +353,13 @@ static void accept(struct member *m, struct verified_order *v, const struct orde
     m->incoming = v;
     m->incoming_arena = TAKE(*arena);
     m->incoming_claim = arena_copy(m->incoming_arena, claim, sizeof(*claim));
-    m->facts = m->incoming_claim ? facts_gather(m, on_facts, m) : NULL;
-    if (!m->facts) {
+    m->facts_until_us = clock_monotonic_us() + (uint64_t)FACTS_KNOWN_MS * 1000;
+    if (!m->incoming_claim) {
         member_say(m, v->order, v->step, OUTCOME_REFUSED, "its facts could not be gathered: out of memory");
         order_forget(m);
+        return;
     }
+    facts_look(m);
 }
 
 void order_receive(struct executor *executor, struct bytes bytes) {

@@ -7,6 +7,7 @@
 #include "common/base/file.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -156,6 +157,76 @@ TEST("F01 may-stop that says no: nothing is stopped, and a later order tries aga
     is_done(world_order(&w, "switch"), OUTCOME_WAITS);
     is_done(world_order(&w, "switch"), OUTCOME_WAITS);
     check(world_counts(&w, "stopped", 0));
+    world_deinit(&w);
+}
+
+/* Kills the executor's prober. */
+static bool kill_prober(struct agent_world *w) {
+    FILE *children = fopen(arena_format(w->arena, "/proc/self/task/%d/children", (int)getpid()), "re");
+    bool killed = false;
+    int pid;
+    while (children && fscanf(children, "%d", &pid) == 1) {
+        char name[32] = "";
+        FILE *comm = fopen(arena_format(w->arena, "/proc/%d/comm", pid), "re");
+        if (comm && fscanf(comm, "%31s", name) == 1 && strncmp(name, "kedge-prober", 12) == 0)
+            killed = kill(pid, SIGKILL) == 0 || killed;
+        if (comm)
+            fclose(comm);
+    }
+    if (children)
+        fclose(children);
+    return killed;
+}
+
+TEST("F27 the prober dies as the switch is ordered: its facts are asked again, nothing is refused") {
+    struct agent_world w;
+    require(ready(&w, "1.1.0"));
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    check(kill_prober(&w));
+    is_done(world_order(&w, "switch"), OUTCOME_DONE);
+    check_eq_str(world_answer(&w), "1.1.0 read-only");
+    check(world_counts(&w, "stopped", 1));
+    world_deinit(&w);
+}
+
+/* What the agent says on standard error while an order is looked at, in the world's arena. */
+static const char *heard(struct agent_world *w, const char *step) {
+    const struct member *m = executor_member(w->executor, "c/store@n1");
+    uint64_t until = clock_monotonic_us() + 15000000;
+    struct error err;
+    struct buffer text = {0};
+    const char *path = arena_format(w->arena, "%s/heard", w->folder);
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), kept = dup(STDERR_FILENO);
+    if (file < 0 || kept < 0 || dup2(file, STDERR_FILENO) < 0)
+        return "";
+    world_send(w, step, NULL, NULL);
+    while (m->incoming && clock_monotonic_us() < until)
+        (void)sd_event_run(w->executor->loop, 10000);
+    (void)dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(file);
+    const char *out = file_read(path, 65536, &text, &err) == 0
+                          ? arena_text_n(w->arena, (const char *)text.data, text.len)
+                          : "";
+    buffer_deinit(&text);
+    return out;
+}
+
+TEST("F27 a prober that does not come back: the member waits, nothing was changed, and it is ordered again") {
+    struct agent_world w;
+    require(world_init(&w, releases, "1.1.0"));
+    const char *link = arena_format(w.arena, "%s/kedge-prober", w.folder);
+    require(symlink(prober, link) == 0 && world_agent_start(&w, link) && world_adopt(&w));
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    require(unlink(link) == 0);
+    check(kill_prober(&w));
+    const char *words = heard(&w, "switch");
+    check(strstr(words, "switch: waits: whether its mode is as the plan says cannot be told") != NULL);
+    check(strstr(words, "refused") == NULL);
+    check(world_counts(&w, "stopped", 0));
+    require(symlink(prober, link) == 0);
+    is_done(world_order(&w, "switch"), OUTCOME_DONE);
+    check(world_counts(&w, "stopped", 1));
     world_deinit(&w);
 }
 
