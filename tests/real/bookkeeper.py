@@ -251,13 +251,16 @@ class Cluster:
         return thread
 
     def wait_up(self, i, read_only=False, seconds=START_SECONDS):
-        """Until bookie i stands in its place in ZooKeeper and owns its port; an early end is a failure."""
+        """Until bookie i stands in its place in ZooKeeper and answers on its port; an early end is a failure.
+
+        It listens before it registers, and registers before it serves: in between it closes every connection.
+        """
         pid = self.pid(i)
 
         def up():
             if pid is None or not alive(pid):
                 raise Failed(f"bookie {i} ended while starting: see {self.folder}/n{i}/out.log")
-            return i in (self.ro() if read_only else self.rw()) and self.port_owner(i) == pid
+            return i in (self.ro() if read_only else self.rw()) and self.port_owner(i) == pid and self.answers(i)
         wait_for(up, seconds, f"bookie {i} is {'read-only' if read_only else 'read-write'}")
 
     def pid(self, i):
@@ -279,6 +282,14 @@ class Cluster:
         if len(found) > 1:
             raise Failed(f"bookie {i} runs from several versions: {sorted(found)}")
         return found.pop() if found else None
+
+    def answers(self, i):
+        """Whether bookie i answers a read, be it that it has no such entry."""
+        try:
+            self.read_entry(i, 0, 0, 2)
+        except (OSError, Failed):
+            return False
+        return True
 
     def read_entry(self, i, ledger, entry, seconds=10):
         return read_entry(self.ports[i], ledger, entry, seconds)
