@@ -66,11 +66,12 @@ static json_t *texts_of(const char *const *texts, size_t n) {
 static void refusal_text(const struct planner_result *result, struct buffer *out) {
     buffer_text(out, "plan refused:");
     for (size_t i = 0; i < result->n_problems; i++)
-        buffer_format(out, "\n%s", result->problems[i]);
+        buffer_format(out, "\n%s [%s]", result->problems[i].says, result->problems[i].code);
     for (size_t i = 0; i < result->n_warnings; i++)
         if (!result->warnings[i].consented)
             buffer_format(out, "\n%s (if you accept that: --consent %s)", result->warnings[i].says,
                           result->warnings[i].name);
+    buffer_text(out, "\nwhat a word in [ ] or a consent means: kedge explain WORD");
 }
 
 static void plan_reply(struct planning *p, const struct planner_result *result) {

@@ -60,11 +60,32 @@ static void texts_add_once(struct planning *p, struct texts *texts, const char *
     texts_add(p, texts, text);
 }
 
-void refuse(struct planning *p, const char *format, ...) {
+/* A list that doubles its room; NULL when memory is out. */
+static void *grown(struct planning *p, const void *items, size_t n, size_t *room, size_t size) {
+    if (n < *room)
+        return (void *)(uintptr_t)items;
+    size_t more = *room ? *room * 2 : 8;
+    void *list = keep(p, more, size);
+    if (list && n > 0)
+        memcpy(list, items, n * size);
+    *room = list ? more : *room;
+    return list;
+}
+
+void refuse(struct planning *p, const char *code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    texts_add_once(p, &p->problems, keep_formatted(p, format, args));
+    const char *says = keep_formatted(p, format, args);
     va_end(args);
+    for (size_t i = 0; i < p->n_problems; i++)
+        if (strcmp(p->problems[i].says, says) == 0)
+            return;
+    struct planner_problem *list =
+        grown(p, p->problems, p->n_problems, &p->problems_room, sizeof(*p->problems));
+    if (!list)
+        return;
+    p->problems = list;
+    list[p->n_problems++] = (struct planner_problem){code, says};
 }
 
 void note(struct planning *p, const char *format, ...) {
@@ -82,25 +103,21 @@ bool is_consented(const struct planning *p, const char *name) {
     return false;
 }
 
-void warn(struct planning *p, const char *name, const char *format, ...) {
+void warn(struct planning *p, const char *code, const char *object, const char *format, ...) {
     va_list args;
     va_start(args, format);
+    const char *name = *object ? keep_format(p, "%s:%s", code, object) : code;
     const char *says = keep_formatted(p, format, args);
     va_end(args);
     for (size_t i = 0; i < p->n_warnings; i++)
         if (strcmp(p->warnings[i].name, name) == 0 && strcmp(p->warnings[i].says, says) == 0)
             return;
-    if (p->n_warnings == p->warnings_room) {
-        size_t room = p->warnings_room ? p->warnings_room * 2 : 8;
-        struct planner_warning *warnings = keep(p, room, sizeof(*warnings));
-        if (!warnings)
-            return;
-        if (p->n_warnings > 0)
-            memcpy(warnings, p->warnings, p->n_warnings * sizeof(*warnings));
-        p->warnings = warnings;
-        p->warnings_room = room;
-    }
-    p->warnings[p->n_warnings++] = (struct planner_warning){name, says, is_consented(p, name)};
+    struct planner_warning *list =
+        grown(p, p->warnings, p->n_warnings, &p->warnings_room, sizeof(*p->warnings));
+    if (!list)
+        return;
+    p->warnings = list;
+    list[p->n_warnings++] = (struct planner_warning){name, says, is_consented(p, name)};
 }
 
 const char *fact_of(const struct member_plan *m, const char *name) {

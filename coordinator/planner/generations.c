@@ -12,7 +12,7 @@ static const char masked[] = "****";
 
 static void op_add(struct planning *p, struct config_op *ops, size_t *n, struct config_op op) {
     if (*n >= KEDGE_CONFIG_OPS_MAX)
-        refuse(p, "more than %d changes of one configuration", KEDGE_CONFIG_OPS_MAX);
+        refuse(p, "too-many-changes", "more than %d changes of one configuration", KEDGE_CONFIG_OPS_MAX);
     else
         ops[(*n)++] = op;
 }
@@ -27,7 +27,8 @@ static void recipe_ops_add(struct planning *p, const struct member_plan *m,
             continue;
         if (template_fill(p->arena, from[i].key, TEMPLATE_TEXT, &m->facts, &op.key, &why) < 0 ||
             template_fill(p->arena, from[i].value, TEMPLATE_TEXT, &m->facts, &op.value, &why) < 0)
-            refuse(p, "%s: configuration change of %s: %s", m->member->name, from[i].key, why.text);
+            refuse(p, "value-missing", "%s: configuration change of %s: %s", m->member->name, from[i].key,
+                   why.text);
         else
             op_add(p, ops, n, op);
     }
@@ -140,7 +141,7 @@ static void word_rewrite(struct planning *p, const struct member_plan *m,
     struct error why = {{0}};
     const char *to;
     if (template_fill(p->arena, rewrite->to, TEMPLATE_TEXT, &m->facts, &to, &why) < 0) {
-        refuse(p, "%s: word %s: %s", m->member->name, rewrite->word, why.text);
+        refuse(p, "value-missing", "%s: word %s: %s", m->member->name, rewrite->word, why.text);
         return;
     }
     for (size_t i = 0; i < words->n; i++)
@@ -156,22 +157,25 @@ static void rewrite_apply(struct planning *p, const struct member_plan *m,
     struct error why = {{0}};
     const char *to;
     if (at >= words->n || (!rewrite->by_position && at == 0)) {
-        refuse(p, "%s: its command line has no %s, so it cannot be led to the new release", m->member->name,
+        refuse(p, "command-line-differs",
+               "%s: its command line has no %s, so it cannot be led to the new release", m->member->name,
                rewrite->by_position ? where : rewrite->after);
         return;
     }
     const char *found = found_text(p, m, at);
     int r = template_fill(p->arena, rewrite->to, TEMPLATE_TEXT, &m->facts, &to, &why);
     if (r < 0) {
-        refuse(p, "%s: %s: %s", m->member->name, where, why.text);
+        refuse(p, "value-missing", "%s: %s: %s", m->member->name, where, why.text);
     } else if (rewrite->separator && is_masked(found)) {
-        refuse(p, "%s: %s is not shown in clear, so it cannot be rewritten", m->member->name, where);
+        refuse(p, "argument-masked", "%s: %s is not shown in clear, so it cannot be rewritten",
+               m->member->name, where);
     } else {
         const char *text = rewrite->separator ? entries_rewrite(p, rewrite, found, to) : to;
         if (text)
             words->list[at] = (struct argument){.text = text};
         else if (!p->failed)
-            refuse(p, "%s: %s is \"%s\"; no part of it lies where the recipe expects the release",
+            refuse(p, "command-line-differs",
+                   "%s: %s is \"%s\"; no part of it lies where the recipe expects the release",
                    m->member->name, where, found);
     }
 }
@@ -184,7 +188,8 @@ static void config_apply(struct planning *p, const struct member_plan *m, struct
     if (at > 0)
         words->list[at] = (struct argument){.text = to};
     else
-        refuse(p, "%s: its command line has no %s, so it cannot be led to its new configuration",
+        refuse(p, "command-line-differs",
+               "%s: its command line has no %s, so it cannot be led to its new configuration",
                m->member->name, after);
 }
 
@@ -214,7 +219,8 @@ static void words_make(struct planning *p, const struct member_plan *m, enum mod
     const struct recipe_role *role = m->member->role;
     words->n = strtoul(fact_of(m, "arguments"), NULL, 10);
     if (words->n == 0 || words->n + role->n_read_only > KEDGE_ARGUMENTS_MAX) {
-        refuse(p, "%s: a command line of %zu words cannot be planned", m->member->name, words->n);
+        refuse(p, "command-line-too-long", "%s: a command line of %zu words cannot be planned",
+               m->member->name, words->n);
         words->n = 0;
         return;
     }
@@ -270,14 +276,14 @@ static void word_make(struct planning *p, const char *from, const struct scope *
     const char *only = template_only(p->arena, from), *text;
     struct error why = {{0}};
     if (template_fill(p->arena, from, TEMPLATE_TEXT, scope, &text, &why) < 0) {
-        refuse(p, "%s: command word \"%s\": %s", m->member->name, from, why.text);
+        refuse(p, "value-missing", "%s: command word \"%s\": %s", m->member->name, from, why.text);
         return;
     }
     size_t number = only && is_masked(text) ? argument_number(p, m, only) : 0;
     if (number > 0)
         *outp = (struct argument){.found = (uint32_t)number, .has_found = true};
     else if (is_masked(text))
-        refuse(p,
+        refuse(p, "value-missing",
                "%s: command word \"%s\" would hold a secret: name the argument under clear-arguments, or use "
                "it alone",
                m->member->name, from);

@@ -24,12 +24,13 @@ static const char *rows_in_words(struct planning *p, const struct version_path *
 static void version_judge(struct planning *p, const struct member_plan *m) {
     const struct version_path *path = &m->path;
     if (path->verdict == VERSION_REFUSED)
-        refuse(p, "%s -> %s: the recipe refuses this: %s", m->from_version, p->to_version, path->why);
+        refuse(p, "version-refused", "%s -> %s: the recipe refuses this: %s", m->from_version, p->to_version,
+               path->why);
     if (path->verdict == VERSION_DOWNTIME)
-        refuse(p, "%s -> %s needs a downtime, which this Kedge cannot do yet: %s", m->from_version,
-               p->to_version, path->why);
+        refuse(p, "needs-downtime", "%s -> %s needs a downtime, which this Kedge cannot do yet: %s",
+               m->from_version, p->to_version, path->why);
     if (path->verdict == VERSION_ALLOWED && path->n_rows > 1)
-        warn(p, "several-versions",
+        warn(p, "several-versions", "",
              "%s -> %s: the recipe has no rule for this pair itself; the rules on the way were taken "
              "together: %s",
              m->from_version, p->to_version, rows_in_words(p, path));
@@ -38,18 +39,20 @@ static void version_judge(struct planning *p, const struct member_plan *m) {
 void versions_judge(struct planning *p) {
     const struct planner_input *input = p->input;
     if (strcmp(input->manifest->system, p->recipe->name) != 0)
-        refuse(p, "the release is for %s, the cluster runs %s", input->manifest->system, p->recipe->name);
+        refuse(p, "release-of-other-system", "the release is for %s, the cluster runs %s",
+               input->manifest->system, p->recipe->name);
     if (!digest_equal(&input->charter->recipe, &p->recipe->digest))
-        refuse(p, "the recipe is not the one that the charter was signed with: sign a new charter (kedge "
-                  "cluster add)");
+        refuse(p, "charter-of-other-recipe",
+               "the recipe is not the one that the charter was signed with: sign a new charter (kedge "
+               "cluster add)");
     for (size_t i = 0; i < p->n_members; i++)
         if (is_in_plan(&p->members[i]) && !same_from_seen(p, i))
             version_judge(p, &p->members[i]);
     size_t n = 0;
     for (size_t i = 0; i < p->n_members; i++)
         n += is_in_plan(&p->members[i]);
-    if (n == 0 && p->problems.n == 0)
-        refuse(p, "there is nothing to do: every member is left out");
+    if (n == 0 && p->n_problems == 0)
+        refuse(p, "nothing-to-do", "there is nothing to do: every member is left out");
 }
 
 /* ---- gates ---- */
@@ -66,13 +69,14 @@ static void items_judge(struct planning *p, const char *gate, const char *reason
         }
         const char *more = strstr(item, " and more");
         if (more)
-            refuse(p, "gate %s: too much is wrong already to consent to each (%s …): heal the cluster first",
+            refuse(p, "too-much-is-wrong",
+                   "gate %s: too much is wrong already to consent to each (%s …): heal the cluster first",
                    gate, item);
         else if (strlen(item) + strlen("known:") > KEDGE_NAME_MAX)
-            refuse(p, "gate %s: %s is wrong already: heal it first", gate, item);
+            refuse(p, "heal-first", "gate %s: %s is wrong already: heal it first", gate, item);
         else {
-            warn(p, keep_format(p, "known:%s", item),
-                 "gate %s: %s is so before the run; only what is new will count", gate, item);
+            warn(p, "known", item, "gate %s: %s is so before the run; only what is new will count", gate,
+                 item);
             texts_add(p, &p->known, item);
         }
         reason += len + (comma ? 2 : 0);
@@ -87,14 +91,14 @@ static void gate_judge(struct planning *p, const struct recipe_gate *gate) {
             ? answer_find(input->answers, input->n_answers, keep_format(p, "items:%s", gate->name))
             : NULL;
     if (!answer || (gate_is_none_new(gate) && !items)) {
-        refuse(p, "gate %s was not answered: no prober could be asked", gate->name);
+        refuse(p, "gate-not-answered", "gate %s was not answered: no prober could be asked", gate->name);
         return;
     }
     bool known = items && items->answer == ANSWER_NO;
     if (known)
         items_judge(p, gate->name, items->reason);
     if (answer->answer == ANSWER_UNKNOWN || (answer->answer == ANSWER_NO && !known))
-        warn(p, keep_format(p, "degraded:%s", gate->name),
+        warn(p, "degraded", gate->name,
              "gate %s says %s before the run: %s; the run will wait until it says yes", gate->name,
              answer_text(answer->answer), answer->reason);
 }
@@ -215,7 +219,7 @@ void capacity_judge(struct planning *p) {
     const char *text = NULL;
     struct error why = {{0}};
     if (template_fill(p->arena, p->recipe->capacity, TEMPLATE_TEXT, &p->scope, &text, &why) < 0)
-        refuse(p, "capacity: %s; give the value for the whole cluster", why.text);
+        refuse(p, "capacity-unknown", "capacity: %s; give the value for the whole cluster", why.text);
     if (!text)
         return;
     size_t writable = 0, needed = strtoull(text, NULL, 10);
@@ -225,7 +229,7 @@ void capacity_judge(struct planning *p) {
     }
     if (writable < needed + at_once(p))
         refuse(
-            p,
+            p, "capacity",
             "capacity: with %u in change at once, %zu of %zu members stay read-write, the clients need %zu",
             at_once(p), writable > at_once(p) ? writable - at_once(p) : 0, p->n_members, needed);
 }
@@ -240,9 +244,11 @@ static void choices_judge(struct planning *p) {
         for (size_t k = 0; option && k < option->n_choices; k++)
             known = known || strcmp(option->choices[k], options->choices[i].value) == 0;
         if (!option)
-            refuse(p, "recipe %s has no option %s", p->recipe->name, options->choices[i].name);
+            refuse(p, "unknown-option", "recipe %s has no option %s", p->recipe->name,
+                   options->choices[i].name);
         else if (!known)
-            refuse(p, "option %s has no choice \"%s\"", option->name, options->choices[i].value);
+            refuse(p, "unknown-choice", "option %s has no choice \"%s\"", option->name,
+                   options->choices[i].value);
     }
 }
 
@@ -254,14 +260,16 @@ void consents_judge(struct planning *p) {
         for (size_t k = 0; k < p->n_warnings; k++)
             needed = needed || strcmp(p->warnings[k].name, options->consents[i]) == 0;
         if (!needed)
-            refuse(p, "consent \"%s\" is not asked for by this plan: leave it out", options->consents[i]);
+            refuse(p, "consent-not-asked", "consent \"%s\" is not asked for by this plan: leave it out",
+                   options->consents[i]);
     }
     if (p->n_warnings > WARNINGS_MAX)
-        refuse(p, "%zu warnings are more than anybody can consent to (%d): heal the cluster first",
+        refuse(p, "too-many-warnings",
+               "%zu warnings are more than anybody can consent to (%d): heal the cluster first",
                p->n_warnings, WARNINGS_MAX);
     if (options->limit_count == 0 || options->limit_percent > 100)
-        refuse(p, "limit: at least 1 member, at most 100 percent");
+        refuse(p, "limit-out-of-range", "limit: at least 1 member, at most 100 percent");
     if (options->not_after_s <= options->created_s || options->not_after_s <= options->not_before_s)
-        refuse(p, "not-after lies before the plan could begin");
+        refuse(p, "time-is-over", "not-after lies before the plan could begin");
     choices_judge(p);
 }

@@ -87,7 +87,7 @@ static bool starts_read_only(const struct member_plan *m) {
 }
 
 static void consent(struct planning *p, const struct member_plan *m, const char *what, const char *says) {
-    warn(p, keep_format(p, "%s:%s", what, m->member->name), "%s %s", m->member->name, says);
+    warn(p, what, m->member->name, "%s %s", m->member->name, says);
 }
 
 static void broken_look(struct planning *p, struct member_plan *m) {
@@ -121,7 +121,7 @@ static void read_only_look(struct planning *p, struct member_plan *m) {
                             "is read-only (by %s), which is not Kedge's doing; it is upgraded and stays so",
                             *origin ? origin : "unknown"));
     else
-        refuse(p,
+        refuse(p, "read-only-cannot-stay",
                "%s is read-only, and the recipe knows no way to start it so again: make it read-write first",
                m->member->name);
 }
@@ -150,7 +150,7 @@ static bool has_all_facts(struct planning *p, struct member_plan *m) {
     if (!missing && m->member->role->config_after && !*fact_of(m, "config.path"))
         missing = "config.path";
     if (missing)
-        refuse(p, "%s: its agent does not know %s%s", m->member->name, missing,
+        refuse(p, "facts-missing", "%s: its agent does not know %s%s", m->member->name, missing,
                is_yes(m, "found")
                    ? ": the process is not as the recipe describes it"
                    : " of a member that is down: start it once by hand, so that it can be adopted");
@@ -168,12 +168,13 @@ static void clock_look(struct planning *p, struct member_plan *m) {
     uint64_t theirs = number_of(clock), ours = m->in->received_ms;
     uint64_t apart = theirs > ours ? theirs - ours : ours - theirs;
     if (apart > CLOCK_REFUSE_MS)
-        refuse(p, "%s: the clock of node %s is %llu s %s ours: set it right, orders carry times",
+        refuse(p, "clock-apart",
+               "%s: the clock of node %s is %llu s %s ours: set it right, orders carry times",
                m->member->name, m->member->node, (unsigned long long)(apart / 1000),
                theirs > ours ? "ahead of" : "behind");
     else if (apart > CLOCK_WARN_MS)
-        warn(p, keep_format(p, "clock:%s", m->member->node), "the clock of node %s is %llu s %s ours",
-             m->member->node, (unsigned long long)(apart / 1000), theirs > ours ? "ahead of" : "behind");
+        warn(p, "clock", m->member->node, "the clock of node %s is %llu s %s ours", m->member->node,
+             (unsigned long long)(apart / 1000), theirs > ours ? "ahead of" : "behind");
 }
 
 /* The archive, what it unpacks to, and a reserve. */
@@ -192,23 +193,25 @@ static void room_look(struct planning *p, struct member_plan *m) {
     const char *free_text = fact_of(m, "disk.free");
     uint64_t needed = p->release_as_found ? ROOM_RESERVE_BYTES : room_needed(p->input->manifest);
     if (*free_text && number_of(free_text) < needed)
-        refuse(p, "%s: node %s has %llu MiB free under %s, the release needs %llu MiB", m->member->name,
-               m->member->node, (unsigned long long)(number_of(free_text) >> 20), fact_of(m, "releases.path"),
-               (unsigned long long)((needed >> 20) + 1));
+        refuse(p, "disk-room", "%s: node %s has %llu MiB free under %s, the release needs %llu MiB",
+               m->member->name, m->member->node, (unsigned long long)(number_of(free_text) >> 20),
+               fact_of(m, "releases.path"), (unsigned long long)((needed >> 20) + 1));
 }
 
 static void state_judge(struct planning *p, struct member_plan *m) {
     if (!is_yes(m, "adopted") && !is_yes(m, "managed"))
-        refuse(p, "%s is not adopted: kedge cluster adopt %s", m->member->name, p->input->cluster->name);
+        refuse(p, "not-adopted", "%s is not adopted: kedge cluster adopt %s", m->member->name,
+               p->input->cluster->name);
     if (*fact_of(m, "data.inside"))
-        refuse(p, "%s writes into %s, which lies inside the release folder %s: move its data out first",
+        refuse(p, "data-in-release",
+               "%s writes into %s, which lies inside the release folder %s: move its data out first",
                m->member->name, fact_of(m, "data.inside"), fact_of(m, "release.folder"));
     if (!m->is_down && !is_yes(m, "socket"))
-        refuse(p, "%s: port %u on node %s is not listened on by the member's process (pid %s)",
-               m->member->name, m->member->port, m->member->node,
-               *fact_of(m, "pid") ? fact_of(m, "pid") : "unknown");
+        refuse(p, "port-not-owned",
+               "%s: port %u on node %s is not listened on by the member's process (pid %s)", m->member->name,
+               m->member->port, m->member->node, *fact_of(m, "pid") ? fact_of(m, "pid") : "unknown");
     if (m->in->preview.problem && *m->in->preview.problem)
-        refuse(p, "%s: configuration: %s", m->member->name, m->in->preview.problem);
+        refuse(p, "configuration", "%s: configuration: %s", m->member->name, m->in->preview.problem);
     clock_look(p, m);
     room_look(p, m);
 }
@@ -229,11 +232,11 @@ static void warnings_look(struct planning *p, const struct member_plan *m, const
             continue;
         int r = template_fill(p->arena, list[i].says, TEMPLATE_TEXT, &m->facts, &says, &why);
         if (r < 0)
-            refuse(p, "%s: warning %s: %s", m->member->name, list[i].name, why.text);
+            refuse(p, "value-missing", "%s: warning %s: %s", m->member->name, list[i].name, why.text);
         else if (list[i].refuses)
-            refuse(p, "%s", says);
+            refuse(p, list[i].name, "%s", says);
         else
-            warn(p, list[i].name, "%s", says);
+            warn(p, list[i].name, "", "%s", says);
     }
 }
 
@@ -242,7 +245,8 @@ static void version_look(struct planning *p, struct member_plan *m) {
     if (r == -ENOMEM)
         (void)fail(p, r);
     if (r == VERSION_NO_PATH)
-        refuse(p, "%s -> %s: the recipe has no rule for this pair of versions, and none that lead there",
+        refuse(p, "no-version-rule",
+               "%s -> %s: the recipe has no rule for this pair of versions, and none that lead there",
                m->from_version, p->to_version);
     for (size_t i = 0; r == 0 && i < m->path.n_rows; i++)
         warnings_look(p, m, m->path.rows[i]->warnings, m->path.rows[i]->n_warnings);
@@ -250,13 +254,14 @@ static void version_look(struct planning *p, struct member_plan *m) {
 
 static void member_look(struct planning *p, struct member_plan *m) {
     if (m->in->n_facts == 0) {
-        refuse(p, "%s: nothing is known about it: %s", m->member->name,
+        refuse(p, "agent-silent", "%s: nothing is known about it: %s", m->member->name,
                m->in->problem && *m->in->problem ? m->in->problem : "its agent did not answer");
         return;
     }
     m->node = roster_find(p->input->charter, m->member->node);
     if (!m->node)
-        refuse(p, "%s: node %s is not in the charter", m->member->name, m->member->node);
+        refuse(p, "node-not-in-charter", "%s: node %s is not in the charter", m->member->name,
+               m->member->node);
     m->from_version = fact_of(m, "release.version");
     if (!has_all_facts(p, m) || !m->node)
         return;
@@ -289,7 +294,8 @@ void members_look(struct planning *p) {
     const struct planner_input *input = p->input;
     const struct cluster_file *cluster = input->cluster;
     if (input->n_members != cluster->n_members || input->charter->n_members != cluster->n_members) {
-        refuse(p, "the charter has %zu members, the cluster file %zu: sign a new charter (kedge cluster add)",
+        refuse(p, "charter-is-old",
+               "the charter has %zu members, the cluster file %zu: sign a new charter (kedge cluster add)",
                input->charter->n_members, cluster->n_members);
         return;
     }
@@ -303,7 +309,7 @@ void members_look(struct planning *p) {
         m->member = &cluster->members[i];
         m->chartered = &input->charter->members[i];
         if (strcmp(m->chartered->name, m->member->full_name) != 0)
-            refuse(p,
+            refuse(p, "charter-is-old",
                    "the charter names %s where the cluster file names %s: sign a new charter (kedge cluster "
                    "add)",
                    m->chartered->name, m->member->full_name);

@@ -86,9 +86,11 @@ static void renders_make(struct planning *p) {
     bool release = p->input->options.config == PLANNER_CONFIG_RELEASE;
     const char *shipped = planner_shipped_path(p->input);
     if (release && !shipped)
-        refuse(p, "the recipe names no configuration that a release ships: use the found one");
+        refuse(p, "no-shipped-configuration",
+               "the recipe names no configuration that a release ships: use the found one");
     if (shipped && !p->input->shipped.data)
-        refuse(p, "the release has no file %s, from which the configuration is to be made", shipped);
+        refuse(p, "shipped-file-missing",
+               "the release has no file %s, from which the configuration is to be made", shipped);
     for (size_t i = 0; i < p->n_members; i++) {
         struct member_plan *m = &p->members[i];
         const struct planner_preview *preview = &m->in->preview;
@@ -96,7 +98,7 @@ static void renders_make(struct planning *p) {
             continue;
         render_make(p, m);
         if (m->has_render && !preview->has && !(preview->problem && *preview->problem))
-            refuse(p, "%s: its node did not preview the new configuration", m->member->name);
+            refuse(p, "no-preview", "%s: its node did not preview the new configuration", m->member->name);
         m->render.old_digest = preview->old_digest;
         m->render.new_digest = preview->new_digest;
     }
@@ -251,12 +253,12 @@ static bool is_refused(const struct planning *p) {
     for (size_t i = 0; i < p->n_warnings; i++)
         if (!p->warnings[i].consented)
             return true;
-    return p->problems.n > 0;
+    return p->n_problems > 0;
 }
 
 static void result_fill(const struct planning *p, struct planner_result *result) {
-    result->problems = p->problems.items;
-    result->n_problems = p->problems.n;
+    result->problems = p->problems;
+    result->n_problems = p->n_problems;
     result->warnings = p->warnings;
     result->n_warnings = p->n_warnings;
     result->notes = p->notes.items;

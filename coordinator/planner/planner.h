@@ -86,6 +86,12 @@ struct planner_input {
     struct planner_options options;
 };
 
+/* Why it is refused. Codes are explained by coordinator/control/explain.h (`kedge explain CODE`). */
+struct planner_problem {
+    const char *code, *says;
+};
+
+/* `name` is its code, and behind a colon whom or what it is about. */
 struct planner_warning {
     const char *name, *says; /* "down:server@n3", "it is down (crash); …" */
     bool consented;
@@ -94,7 +100,7 @@ struct planner_warning {
 struct planner_result {
     struct bytes plan;    /* an encoded struct plan without signatures; no data when refused */
     struct digest digest; /* of its header: what people compare */
-    const char *const *problems;
+    const struct planner_problem *problems;
     size_t n_problems;
     const struct planner_warning *warnings;
     size_t n_warnings;

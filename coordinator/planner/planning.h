@@ -51,7 +51,9 @@ struct planning {
     struct error *err;
     int failed; /* 0, or the negative code that err explains */
 
-    struct texts problems, notes, known;
+    struct texts notes, known;
+    struct planner_problem *problems;
+    size_t n_problems, problems_room;
     struct planner_warning *warnings;
     size_t n_warnings, warnings_room;
 
@@ -73,9 +75,11 @@ struct planning {
 };
 
 /* Findings. */
-void refuse(struct planning *p, const char *format, ...) _printf_(2, 3);
+/* `code` is one word for the kind of problem; coordinator/control/explain.c has a row for each. */
+void refuse(struct planning *p, const char *code, const char *format, ...) _printf_(3, 4);
 void note(struct planning *p, const char *format, ...) _printf_(2, 3);
-void warn(struct planning *p, const char *name, const char *format, ...) _printf_(3, 4);
+/* `object`: whom or what it is about, "": the whole plan. The consent is CODE or CODE:OBJECT. */
+void warn(struct planning *p, const char *code, const char *object, const char *format, ...) _printf_(4, 5);
 bool is_consented(const struct planning *p, const char *name);
 
 /* Memory: NULL and `failed` when it is out. */

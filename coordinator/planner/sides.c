@@ -24,8 +24,8 @@ static void side_look(struct planning *p, const struct recipe_side_action *actio
     const struct planner_answer *answer =
         answer_find(input->answers, input->n_answers, keep_format(p, "value:%s", action->name));
     if (!answer || answer->answer == ANSWER_UNKNOWN) {
-        refuse(p, "side action %s: its present value is not known%s%s", action->name, answer ? ": " : "",
-               answer ? answer->reason : "");
+        refuse(p, "side-action-value-unknown", "side action %s: its present value is not known%s%s",
+               action->name, answer ? ": " : "", answer ? answer->reason : "");
         return;
     }
     int r = template_fill(p->arena, action->ours, TEMPLATE_TEXT, &p->scope, &side.ours, &why);
@@ -36,7 +36,7 @@ static void side_look(struct planning *p, const struct recipe_side_action *actio
     if (r == 0)
         r = duration_fill(p->arena, action->delta, &p->scope, &side.delta_ms, &why);
     if (r < 0) {
-        refuse(p, "side action %s: %s", action->name, why.text);
+        refuse(p, "value-missing", "side action %s: %s", action->name, why.text);
         return;
     }
     side.previous = answer->answer == ANSWER_NO ? answer->reason : action->absent;

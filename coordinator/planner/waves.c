@@ -20,12 +20,12 @@ static void canary_by_name(struct planning *p, const char *name) {
     for (size_t i = 0; i < p->n_members && !found; i++)
         found = name_is(&p->members[i], name) ? &p->members[i] : NULL;
     if (!found)
-        refuse(p, "canary %s: the cluster has no such member", name);
+        refuse(p, "canary-unknown", "canary %s: the cluster has no such member", name);
     else if (found->goes_last)
-        refuse(p, "canary %s: it goes last (gate %s), take another one", name,
+        refuse(p, "canary-goes-last", "canary %s: it goes last (gate %s), take another one", name,
                found->member->role->last->name);
     else if (!may_be_canary(found) && found->part != PART_CANARY)
-        refuse(p, "canary %s: it is not a healthy read-write member of this plan", name);
+        refuse(p, "canary-not-fit", "canary %s: it is not a healthy read-write member of this plan", name);
     else
         found->part = PART_CANARY;
 }
@@ -48,7 +48,7 @@ static void canaries_choose(struct planning *p) {
             left--;
         }
     if (left > 0)
-        refuse(p,
+        refuse(p, "too-few-canaries",
                "canary: %u asked for, but only %u members are healthy, read-write and not the one that goes "
                "last",
                options->n_canaries, options->n_canaries - left);

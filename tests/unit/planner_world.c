@@ -261,7 +261,7 @@ struct verified_plan *world_verify(struct world *world) {
 
 bool world_objects(const struct world *world, const char *text) {
     for (size_t i = 0; i < world->result.n_problems; i++)
-        if (strstr(world->result.problems[i], text))
+        if (strstr(world->result.problems[i].says, text))
             return true;
     for (size_t i = 0; i < world->result.n_warnings; i++) {
         const struct planner_warning *warning = &world->result.warnings[i];

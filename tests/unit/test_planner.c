@@ -8,7 +8,7 @@ static const char demo[] = "coordinator/recipes/demo-store.yaml";
 
 static void show(const struct world *w) {
     for (size_t i = 0; i < w->result.n_problems; i++)
-        printf("# problem: %s\n", w->result.problems[i]);
+        printf("# problem: %s: %s\n", w->result.problems[i].code, w->result.problems[i].says);
     for (size_t i = 0; i < w->result.n_warnings; i++)
         printf("# warning%s: %s: %s\n", w->result.warnings[i].consented ? " (consented)" : "",
                w->result.warnings[i].name, w->result.warnings[i].says);

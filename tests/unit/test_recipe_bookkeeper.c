@@ -77,7 +77,7 @@ static struct world *bookies(const char *to_version) {
 static struct verified_plan *planned(struct world *w) {
     if (!check_eq_int(world_plan(w), 0)) {
         for (size_t i = 0; i < w->result.n_problems; i++)
-            printf("# problem: %s\n", w->result.problems[i]);
+            printf("# problem: %s\n", w->result.problems[i].says);
         for (size_t i = 0; i < w->result.n_warnings; i++)
             printf("# warning: %s: %s\n", w->result.warnings[i].name, w->result.warnings[i].says);
         return NULL;
