@@ -116,6 +116,7 @@ int cmd_run_rollback(struct cli *cli);
 int cmd_run_report(struct cli *cli);
 int cmd_status(struct cli *cli);
 int cmd_demo(struct cli *cli);
+int cmd_explain(struct cli *cli);
 int cmd_completion(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_help(struct cli *cli);

@@ -50,6 +50,11 @@ static const struct cli_option apply_options[] = {{"watch", NULL, "watch the run
 static const struct cli_option run_list_options[] = {{"cluster", "NAME", "only runs of this cluster"}, {0}};
 static const struct cli_option reason_options[] = {{"reason", "TEXT", "why, kept in the report"}, {0}};
 
+static const struct cli_option explain_options[] = {
+    {"all", NULL, "print the whole table, as docs/explain.md"},
+    {"recipe", "FILE", "look into this recipe instead of the installed ones"},
+    {0}};
+
 const struct cli_command cli_commands[] = {
     {"key", "new", "FILE", 1, 1, "make a key pair: FILE (secret) and FILE.pub", "kedge key new alice.key",
      key_new_options, cmd_key_new},
@@ -110,6 +115,8 @@ const struct cli_command cli_commands[] = {
      cmd_status},
     {"demo", NULL, "[OPTIONS]", 0, CLI_WORDS_MAX, "upgrade a small cluster before your eyes",
      "kedge demo --fail", NULL, cmd_demo},
+    {"explain", NULL, "[CODE]", 0, 1, "what a problem, a warning, a gate means, and what to do",
+     "kedge explain disk-room", explain_options, cmd_explain},
     {"completion", NULL, "bash|zsh", 1, 1, "print the completion script of a shell",
      "kedge completion bash > /etc/bash_completion.d/kedge", NULL, cmd_completion},
     {"version", NULL, "", 0, 0, "print the version", "kedge version", NULL, cmd_version},
@@ -128,6 +135,7 @@ const struct cli_noun cli_nouns[] = {
     {"run", "watch, pause, resume, abort, roll back, report"},
     {"status", "what runs, what waits and why, what needs somebody"},
     {"demo", "upgrade a small cluster before your eyes"},
+    {"explain", "what a problem, a warning, a gate means"},
     {"completion", "completion scripts for bash and zsh"},
     {"version", "print the version"},
     {"help", "explain a command: kedge help run pause"},
