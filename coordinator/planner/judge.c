@@ -166,8 +166,9 @@ const char *strategy_text(const struct planner_options *options) {
 static void restart_judge(struct planning *p) {
     const struct planner_options *options = &p->input->options;
     if (options->n_changes > 0 || options->config != PLANNER_CONFIG_FOUND)
-        refuse(p, "a restart changes no configuration: leave --change and --config out, or take --strategy "
-                  "config-only");
+        refuse(p, "restart-with-changes",
+               "a restart changes no configuration: leave --change and --config out, or take --strategy "
+               "config-only");
 }
 
 /* A preview that is missing was refused already. */
@@ -182,9 +183,10 @@ static void config_only_judge(struct planning *p) {
                   (rendered && preview->has && !digest_equal(&preview->old_digest, &preview->new_digest));
     }
     if (options->n_changes == 0 && options->config == PLANNER_CONFIG_FOUND)
-        refuse(p, "config-only: nothing to change was named: give --change KEY=VALUE");
+        refuse(p, "no-change-named", "config-only: nothing to change was named: give --change KEY=VALUE");
     else if (known && !differs)
-        refuse(p, "config-only: no member's configuration would differ: there is nothing to do");
+        refuse(p, "nothing-to-do",
+               "config-only: no member's configuration would differ: there is nothing to do");
 }
 
 void goal_judge(struct planning *p) {
@@ -192,7 +194,7 @@ void goal_judge(struct planning *p) {
     if (options->goal == PLANNER_GOAL_UPGRADE)
         return;
     if (!p->release_as_found)
-        refuse(p,
+        refuse(p, "release-not-everywhere",
                "%s: not every member runs %s; it keeps the release, so --to must name the one that runs "
                "everywhere",
                strategy_text(options), p->to_version);
