@@ -108,7 +108,7 @@ const struct cli_command cli_commands[] = {
      "kedge run abort --reason 'wrong release'", reason_options, cmd_run_abort},
     {"run", "rollback", "[RUN]", 0, 1, "return the changed members, by the ways back of the plan",
      "kedge run rollback", reason_options, cmd_run_rollback},
-    {"run", "report", "[RUN]", 0, 1, "what was planned and what happened, with the evidence",
+    {"run", "report", "[RUN]", 0, 1, "for the change board: planned, done, by whom, all evidence",
      "kedge run report 7 --json", NULL, cmd_run_report},
 
     {"status", NULL, "", 0, 0, "what runs, what waits and why, what needs somebody", "kedge status", NULL,

@@ -20,8 +20,16 @@ bool view_waits(const json_t *member);
 /* One line: "10:02:03  server@n2  stopped". */
 void view_event(struct buffer *out, const json_t *run, const json_t *event);
 
-/* Planned against actual, for people; the JSON is the run itself. */
+/* Planned against actual, for a change board: pages of REPORT_LINES lines, none wider than REPORT_COLUMNS, each with the
+ * digest of the plan. At most its headings have colours; the JSON is the run itself. */
+enum { REPORT_LINES = 60, REPORT_COLUMNS = 100 };
 void view_report(struct buffer *out, const json_t *run);
+
+/* Lays `body` out on pages with heads; empties it. */
+void report_pages(struct buffer *out, const json_t *run, struct buffer *body);
+
+/* The table as lines. */
+void view_table(struct buffer *out, const struct table *table);
 
 /* "server@n1" of "shop/server@n1" when the run's cluster is shop. */
 const char *view_member_name(const json_t *run, const char *name);

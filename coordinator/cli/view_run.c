@@ -138,7 +138,7 @@ static void member_row(struct table *table, const json_t *run, const json_t *mem
     soak_cell(table, member, now_ms);
 }
 
-static void table_append(struct buffer *out, const struct table *table) {
+void view_table(struct buffer *out, const struct table *table) {
     char *text = NULL;
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
@@ -168,7 +168,7 @@ static void members(struct buffer *out, const json_t *run, int64_t now_ms, enum 
         else
             member_row(&table, run, member, now_ms);
     }
-    table_append(out, &table);
+    view_table(out, &table);
     if (n_left_out > 0)
         buffer_format(out, "%s(%zu more: done, or not begun)%s\n", colour_on(COLOUR_DIM), n_left_out,
                       colour_off());

@@ -63,6 +63,33 @@ static bool event_has_member(const struct record *record, const struct run *run)
            record->kind != RECORD_WAVE && record->member < run->n_members;
 }
 
+/* How long the part of an operator's word is that says who: "alice (uid 1000)" or "uid 1000", before ": why". 0: this was
+ * not said by an operator. See who_of() in verbs_run.c. */
+static size_t who_length(const char *text) {
+    size_t uid = strncmp(text, "uid ", 4) == 0 ? 4 : 0;
+    const char *named = strstr(text, " (uid ");
+    size_t at = uid ? uid : named ? (size_t)(named - text) + 6 : 0, digits = strspn(text + at, "0123456789");
+    if (at == 0 || digits == 0)
+        return 0;
+    at += digits;
+    if (!uid && text[at++] != ')')
+        return 0;
+    return text[at] == 0 || strncmp(text + at, ": ", 2) == 0 ? at : 0;
+}
+
+/* Who said it and why, for what changes the course of a run: an operator, or kedged itself (it pauses). */
+static void event_word_put(json_t *json, const struct record *record) {
+    enum run_event event = (enum run_event)record->number;
+    if (record->kind != RECORD_RUN_EVENT || event < RUN_EVENT_PAUSE)
+        return;
+    char by[256];
+    size_t n = who_length(record->text);
+    snprintf(by, sizeof(by), "%.*s", (int)n, record->text);
+    put_text(json, "word", run_event_text(event));
+    put_text(json, "by", n ? by : "kedged");
+    put_text(json, "why", n && record->text[n] ? record->text + n + 2 : n ? "" : record->text);
+}
+
 static json_t *event_object(const struct run *run, const struct history_event *event) {
     char text[RECORD_BYTES_MAX];
     json_t *json = json_object();
@@ -73,6 +100,7 @@ static json_t *event_object(const struct run *run, const struct history_event *e
         put_text(json, "member", run->members[event->record.member].order->member);
     put_text(json, "kind", record_kind_text(event->record.kind));
     put_text(json, "text", text);
+    event_word_put(json, &event->record);
     return json;
 }
 
@@ -334,6 +362,13 @@ static json_t *approvals_of(const struct run *run) {
     return list;
 }
 
+static json_t *consents_of(const struct run *run) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->plan->header.n_consents; i++)
+        json_add(list, json_text_of(run->plan->header.consents[i]));
+    return list;
+}
+
 static void verdict_put(json_t *json, const struct run *run) {
     if (run->state != RUN_ENDED)
         return;
@@ -366,6 +401,7 @@ static void head_put(const struct daemon *d, json_t *json, const struct run *run
     put_text(json, "by", run->by);
     put_text(json, "author", header->author);
     put_text(json, "ticket", header->ticket);
+    put_text(json, "plan_reason", header->reason);
     verdict_put(json, run);
 }
 
@@ -373,6 +409,7 @@ json_t *json_run(struct daemon *d, const struct run *run, enum json_run_size siz
     json_t *json = json_object(), *members;
     head_put(d, json, run);
     json_put(json, "approved_by", approvals_of(run));
+    json_put(json, "consents", consents_of(run));
     json_put(json, "budget", budget_of(run));
     json_put(json, "waves", waves_of(run));
     json_put(json, "side_actions", sides_of(run));

@@ -64,7 +64,13 @@ def test_F08_pause_begins_nothing_and_resume_goes_on(make):
     assert fleet.side_action() == "60", "a pause keeps what is open"
 
     fleet.kedge("run", "resume")
-    assert fleet.wait_ended()["verdict"]["result"] == "done"
+    run = fleet.wait_ended()
+    assert run["verdict"]["result"] == "done"
+    said = [(event["word"], event.get("why", "")) for event in run["events"] if "word" in event]
+    assert said == [("paused", "looking at it"), ("resumed", "")], said
+    report = fleet.kedge("run", "report")
+    assert report.count(run["plan"]) == report.count("Kedge, report of run ") == -(-report.count("\n") // 60)
+    assert "\033" not in report and "(uid " in report and "looking at it" in report, report
     all_serve(fleet, ["1.1.0"] * 4)
     assert [fleet.starts(i) for i in range(4)] == [2] * 4
     assert fleet.clients() == {"failed_writes": 0, "failed_reads": 0, "lost": 0, "first_failure": "-"}

@@ -2,7 +2,10 @@
 #include "coordinator/cli/view.h"
 #include "tests/unit/test.h"
 
+#include "common/base/file.h"
+
 #include <locale.h>
+#include <time.h>
 
 enum { NOW = 1000000000 };
 
@@ -124,6 +127,85 @@ TEST("F29 an ended run says how and why") {
     buffer_clear(&out);
     view_report(&out, run);
     check_contains((const char *)out.data, "verdict      failed: shop/server@n1 was returned");
+    buffer_deinit(&out);
+    json_decref(run);
+}
+
+/* ---- the report ---- */
+
+static void file_get(struct buffer *out, const char *name) {
+    char path[512];
+    struct error err;
+    snprintf(path, sizeof(path), "%s/tests/unit/golden/%s", getenv("KEDGE_SOURCE"), name);
+    check(file_read(path, 1 << 20, out, &err) == 0);
+}
+
+static json_t *report_run(void) {
+    struct buffer text = {0};
+    file_get(&text, "run-report.json");
+    json_t *run = json_loads(text.data ? (const char *)text.data : "", 0, NULL);
+    buffer_deinit(&text);
+    setlocale(LC_CTYPE, "C.UTF-8");
+    setenv("TZ", "UTC0", 1);
+    tzset();
+    return run;
+}
+
+/* After a change that is meant: KEDGE_GOLDEN_WRITE=1 KEDGE_SOURCE=. build/tests/test_cli_view, then read the diff. */
+TEST("F29 F37 the report for the change board, word for word") {
+    json_t *run = report_run();
+    require(run);
+    struct buffer out = {0}, want = {0};
+    view_report(&out, run);
+    if (getenv("KEDGE_GOLDEN_WRITE")) {
+        FILE *f = fopen("tests/unit/golden/run-report.txt", "w");
+        check(f && fwrite(out.data, 1, out.len, f) == out.len);
+        if (f)
+            fclose(f);
+    }
+    file_get(&want, "run-report.txt");
+    check_eq_str((const char *)out.data, (const char *)want.data);
+    buffer_deinit(&out);
+    buffer_deinit(&want);
+    json_decref(run);
+}
+
+static size_t count_text(const char *text, const char *what) {
+    size_t n = 0;
+    for (const char *at = text; (at = strstr(at, what)); at++)
+        n++;
+    return n;
+}
+
+TEST("F37 every page of a report has 60 lines, none too wide, and the digest of the plan") {
+    json_t *run = report_run();
+    require(run);
+    json_t *members = json_object_get(run, "members");
+    for (int i = 0; i < 300; i++)
+        json_array_append(members, json_array_get(members, 2));
+    json_object_set_new(run, "plan_reason",
+                        json_string("\xc3\xa4\xc3\xb6\xc3\xbc-without-any-blank-\xc3\xa4\xc3\xb6\xc3\xbc-"
+                                    "that-is-wider-than-a-page-of-one-hundred-columns-and-must-go-on-below-"
+                                    "somehow"));
+    struct buffer out = {0};
+    view_report(&out, run);
+    size_t n_lines = count_lines(&out), n_pages = (n_lines + REPORT_LINES - 1) / REPORT_LINES;
+    char last[64];
+    snprintf(last, sizeof(last), "page %zu of %zu\n", n_pages, n_pages);
+    check(n_pages > 30);
+    check_contains((const char *)out.data, last);
+    check(count_text((const char *)out.data, json_text(run, "plan")) == n_pages);
+    size_t i = 0;
+    for (char *line = (char *)out.data; *line; i++) {
+        size_t len = strcspn(line, "\n");
+        line[len] = 0;
+        if (i % REPORT_LINES == 0)
+            check_contains(line, "Kedge, report of run 7: cluster books, 4.5.0 -> 4.5.1");
+        if (i % REPORT_LINES == 1)
+            check_contains(line, json_text(run, "plan"));
+        check(text_width(line) <= REPORT_COLUMNS);
+        line += len + 1;
+    }
     buffer_deinit(&out);
     json_decref(run);
 }
