@@ -37,8 +37,8 @@ static void event_words(const struct run *run, const struct record *record, char
                  record->text);
         return;
     case RECORD_MEMBER_EVENT:
-        snprintf(out, size, "%s%s%s", member_event_text((enum member_event)record->number), separator,
-                 record->text);
+        snprintf(out, size, "%s%s%s%s%s", member_event_text((enum member_event)record->number),
+                 record->name[0] ? ": " : "", record->name, separator, record->text);
         return;
     case RECORD_SIDE_ORDERED:
         snprintf(out, size, "side action %s: %s ordered",

@@ -44,11 +44,12 @@ static void say_bad(const struct run_member *m, const char *what, char *text, si
 
 static void say_members(const struct run *run, const char *what, char *text, size_t size) {
     const struct header *header = &run->plan->header;
-    size_t used = (size_t)snprintf(text, size, "%s%u of %u members run %s", what, n_done(run), run->n_members,
-                                   header->to_version);
+    size_t used = (size_t)snprintf(text, size, "%s%u of %u members run %s", what, n_done(run),
+                                   run_n_present(run), header->to_version);
     for (uint32_t i = 0; i < run->n_members && used < size; i++) {
         const struct run_member *m = &run->members[i];
-        if (member_state_is_in_change(m->state) || m->state == MEMBER_HELD)
+        if (member_state_is_in_change(m->state) || m->state == MEMBER_HELD || m->state == MEMBER_SKIPPED ||
+            m->state == MEMBER_RETIRED)
             used += (size_t)snprintf(text + used, size - used, ", %s is %s%s", m->order->member,
                                      member_state_text(m->state),
                                      m->mode == MODE_READ_ONLY ? " (read-only)" : "");
@@ -114,7 +115,7 @@ static bool advance_preparing(struct run *run) {
         timer_set(run->engine, &run->start, not_before_ms);
         return false;
     }
-    if (run->n_state[MEMBER_PREPARED] == run->n_members && !run->paused) {
+    if (run->n_state[MEMBER_PREPARED] + run->n_state[MEMBER_SKIPPED] == run_n_present(run) && !run->paused) {
         commit_run_event(run, RUN_EVENT_PREPARED, VERDICT_NONE, "");
         return true;
     }
@@ -202,14 +203,21 @@ static bool is_asking(const struct run *run) {
 
 static bool canary_failed(struct run *run, const struct wave *wave) {
     char text[KEDGE_REASON_MAX * 2];
+    size_t n_left_out = 0;
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
+        n_left_out += m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED;
         bool bad = m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED ||
                    (m->state == MEMBER_HELD && !run->paused);
         if (!bad || !orders_drained(run))
             continue;
         say_bad(m, "canary ", text, sizeof(text));
         commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED, text);
+        return true;
+    }
+    if (n_left_out == wave->n_members) {
+        commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED,
+                         "no canary is left, so nothing was proven; no other member is touched");
         return true;
     }
     return false;

@@ -24,7 +24,7 @@ static enum rank rank_of(const struct run_member *m) {
 static uint32_t wave_limit(const struct run *run, const struct wave *wave) {
     uint32_t limit = wave->limit_count;
     if (wave->limit_percent > 0) {
-        uint32_t part = (uint32_t)((uint64_t)run->n_members * wave->limit_percent / 100);
+        uint32_t part = (uint32_t)((uint64_t)run_n_present(run) * wave->limit_percent / 100);
         part = part > 0 ? part : 1;
         limit = part < limit ? part : limit;
     }

@@ -41,8 +41,7 @@ void actions_deinit(struct actions *actions) {
     *actions = (struct actions){0};
 }
 
-static int refuse(struct actions *actions, const char *format, ...) _printf_(2, 3);
-static int refuse(struct actions *actions, const char *format, ...) {
+int engine_refuse(struct actions *actions, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     vsnprintf(actions->refused, sizeof(actions->refused), format, ap);
@@ -59,13 +58,14 @@ static int check_serial(const struct engine *engine, const struct header *header
         if (strcmp(other->cluster, header->cluster) != 0)
             continue;
         if (run->state != RUN_ENDED)
-            return refuse(
+            return engine_refuse(
                 actions,
                 "cluster %s: run %llu holds it since it began; it must end first (see `kedge run show`)",
                 header->cluster, (unsigned long long)run->id);
         if (other->serial >= header->serial)
-            return refuse(actions, "cluster %s: serial %llu was used by run %llu already; make a new plan",
-                          header->cluster, (unsigned long long)header->serial, (unsigned long long)run->id);
+            return engine_refuse(
+                actions, "cluster %s: serial %llu was used by run %llu already; make a new plan",
+                header->cluster, (unsigned long long)header->serial, (unsigned long long)run->id);
     }
     return 0;
 }
@@ -77,13 +77,13 @@ static int check_waves(const struct verified_plan *plan, struct actions *actions
         for (size_t i = 0; i < plan->shape.waves[w].n_members; i++) {
             uint32_t member = plan->shape.waves[w].members[i];
             if (seen[member] && r == 0)
-                r = refuse(actions, "the plan is broken: %s stands in two waves",
-                           plan->orders[member]->member);
+                r = engine_refuse(actions, "the plan is broken: %s stands in two waves",
+                                  plan->orders[member]->member);
             seen[member] = true;
         }
     for (size_t i = 0; i < plan->n_orders && r == 0; i++)
         if (!seen[i])
-            r = refuse(actions, "the plan is broken: %s stands in no wave", plan->orders[i]->member);
+            r = engine_refuse(actions, "the plan is broken: %s stands in no wave", plan->orders[i]->member);
     free(seen);
     return r;
 }
@@ -93,8 +93,8 @@ static int check_steps(const struct verified_plan *plan, struct actions *actions
     for (size_t i = 0; i < plan->n_orders; i++)
         for (size_t k = 0; k < ARRAY_LEN(needed); k++)
             if (!work_order_step(plan->orders[i], needed[k]))
-                return refuse(actions, "the plan is broken: %s has no step \"%s\"", plan->orders[i]->member,
-                              needed[k]);
+                return engine_refuse(actions, "the plan is broken: %s has no step \"%s\"",
+                                     plan->orders[i]->member, needed[k]);
     return 0;
 }
 
@@ -102,13 +102,13 @@ static int check_plan(const struct engine *engine, const struct verified_plan *p
                       struct actions *actions) {
     const struct header *header = &plan->header;
     if (!plan->signed_by_enough)
-        return refuse(
+        return engine_refuse(
             actions, "the plan has not been signed by enough operators (%zu signatures); see `kedge approve`",
             plan->n_signatures);
     if (plan->shape.n_waves == 0 || plan->n_orders == 0)
-        return refuse(actions, "the plan has nothing to do");
+        return engine_refuse(actions, "the plan has nothing to do");
     if (engine->now_ms / 1000 > header->not_after_s)
-        return refuse(actions, "the plan has expired; make and approve a new one");
+        return engine_refuse(actions, "the plan has expired; make and approve a new one");
     int r = check_serial(engine, header, actions);
     r = r == 0 ? check_waves(plan, actions) : r;
     return r == 0 ? check_steps(plan, actions) : r;
@@ -132,75 +132,6 @@ static int apply(struct engine *engine, const struct event *event) {
     commit(engine, record, plan);
     engine->actions->run = record.run;
     run_advance(engine->runs[engine->n_runs - 1]);
-    return 0;
-}
-
-/* ---- commands ---- */
-
-/* A way back that is closed is said before anything is touched. */
-static int check_rollback(const struct run *run, struct actions *actions) {
-    uint32_t n_changed = 0;
-    if (run->aborting && run->n_sides > 0)
-        return refuse(
-            actions,
-            "the run was aborted, so its agents open no side action of it any more; make a plan back to %s",
-            run->plan->header.from_version);
-    if (run->state == RUN_ENDED && !sides_can_reopen(run))
-        return refuse(actions,
-                      "no agent is left that could open the side action once more; make a plan back to %s",
-                      run->plan->header.from_version);
-    for (uint32_t i = 0; i < run->n_members; i++) {
-        const struct run_member *m = &run->members[i];
-        enum way_back way = m->order->way_back;
-        bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
-        if (!member_state_is_changed(m->state))
-            continue;
-        n_changed++;
-        if (way == WAY_BACK_UNTIL_START || way == WAY_BACK_NEVER ||
-            (way == WAY_BACK_UNTIL_PROMOTION && promoted))
-            return refuse(actions, "%s cannot go back: its way back was \"%s\"", m->order->member,
-                          way_back_text(way));
-    }
-    if (n_changed == 0 && run->n_in_flight == 0)
-        return refuse(actions, "no member runs %s, so there is nothing to take back",
-                      run->plan->header.to_version);
-    return 0;
-}
-
-/* An aborted run is ended by what is under way; nobody may take it up again. */
-static int check_command(const struct run *run, enum run_event command, struct actions *actions) {
-    if (command >= RUN_EVENT_RETRY && command <= RUN_EVENT_WAIVE)
-        return refuse(actions, "not built yet");
-    if (command != RUN_EVENT_PAUSE && command != RUN_EVENT_RESUME && command != RUN_EVENT_ABORT &&
-        command != RUN_EVENT_ROLLBACK)
-        return refuse(actions, "this is not an operator's word");
-    struct run_move move = run_move(run->state, command);
-    if (move.kind != RUN_MOVE_TO && move.kind != RUN_MOVE_FLAG)
-        return refuse(actions, "%s", move.why);
-    if (run->aborting && run->state != RUN_ENDED && command != RUN_EVENT_ABORT)
-        return refuse(actions, "the run is being aborted; nothing but its closing moves is done");
-    if (command == RUN_EVENT_RESUME && !run->paused)
-        return refuse(actions, "the run is not paused");
-    return command == RUN_EVENT_ROLLBACK ? check_rollback(run, actions) : 0;
-}
-
-static int command(struct engine *engine, const struct event *event) {
-    struct run *run = run_find(engine, event->run);
-    if (!run)
-        return refuse(engine->actions, "there is no run %llu", (unsigned long long)event->run);
-    int r = check_command(run, event->command, engine->actions);
-    if (r != 0)
-        return r;
-    bool has_flag = (event->command == RUN_EVENT_PAUSE && run->paused) ||
-                    (event->command == RUN_EVENT_ABORT && run->aborting) ||
-                    (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
-    if (!has_flag)
-        commit_run_event(run, event->command, VERDICT_NONE, event->text);
-    if (event->command == RUN_EVENT_ABORT)
-        order_latch(run, NULL);
-    run->retry_ms = 0;
-    timer_clear(engine, &run->retry);
-    run_advance(run);
     return 0;
 }
 
@@ -253,9 +184,9 @@ int engine_step(struct engine *engine, const struct event *event, struct actions
     case EVENT_AGENT_DOWN: agent_down(engine, event->node); break;
     case EVENT_REPORT: r = order_report(engine, event) ? 0 : ENGINE_REFUSED; break;
     case EVENT_ANSWER: questions_answer(engine, event); break;
-    case EVENT_COMMAND: r = command(engine, event); break;
+    case EVENT_COMMAND: r = command_take(engine, event); break;
     case EVENT_NODE_HOLD:
-    case EVENT_NODE_RETURN: r = refuse(actions, "not built yet"); break;
+    case EVENT_NODE_RETURN: r = engine_refuse(actions, "not built yet"); break;
     }
     timers_fire(engine);
     engine->actions = NULL;
@@ -325,10 +256,15 @@ static void dump_run(const struct run *run, struct buffer *out) {
                   run->verdict_text ? run->verdict_text : "", run->pause_reason ? run->pause_reason : "");
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"\n", m->order->member,
+        buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"%s\n", m->order->member,
                       member_state_text(m->state), m->step ? m->step : "-", (unsigned long long)m->expires_s,
-                      m->n_stops, mode_text(m->mode), m->reason ? m->reason : "");
+                      m->n_stops, mode_text(m->mode), m->reason ? m->reason : "",
+                      m->promote_now ? " promote now" : "");
     }
+    for (size_t i = 0; i < run->n_waivers; i++)
+        buffer_format(out, "  waived for %u: %s until %llu \"%s\"\n", run->waivers[i].member,
+                      run->waivers[i].gate, (unsigned long long)run->waivers[i].until_ms,
+                      run->waivers[i].reason);
     for (uint32_t i = 0; i < run->n_sides; i++)
         buffer_format(out, "  side action %s %s carrier %u%s\n", run->sides[i].action->name,
                       side_state_text(run->sides[i].state), run->sides[i].carrier,

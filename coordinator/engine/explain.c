@@ -87,6 +87,19 @@ static void explain_read_only(const struct run *run, const struct run_member *m,
     }
 }
 
+/* A waiver is shown for as long as it is in force, whether its gate says no at the moment or not. */
+static void explain_waivers(const struct run *run, uint32_t member, struct why *why) {
+    for (size_t i = 0; i < run->n_waivers; i++) {
+        const struct waiver *w = &run->waivers[i];
+        char text[KEDGE_REASON_MAX];
+        if (w->member != member || w->until_ms <= run->engine->now_ms)
+            continue;
+        snprintf(text, sizeof(text), "waived for %llu s more: %.300s",
+                 (unsigned long long)((w->until_ms - run->engine->now_ms + 999) / 1000), w->reason);
+        reasons_add(&why->reasons, w->gate, run->members[member].order->member, ANSWER_UNKNOWN, text);
+    }
+}
+
 void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp) {
     const struct run_member *m = &run->members[member];
     bool candidate = run->candidate == member;
@@ -124,16 +137,20 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
         else
             say(outp, m->relapsed ? "RELAPSED" : "done", "it stays watched until the run ends");
         break;
-    case MEMBER_FAILED: say(outp, "failed, nothing was stopped", "`kedge run resume` tries it again"); break;
+    case MEMBER_FAILED: say(outp, "failed, nothing was stopped", "`kedge run retry` tries it again"); break;
     case MEMBER_RETURNED:
         say(outp, "failed and was returned by its own agent", "it stays as it was before the run");
         break;
     case MEMBER_HELD: say(outp, "HELD by its own agent", "nothing, until somebody has looked at it"); break;
+    case MEMBER_SKIPPED: say(outp, "left out of this run by an operator", "it stays as it is"); break;
+    case MEMBER_RETIRED: say(outp, "gone for good, by an operator's word", "nothing is asked of it"); break;
     case MEMBER_BACK: say(outp, "is back on what it ran before", "nothing more"); break;
     }
+    explain_waivers(run, member, outp);
     if (m->state != MEMBER_DONE && m->reason && m->reason[0])
-        reasons_add(&outp->reasons, "last report", m->order->member,
-                    member_state_is_over(m->state) ? ANSWER_NO : ANSWER_UNKNOWN, m->reason);
+        reasons_add(&outp->reasons,
+                    m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED ? "operator" : "last report",
+                    m->order->member, member_state_is_over(m->state) ? ANSWER_NO : ANSWER_UNKNOWN, m->reason);
 }
 
 void why_deinit(struct why *why) {

@@ -101,6 +101,11 @@ struct run *run_free(struct run *run) {
         free(run->sides[i].closed);
         free(run->sides[i].reason);
     }
+    for (size_t i = 0; i < run->n_waivers; i++) {
+        free(run->waivers[i].gate);
+        free(run->waivers[i].reason);
+    }
+    free(run->waivers);
     reasons_clear(&run->wait);
     free(run->sides);
     free(run->members);
@@ -156,7 +161,7 @@ static bool member_apply(struct run *run, uint32_t index, enum member_event even
         member_move_to(run, index, move.to, at_ms);
     else if (move.kind == MOVE_BEFORE)
         member_move_to(run, index, m->before, at_ms);
-    return move.kind == MOVE_TO || move.kind == MOVE_BEFORE;
+    return move.kind == MOVE_TO || move.kind == MOVE_BEFORE || move.kind == MOVE_FLAG;
 }
 
 static bool event_of_step(const char *step, enum member_event *outp) {
@@ -208,6 +213,56 @@ static bool fold_reported(struct run *run, const struct record *record) {
     }
     text_set(&m->reason, record->text);
     return member_apply(run, record->member, member_event_of_outcome(outcome), record->at_ms);
+}
+
+/* ---- operators' words about a member ---- */
+
+static void waive(struct run *run, const struct record *record) {
+    struct waiver *w = NULL;
+    for (size_t i = 0; i < run->n_waivers; i++)
+        if (run->waivers[i].member == record->member && strcmp(run->waivers[i].gate, record->name) == 0)
+            w = &run->waivers[i];
+    if (!w) {
+        run->waivers = must(realloc(run->waivers, (run->n_waivers + 1) * sizeof(*run->waivers)));
+        w = &run->waivers[run->n_waivers++];
+        *w = (struct waiver){.member = record->member};
+    }
+    text_set(&w->gate, record->name);
+    text_set(&w->reason, record->text);
+    w->until_ms = record->value;
+}
+
+/* It is part of the run no longer, or not now: what was asked of it and about it is given up. */
+static void leave_out(struct run *run, uint32_t index) {
+    questions_drop(run, index);
+    timer_clear(run->engine, &run->members[index].poll);
+    if (run->candidate == index) {
+        run->candidate = NO_MEMBER;
+        run->wait_since_ms = 0;
+        reasons_clear(&run->wait);
+    }
+    run->n_changes++;
+}
+
+static bool fold_member_event(struct run *run, const struct record *record) {
+    struct run_member *m = &run->members[record->member];
+    if (record->number >= MEMBER_EVENTS)
+        return false;
+    enum member_event event = (enum member_event)record->number;
+    enum member_state from = m->state;
+    if (!member_apply(run, record->member, event, record->at_ms))
+        return false;
+    if (event == MEMBER_EVENT_SKIP || event == MEMBER_EVENT_RETIRE) {
+        text_set(&m->reason, record->text);
+        if (from != m->state)
+            leave_out(run, record->member);
+    } else if (event == MEMBER_EVENT_PROMOTE) {
+        m->promote_now = true;
+        timer_set(run->engine, &m->poll, record->at_ms);
+    } else if (event == MEMBER_EVENT_WAIVE) {
+        waive(run, record);
+    }
+    return true;
 }
 
 static bool fold_seen(struct run *run, const struct record *record) {
@@ -371,9 +426,7 @@ static bool fold_in_run(struct run *run, const struct record *record) {
         return true;
     case RECORD_ORDERED: return member_known && fold_ordered(run, record);
     case RECORD_REPORTED: return member_known && fold_reported(run, record);
-    case RECORD_MEMBER_EVENT:
-        return member_known && record->number < MEMBER_EVENTS &&
-               member_apply(run, record->member, (enum member_event)record->number, record->at_ms);
+    case RECORD_MEMBER_EVENT: return member_known && fold_member_event(run, record);
     case RECORD_SIDE_ORDERED: return member_known && side_known && fold_side_ordered(run, record);
     case RECORD_SIDE_REPORTED: return member_known && side_known && fold_side_reported(run, record);
     case RECORD_MEMBER_SEEN: return member_known && fold_seen(run, record);

@@ -31,7 +31,8 @@ enum {
     ANSWER_SLACK_MS = 3000, /* for the way and the prober's queue, beyond the probes' own time-outs */
     ORDER_TTL_S = 120,      /* how long an order may begin after it was sent */
     SURVEY_AHEAD_MS = 500,  /* when room comes so soon, the others are asked meanwhile */
-    PREPARE_AT_ONCE = 64,   /* members that fetch the release at the same time */
+    WAIVER_MS_MAX = 24 * 3600 * 1000, /* what must be set aside for longer wants a new plan */
+    PREPARE_AT_ONCE = 64,             /* members that fetch the release at the same time */
 };
 
 /* Ends the program when memory is out. */
@@ -110,7 +111,11 @@ void side_again(struct run *run, uint32_t node);
 void run_advance(struct run *run);
 void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);
 
+/* ---- commands.c ---- */
+int command_take(struct engine *engine, const struct event *event);
+
 /* ---- engine.c ---- */
+int engine_refuse(struct actions *actions, const char *format, ...) _printf_(2, 3);
 struct run *run_find(const struct engine *engine, uint64_t id);
 
 /* ---- names.c ---- */

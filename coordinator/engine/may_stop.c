@@ -9,12 +9,16 @@
  * no of others does not hold back a member that itself says no: it serves nothing that its stop could take away; what
  * the cluster would lose is asked in 3.
  *
+ * A gate that an operator waived for this member is set aside (its answer is shown with the waiver). A member that is
+ * gone for good is not asked.
+ *
  * While the answer is not yes the member waits, with every reason, and is asked again after 50 ms, then less often up to
  * 1 s. At the wave's wait limit the run is paused, nothing else. The agent asks the cluster gates once more itself, as
  * its last act before the stop. */
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- the evidence about every member ---- */
 
@@ -35,7 +39,7 @@ bool survey(struct run *run) {
     if (run->n_surveyed > 0)
         return false;
     for (uint32_t i = 0; i < run->n_members; i++)
-        if (!member_state_is_in_change(run->members[i].state))
+        if (!member_state_is_in_change(run->members[i].state) && !member_state_is_gone(run->members[i].state))
             survey_member(run, i);
     return run->n_surveyed == 0;
 }
@@ -56,7 +60,8 @@ static bool holds_back(const struct run_member *self, const struct run_member *o
 static void others(struct run *run, const struct run_member *self) {
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *other = &run->members[i];
-        if (other != self && !member_state_is_in_change(other->state) && holds_back(self, other))
+        if (other != self && !member_state_is_in_change(other->state) &&
+            !member_state_is_gone(other->state) && holds_back(self, other))
             reasons_add_all(&run->wait, &other->own.reasons, true);
     }
 }
@@ -85,6 +90,31 @@ static bool cluster(struct run *run, uint32_t member) {
     return complete;
 }
 
+/* ---- waivers ---- */
+
+const struct waiver *run_waiver(const struct run *run, uint32_t member, const char *gate) {
+    for (size_t i = 0; i < run->n_waivers; i++) {
+        const struct waiver *w = &run->waivers[i];
+        if (w->member == member && w->until_ms > run->engine->now_ms && strcmp(w->gate, gate) == 0)
+            return w;
+    }
+    return NULL;
+}
+
+/* What is left of the reasons to wait. */
+static void set_aside(struct run *run, uint32_t member) {
+    struct reasons left = {0};
+    for (size_t i = 0; run->n_waivers > 0 && i < run->wait.n; i++) {
+        const struct reason *r = &run->wait.items[i];
+        if (!run_waiver(run, member, r->gate))
+            reasons_add(&left, r->gate, r->who, r->answer, r->text);
+    }
+    if (run->n_waivers == 0)
+        return;
+    reasons_clear(&run->wait);
+    run->wait = left;
+}
+
 enum may_stop may_stop(struct run *run, uint32_t member) {
     struct run_member *self = &run->members[member];
     struct reasons before = run->wait; /* shown until the new answer is complete */
@@ -97,6 +127,7 @@ enum may_stop may_stop(struct run *run, uint32_t member) {
         return MAY_STOP_ASKING;
     }
     reasons_clear(&before);
+    set_aside(run, member);
     return run->wait.n == 0 ? MAY_STOP_YES : MAY_STOP_WAITS;
 }
 

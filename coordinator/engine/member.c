@@ -9,6 +9,8 @@
     { MOVE_TO, MEMBER_##state, NULL }
 #define BEFORE                                                                                               \
     { MOVE_BEFORE, 0, NULL }
+#define FLAG                                                                                                 \
+    { MOVE_FLAG, 0, NULL }
 #define IGNORED(text)                                                                                        \
     { MOVE_IGNORED, 0, text }
 #define REFUSED(text)                                                                                        \
@@ -25,14 +27,24 @@
 #define NO_GATES(text)                                                                                       \
     [MEMBER_EVENT_RECOVERED_READ_ONLY] = REFUSED(text), [MEMBER_EVENT_RECOVERED] = REFUSED(text),            \
     [MEMBER_EVENT_SOAKED] = REFUSED(text)
-#define NO_RETRY [MEMBER_EVENT_RETRY] = IGNORED("it has not failed")
+/* Operators' words. Who is gone is gone from every state: nothing may hang on a node that no longer exists. */
+#define GOES [MEMBER_EVENT_RETIRE] = TO(RETIRED)
+#define NO_RETRY [MEMBER_EVENT_RETRY] = REFUSED("it has not failed")
+#define SKIPS [MEMBER_EVENT_SKIP] = TO(SKIPPED)
+#define NO_SKIP(text) [MEMBER_EVENT_SKIP] = REFUSED(text)
+#define NO_PROMOTION(text) [MEMBER_EVENT_PROMOTE] = REFUSED(text)
+#define WAIVES [MEMBER_EVENT_WAIVE] = FLAG
+#define NO_WAIVER(text) [MEMBER_EVENT_WAIVE] = REFUSED(text)
+#define CHANGED "it was switched; finish it, or roll the run back"
 
 /* A state in which an order is in flight; the same order may be sent once more, after a new connection or a restart. */
 #define ORDERED(done, waits, refused, failed, returned)                                                      \
     [MEMBER_EVENT_BEGUN] = IGNORED("under way, the report follows"), [MEMBER_EVENT_REPORTED_DONE] = done,    \
     [MEMBER_EVENT_REPORTED_WAITS] = waits, [MEMBER_EVENT_REPORTED_REFUSED] = refused,                        \
     [MEMBER_EVENT_REPORTED_FAILED] = failed, [MEMBER_EVENT_REPORTED_RETURNED] = returned,                    \
-    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"), NO_RETRY
+    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"), NO_RETRY, GOES,              \
+    NO_SKIP("an order is in flight; wait for its report, or retire the member"),                             \
+    NO_PROMOTION("an order is in flight"), WAIVES
 
 #define LATE "no order is in flight: a repeated report"
 #define BUSY "another order is in flight"
@@ -48,6 +60,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_REPORTS(LATE),
                 NO_GATES("nothing was changed"),
                 NO_RETRY,
+                GOES,
+                SKIPS,
+                NO_PROMOTION("it was not switched"),
+                WAIVES,
             },
         [MEMBER_PREPARING] =
             {
@@ -66,6 +82,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_REPORTS(LATE),
                 NO_GATES("nothing was changed"),
                 NO_RETRY,
+                GOES,
+                SKIPS,
+                NO_PROMOTION("it was not switched"),
+                WAIVES,
             },
         [MEMBER_SWITCHING] =
             {
@@ -86,6 +106,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_RECOVERED] = TO(SOAKING),
                 [MEMBER_EVENT_SOAKED] = REFUSED("its recovered gates have not held yet"),
                 NO_RETRY,
+                GOES,
+                NO_SKIP(CHANGED),
+                NO_PROMOTION("its recovered gates have not held yet, and are never left out"),
+                WAIVES,
             },
         [MEMBER_SOAKING_READ_ONLY] =
             {
@@ -96,6 +120,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_REPORTS(LATE),
                 NO_GATES("it waits for its promotion"),
                 NO_RETRY,
+                GOES,
+                NO_SKIP(CHANGED),
+                [MEMBER_EVENT_PROMOTE] = FLAG,
+                WAIVES,
             },
         [MEMBER_PROMOTING] =
             {
@@ -116,6 +144,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_RECOVERED] = TO(SOAKING),
                 [MEMBER_EVENT_SOAKED] = REFUSED("its recovered gates have not held yet"),
                 NO_RETRY,
+                GOES,
+                NO_SKIP(CHANGED),
+                NO_PROMOTION("it was promoted"),
+                WAIVES,
             },
         [MEMBER_SOAKING] =
             {
@@ -128,6 +160,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_RECOVERED] = REFUSED("it soaks already"),
                 [MEMBER_EVENT_SOAKED] = TO(DONE),
                 NO_RETRY,
+                GOES,
+                NO_SKIP(CHANGED),
+                NO_PROMOTION("it is in its end mode"),
+                WAIVES,
             },
         [MEMBER_DONE] =
             {
@@ -138,27 +174,44 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_REPORTS(LATE),
                 NO_GATES("it is done"),
                 NO_RETRY,
+                GOES,
+                NO_SKIP("it is done"),
+                NO_PROMOTION("it is done"),
+                WAIVES,
             },
         [MEMBER_FAILED] =
             {
-                NO_ORDERS("it failed; `run resume` tries it again"),
+                NO_ORDERS("it failed; `run retry` tries it again"),
                 NO_REPORTS(LATE),
                 NO_GATES("nothing was changed"),
-                [MEMBER_EVENT_RETRY] = TO(PREPARED),
+                [MEMBER_EVENT_RETRY] = BEFORE,
+                GOES,
+                SKIPS,
+                NO_PROMOTION("it failed"),
+                WAIVES,
             },
         [MEMBER_RETURNED] =
             {
                 NO_ORDERS("its agent went back; a new plan is needed"),
                 NO_REPORTS(LATE),
                 NO_GATES("its agent went back"),
-                [MEMBER_EVENT_RETRY] = IGNORED("a step is done at most once; a new plan is needed"),
+                [MEMBER_EVENT_RETRY] =
+                    REFUSED("its agent did this step and went back, and does a step at most once"),
+                GOES,
+                SKIPS,
+                NO_PROMOTION("its agent went back"),
+                NO_WAIVER("its agent went back; this run stops it no more"),
             },
         [MEMBER_HELD] =
             {
                 NO_ORDERS("its agent holds it, with an alarm"),
                 NO_REPORTS(LATE),
                 NO_GATES("its agent holds it"),
-                [MEMBER_EVENT_RETRY] = IGNORED("its agent holds it, with an alarm"),
+                [MEMBER_EVENT_RETRY] = REFUSED("its agent holds it, with an alarm"),
+                GOES,
+                SKIPS,
+                NO_PROMOTION("its agent holds it"),
+                NO_WAIVER("its agent holds it; this run stops it no more"),
             },
         [MEMBER_REVERTING] =
             {
@@ -176,6 +229,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_RECOVERED] = TO(BACK),
                 [MEMBER_EVENT_SOAKED] = REFUSED("it was returned"),
                 NO_RETRY,
+                GOES,
+                NO_SKIP("it was returned"),
+                NO_PROMOTION("it was returned"),
+                NO_WAIVER("it was returned"),
             },
         [MEMBER_BACK] =
             {
@@ -183,6 +240,32 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_REPORTS(LATE),
                 NO_GATES("it was returned"),
                 NO_RETRY,
+                GOES,
+                NO_SKIP("it was returned"),
+                NO_PROMOTION("it was returned"),
+                NO_WAIVER("it was returned"),
+            },
+        [MEMBER_SKIPPED] =
+            {
+                NO_ORDERS("it is left out of this run"),
+                NO_REPORTS(LATE),
+                NO_GATES("it is left out of this run"),
+                [MEMBER_EVENT_RETRY] = REFUSED("it is left out of this run"),
+                GOES,
+                [MEMBER_EVENT_SKIP] = IGNORED("it is left out already"),
+                NO_PROMOTION("it is left out of this run"),
+                NO_WAIVER("it is left out of this run"),
+            },
+        [MEMBER_RETIRED] =
+            {
+                NO_ORDERS("it is gone for good"),
+                NO_REPORTS("it is gone for good; what it says is passed over"),
+                NO_GATES("it is gone for good"),
+                [MEMBER_EVENT_RETRY] = REFUSED("it is gone for good"),
+                [MEMBER_EVENT_RETIRE] = IGNORED("it is gone already"),
+                NO_SKIP("it is gone for good"),
+                NO_PROMOTION("it is gone for good"),
+                NO_WAIVER("it is gone for good"),
             },
 };
 
@@ -211,6 +294,8 @@ static const struct {
     [MEMBER_REVERTING] = {"reverting", true, true, false, false},
     [MEMBER_RECOVERING_BACK] = {"recovering back", false, true, false, false},
     [MEMBER_BACK] = {"back", false, false, true, false},
+    [MEMBER_SKIPPED] = {"skipped", false, false, true, false},
+    [MEMBER_RETIRED] = {"retired", false, false, true, false},
 };
 
 const char *member_state_text(enum member_state state) {
@@ -245,6 +330,10 @@ static const char *const event_texts[MEMBER_EVENTS] = {
     [MEMBER_EVENT_RECOVERED] = "recovered",
     [MEMBER_EVENT_SOAKED] = "soaked",
     [MEMBER_EVENT_RETRY] = "tried again",
+    [MEMBER_EVENT_SKIP] = "skipped",
+    [MEMBER_EVENT_RETIRE] = "retired",
+    [MEMBER_EVENT_PROMOTE] = "its read-only soak was ended by an operator",
+    [MEMBER_EVENT_WAIVE] = "a gate was waived",
 };
 
 const char *member_event_text(enum member_event event) {

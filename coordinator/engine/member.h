@@ -9,6 +9,8 @@
  *                                            ▼
  *       FAILED (nothing was stopped) · RETURNED (by its own agent) · HELD (by its own agent, with an alarm)
  *
+ *   By an operator's word: SKIPPED (left out of the run) and RETIRED (gone for good; from every state).
+ *
  *   `run rollback`, from RECOVERING … DONE:   return ─▶ REVERTING ─▶ RECOVERING_BACK ─▶ BACK
  *
  * Every (state, event) pair is answered in member.c: it moves, is ignored on purpose, or is refused with a reason. */
@@ -34,8 +36,10 @@ enum member_state {
     MEMBER_REVERTING,
     MEMBER_RECOVERING_BACK,
     MEMBER_BACK,
+    MEMBER_SKIPPED,
+    MEMBER_RETIRED,
 };
-enum { MEMBER_STATES = 16 };
+enum { MEMBER_STATES = 18 };
 
 /* Numbers of MEMBER_EVENT records are in journals: append only. */
 enum member_event {
@@ -53,14 +57,19 @@ enum member_event {
     MEMBER_EVENT_RECOVERED_READ_ONLY, /* the recovered gates held; a promotion follows */
     MEMBER_EVENT_RECOVERED,           /* the recovered gates held; it is in its end mode, or back */
     MEMBER_EVENT_SOAKED,
-    MEMBER_EVENT_RETRY, /* `run resume` after a failure that changed nothing */
+    MEMBER_EVENT_RETRY, /* `run retry`, or `run resume`, after a failure that changed nothing */
+    MEMBER_EVENT_SKIP,  /* operators' words, from here to WAIVE */
+    MEMBER_EVENT_RETIRE,
+    MEMBER_EVENT_PROMOTE, /* the read-only soak is ended now */
+    MEMBER_EVENT_WAIVE,   /* one gate is set aside for its stop */
 };
-enum { MEMBER_EVENTS = 15 };
+enum { MEMBER_EVENTS = 19 };
 
 enum move_kind {
     MOVE_UNANSWERED, /* a hole in the table; a test looks for it */
     MOVE_TO,
-    MOVE_BEFORE, /* to the state before the order that is in flight */
+    MOVE_BEFORE, /* to the state before the last order */
+    MOVE_FLAG,   /* something is noted, the state stays */
     MOVE_IGNORED,
     MOVE_REFUSED,
 };
@@ -81,6 +90,11 @@ bool member_state_is_ordered(enum member_state state);
 
 /* From the order to switch until done: counts against the wave's limit and domain. */
 bool member_state_is_in_change(enum member_state state);
+
+/* It is part of the run no longer: gone for good. */
+static inline bool member_state_is_gone(enum member_state state) {
+    return state == MEMBER_RETIRED;
+}
 
 /* Nothing more is done with it in a wave. */
 bool member_state_is_over(enum member_state state);

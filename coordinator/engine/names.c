@@ -43,6 +43,10 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const struct member_name *)a)->name, ((const struct member_name *)b)->name);
 }
 
+uint32_t run_n_present(const struct run *run) {
+    return run->n_members - run->n_state[MEMBER_RETIRED];
+}
+
 void members_sort(struct run *run) {
     run->by_name = must(calloc(run->n_members + 1, sizeof(*run->by_name)));
     for (uint32_t i = 0; i < run->n_members; i++)

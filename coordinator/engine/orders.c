@@ -51,7 +51,8 @@ bool orders_drained(const struct run *run) {
         if (run->members[i].step && run->engine->nodes[run->members[i].node].up)
             return false;
     for (uint32_t i = 0; i < run->n_sides; i++)
-        if (run->sides[i].in_flight && run->engine->nodes[run->members[run->sides[i].carrier].node].up)
+        if (run->sides[i].in_flight && !member_state_is_gone(run->members[run->sides[i].carrier].state) &&
+            run->engine->nodes[run->members[run->sides[i].carrier].node].up)
             return false;
     return true;
 }

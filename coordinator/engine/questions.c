@@ -94,7 +94,9 @@ static enum stage stage_of(const struct run_member *member) {
     case MEMBER_HELD:
     case MEMBER_REVERTING:
     case MEMBER_RECOVERING_BACK:
-    case MEMBER_BACK: break;
+    case MEMBER_BACK:
+    case MEMBER_SKIPPED:
+    case MEMBER_RETIRED: break;
     }
     return STAGE_BEFORE;
 }

@@ -18,7 +18,7 @@
  *   WAVE            -           index            -            -             -        name    -
  *   ORDERED         index       -                expires_s    epoch         -        step    -
  *   REPORTED        index       enum outcome     interruption evidence age  -        step    reason     (both in us)
- *   MEMBER_EVENT    index       enum member_event-            -             -        -       reason
+ *   MEMBER_EVENT    index       enum member_event until_ms    -             -        gate    reason     (WAIVE)
  *   SIDE_ORDERED    carrier     side action      expires_s    epoch         -        step    -
  *   SIDE_REPORTED   carrier     side action      enum outcome -             -        step    reason
  *   MEMBER_SEEN     index       mode             origin       generation    -        version -          (from a report) */

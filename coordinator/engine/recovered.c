@@ -31,7 +31,9 @@ static uint64_t needed_ms(const struct run *run, const struct run_member *m) {
     uint32_t own = member_gates(m)->detection_ms, all = run->recovered.detection_ms;
     if (is_recovering(m->state))
         return own > all ? own : all;
-    return m->state == MEMBER_SOAKING ? wave_of(run, m)->soak_ms : wave_of(run, m)->soak_read_only_ms;
+    if (m->state == MEMBER_SOAKING)
+        return wave_of(run, m)->soak_ms;
+    return m->promote_now ? 0 : wave_of(run, m)->soak_read_only_ms;
 }
 
 /* What takes part in a rollback is looked at there. */

@@ -64,6 +64,13 @@ struct question {
 
 enum { PROBERS = 2 };
 
+/* A gate that an operator set aside, by name, for the stops of one member. (durable) */
+struct waiver {
+    uint32_t member;
+    char *gate, *reason;
+    uint64_t until_ms;
+};
+
 struct run_member {
     const struct work_order *order;
     uint32_t node, wave;
@@ -79,6 +86,7 @@ struct run_member {
     enum origin origin;
     uint32_t generation;
     char *version;
+    bool promote_now; /* (durable) its read-only soak was ended by an operator */
 
     struct question own;              /* its gates, by its own agent */
     struct question cluster[PROBERS]; /* may-stop or recovered gates, by two others */
@@ -126,6 +134,9 @@ struct run {
     struct arena *arena;                  /* of the gate lists */
     struct gate_list may_stop, recovered; /* about the whole cluster */
 
+    struct waiver *waivers; /* (durable), those that have expired too */
+    size_t n_waivers;
+
     enum run_state state; /* (durable), as all up to `verdict_text` */
     uint32_t wave;
     bool paused, aborting, rollback;
@@ -147,6 +158,12 @@ struct run {
     uint64_t retry_ms, backoff_ms;
     struct timer retry, lease, start;
 };
+
+/* The waiver that is in force for a member's gate now, or NULL. */
+const struct waiver *run_waiver(const struct run *run, uint32_t member, const char *gate);
+
+/* Members that are not gone for good. */
+uint32_t run_n_present(const struct run *run);
 
 /* By name of step: the side action and whether it opens; false if it is none. */
 bool run_side_of_step(const struct run *run, const char *step, uint32_t *side, bool *opens);

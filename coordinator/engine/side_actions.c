@@ -29,7 +29,8 @@ static bool is_up(const struct run *run, uint32_t member) {
 }
 
 static bool can_carry(const struct run *run, uint32_t member, const char *step, const bool *spent) {
-    return is_up(run, member) && !spent[member] && work_order_step(run->members[member].order, step) != NULL;
+    return is_up(run, member) && !member_state_is_gone(run->members[member].state) && !spent[member] &&
+           work_order_step(run->members[member].order, step) != NULL;
 }
 
 /* Its service may be the only one that the command can speak to: one that runs is preferred. */
@@ -123,12 +124,16 @@ void sides_lease(struct run *run, uint32_t member) {
 
 /* ---- opening and closing ---- */
 
+static bool is_gone(const struct run *run, uint32_t member) {
+    return member_state_is_gone(run->members[member].state);
+}
+
 bool sides_open(struct run *run) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         struct run_side *side = &run->sides[i];
         if (side->state == SIDE_OPEN)
             continue;
-        if (side->in_flight)
+        if (side->in_flight && !is_gone(run, side->carrier))
             return false;
         uint32_t carrier = carrier_choose(run, side, true);
         if (carrier != NO_MEMBER)
@@ -138,12 +143,16 @@ bool sides_open(struct run *run) {
     return true;
 }
 
+/* Who is gone for good closes nothing: when all are, nobody is left to wait for. */
 bool sides_close(struct run *run) {
+    if (run_n_present(run) == 0)
+        return true;
     for (uint32_t i = run->n_sides; i-- > 0;) {
         struct run_side *side = &run->sides[i];
         if (side->state == SIDE_CLOSED)
             continue;
-        if ((side->in_flight && side->state == SIDE_CLOSING && is_up(run, side->carrier)) ||
+        if ((side->in_flight && side->state == SIDE_CLOSING && is_up(run, side->carrier) &&
+             !is_gone(run, side->carrier)) ||
             run->retry_ms > 0)
             return false;
         uint32_t carrier = carrier_choose(run, side, false);

@@ -212,7 +212,8 @@ static void say_record(struct world *w, const struct record *r) {
             r->text[0] ? ": " : "", r->text);
         return;
     case RECORD_MEMBER_EVENT:
-        say(w, "member   %s: %s", member, member_event_text((enum member_event)r->number));
+        say(w, "member   %s: %s%s%s%s%s", member, member_event_text((enum member_event)r->number),
+            r->name[0] ? ": " : "", r->name, r->text[0] ? ": " : "", r->text);
         return;
     case RECORD_MEMBER_SEEN:
     case RECORD_KIND_END: return;
@@ -564,6 +565,27 @@ int world_command(struct world *world, enum run_event command, const char *text)
     struct event event = {
         .kind = EVENT_COMMAND, .run = must_run(world)->id, .command = command, .text = text};
     return event_give(world, &event);
+}
+
+static int command_member(struct world *world, struct event event, unsigned member) {
+    char name[64];
+    snprintf(name, sizeof(name), "shop/server@n%u", member + 1);
+    event.kind = EVENT_COMMAND;
+    event.run = must_run(world)->id;
+    event.member = name;
+    return event_give(world, &event);
+}
+
+int world_member(struct world *world, enum run_event command, unsigned member, const char *text) {
+    return command_member(world, (struct event){.command = command, .text = text}, member);
+}
+
+int world_waive(struct world *world, unsigned member, const char *gate, uint64_t for_ms, const char *text) {
+    return command_member(
+        world,
+        (struct event){
+            .command = RUN_EVENT_WAIVE, .gate = gate, .until_ms = world->now_ms + for_ms, .text = text},
+        member);
 }
 
 void world_agent_down(struct world *world, unsigned node) {

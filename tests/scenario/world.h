@@ -89,6 +89,8 @@ bool world_run_until(struct world *world, unsigned member, enum member_state sta
 void world_crash(struct world *world);
 
 int world_command(struct world *world, enum run_event command, const char *text);
+int world_member(struct world *world, enum run_event command, unsigned member, const char *text);
+int world_waive(struct world *world, unsigned member, const char *gate, uint64_t for_ms, const char *text);
 void world_agent_down(struct world *world, unsigned node);
 void world_agent_up(struct world *world, unsigned node);
 void world_note(struct world *world, const char *text);

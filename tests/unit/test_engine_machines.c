@@ -64,3 +64,31 @@ TEST("an order in flight is always answered by done, and in-flight states are th
         check((move.kind == MOVE_TO) == member_state_is_ordered((enum member_state)s));
     }
 }
+
+TEST("F06 a member may be retired from every state, and what is retired stays so") {
+    for (unsigned s = 0; s < MEMBER_STATES; s++) {
+        struct member_move move = member_move((enum member_state)s, MEMBER_EVENT_RETIRE);
+        check(s == MEMBER_RETIRED ? move.kind == MOVE_IGNORED
+                                  : move.kind == MOVE_TO && move.to == MEMBER_RETIRED);
+    }
+    for (unsigned e = 0; e < MEMBER_EVENTS; e++) {
+        enum move_kind kind = member_move(MEMBER_RETIRED, (enum member_event)e).kind;
+        check(kind == MOVE_IGNORED || kind == MOVE_REFUSED);
+    }
+    for (unsigned s = 0; s < RUN_STATES; s++)
+        check(run_move((enum run_state)s, RUN_EVENT_RETIRE).kind == RUN_MOVE_MEMBER);
+}
+
+TEST("F08 a member is left out only when nothing of it is changed, or its agent has ended it") {
+    for (unsigned s = 0; s < MEMBER_STATES; s++) {
+        bool may = s == MEMBER_PLANNED || s == MEMBER_PREPARED || s == MEMBER_FAILED ||
+                   s == MEMBER_RETURNED || s == MEMBER_HELD;
+        check((member_move((enum member_state)s, MEMBER_EVENT_SKIP).kind == MOVE_TO) == may);
+    }
+}
+
+TEST("F03 only a read-only soak is ended by promote") {
+    for (unsigned s = 0; s < MEMBER_STATES; s++)
+        check((member_move((enum member_state)s, MEMBER_EVENT_PROMOTE).kind == MOVE_FLAG) ==
+              (s == MEMBER_SOAKING_READ_ONLY));
+}

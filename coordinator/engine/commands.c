@@ -1,0 +1,183 @@
+/* Operators' words. The tables of the run's and the member's machine say which is taken in which state; here stands what
+ * a word needs besides, and what it sets in motion. What cannot be done is refused before anything is touched, with what
+ * can be done instead. */
+#include "coordinator/engine/internal.h"
+
+#include <string.h>
+
+/* ---- about the run ---- */
+
+/* A way back that is closed is said before anything is touched. */
+static int check_rollback(const struct run *run, struct actions *actions) {
+    uint32_t n_changed = 0;
+    if (run->aborting && run->n_sides > 0)
+        return engine_refuse(
+            actions,
+            "the run was aborted, so its agents open no side action of it any more; make a plan back to %s",
+            run->plan->header.from_version);
+    if (run->state == RUN_ENDED && !sides_can_reopen(run))
+        return engine_refuse(
+            actions, "no agent is left that could open the side action once more; make a plan back to %s",
+            run->plan->header.from_version);
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        enum way_back way = m->order->way_back;
+        bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
+        if (!member_state_is_changed(m->state))
+            continue;
+        n_changed++;
+        if (way == WAY_BACK_UNTIL_START || way == WAY_BACK_NEVER ||
+            (way == WAY_BACK_UNTIL_PROMOTION && promoted))
+            return engine_refuse(actions, "%s cannot go back: its way back was \"%s\"", m->order->member,
+                                 way_back_text(way));
+    }
+    if (n_changed == 0 && run->n_in_flight == 0)
+        return engine_refuse(actions, "no member runs %s, so there is nothing to take back",
+                             run->plan->header.to_version);
+    return 0;
+}
+
+/* An aborted run is ended by what is under way; nobody may take it up again. */
+static int check_run(const struct run *run, enum run_event command, struct actions *actions) {
+    struct run_move move = run_move(run->state, command);
+    if (move.kind != RUN_MOVE_TO && move.kind != RUN_MOVE_FLAG && move.kind != RUN_MOVE_MEMBER)
+        return engine_refuse(actions, "%s", move.why);
+    if (run->aborting && run->state != RUN_ENDED && command != RUN_EVENT_ABORT && command != RUN_EVENT_RETIRE)
+        return engine_refuse(actions, "the run is being aborted; nothing but its closing moves is done");
+    if (command == RUN_EVENT_RESUME && !run->paused)
+        return engine_refuse(actions, "the run is not paused");
+    return command == RUN_EVENT_ROLLBACK ? check_rollback(run, actions) : 0;
+}
+
+static void command_run(struct run *run, const struct event *event) {
+    bool has_flag = (event->command == RUN_EVENT_PAUSE && run->paused) ||
+                    (event->command == RUN_EVENT_ABORT && run->aborting) ||
+                    (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
+    if (!has_flag)
+        commit_run_event(run, event->command, VERDICT_NONE, event->text);
+    if (event->command == RUN_EVENT_ABORT)
+        order_latch(run, NULL);
+}
+
+/* ---- about one member ---- */
+
+static bool member_event_of(enum run_event command, enum member_event *outp) {
+    switch (command) {
+    case RUN_EVENT_RETRY: *outp = MEMBER_EVENT_RETRY; return true;
+    case RUN_EVENT_SKIP: *outp = MEMBER_EVENT_SKIP; return true;
+    case RUN_EVENT_RETIRE: *outp = MEMBER_EVENT_RETIRE; return true;
+    case RUN_EVENT_PROMOTE: *outp = MEMBER_EVENT_PROMOTE; return true;
+    case RUN_EVENT_WAIVE: *outp = MEMBER_EVENT_WAIVE; return true;
+    case RUN_EVENT_PREPARED:
+    case RUN_EVENT_PREPARE_FAILED:
+    case RUN_EVENT_OPENED:
+    case RUN_EVENT_OPEN_FAILED:
+    case RUN_EVENT_WAVES_OVER:
+    case RUN_EVENT_CANARY_FAILED:
+    case RUN_EVENT_ABORTED:
+    case RUN_EVENT_ROLLS_BACK:
+    case RUN_EVENT_ALL_BACK:
+    case RUN_EVENT_CLOSED:
+    case RUN_EVENT_PAUSE:
+    case RUN_EVENT_RESUME:
+    case RUN_EVENT_ABORT:
+    case RUN_EVENT_ROLLBACK: break;
+    }
+    return false;
+}
+
+static bool has_gate(const struct run *run, const char *name) {
+    for (size_t i = 0; i < run->plan->n_gates; i++)
+        if (strcmp(run->plan->gates[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static int check_waiver(const struct run *run, const struct event *event, struct actions *actions) {
+    uint64_t now_ms = run->engine->now_ms;
+    if (!event->gate || !has_gate(run, event->gate))
+        return engine_refuse(actions, "the plan has no gate \"%s\"; see `kedge run show`",
+                             event->gate ? event->gate : "");
+    if (event->until_ms <= now_ms)
+        return engine_refuse(actions, "a waiver needs an end that is still to come");
+    if (event->until_ms > now_ms + WAIVER_MS_MAX)
+        return engine_refuse(actions, "a waiver lasts %d hours at most", WAIVER_MS_MAX / 3600000);
+    if (!event->text || !event->text[0])
+        return engine_refuse(actions, "a waiver needs a reason");
+    return 0;
+}
+
+/* A canary that nobody was proves nothing: the next wave must not follow on it by itself. */
+static bool is_last_canary(const struct run *run, uint32_t member) {
+    const struct wave *wave = &run->plan->shape.waves[run->members[member].wave];
+    for (size_t i = 0; i < wave->n_members; i++) {
+        enum member_state state = run->members[wave->members[i]].state;
+        if (wave->members[i] != member && state != MEMBER_SKIPPED && state != MEMBER_RETIRED)
+            return false;
+    }
+    return wave->kind == WAVE_CANARY;
+}
+
+static int check_member(const struct run *run, uint32_t member, const struct event *event,
+                        enum member_event what, struct actions *actions) {
+    const struct run_member *m = &run->members[member];
+    struct member_move move = member_move(m->state, what);
+    if (move.kind == MOVE_REFUSED && what == MEMBER_EVENT_RETRY &&
+        (m->state == MEMBER_RETURNED || m->state == MEMBER_HELD))
+        return engine_refuse(actions, "%s is %s: %s; make a new plan: `kedge plan %s`", m->order->member,
+                             member_state_text(m->state), move.why, run->plan->header.cluster);
+    if (move.kind == MOVE_REFUSED || move.kind == MOVE_UNANSWERED)
+        return engine_refuse(actions, "%s is %s: %s", m->order->member, member_state_text(m->state),
+                             move.why);
+    if (what == MEMBER_EVENT_SKIP && is_last_canary(run, member))
+        return engine_refuse(
+            actions,
+            "%s is the last canary, and nothing may follow on no canary; abort and make a plan "
+            "without one",
+            m->order->member);
+    return what == MEMBER_EVENT_WAIVE ? check_waiver(run, event, actions) : 0;
+}
+
+static int command_member(struct run *run, const struct event *event, enum member_event what) {
+    struct engine *engine = run->engine;
+    uint32_t member = event->member ? member_index(run, event->member) : NO_MEMBER;
+    if (member == NO_MEMBER)
+        return engine_refuse(engine->actions, "run %llu has no member %s", (unsigned long long)run->id,
+                             event->member ? event->member : "(none was named)");
+    int r = check_member(run, member, event, what, engine->actions);
+    if (r != 0 || member_move(run->members[member].state, what).kind == MOVE_IGNORED)
+        return r; /* what is so already needs no record */
+    struct record record = {
+        .kind = RECORD_MEMBER_EVENT,
+        .run = run->id,
+        .member = member,
+        .number = what,
+        .value = what == MEMBER_EVENT_WAIVE ? event->until_ms : 0,
+        .name = what == MEMBER_EVENT_WAIVE ? event->gate : "",
+        .text = event->text,
+    };
+    commit(engine, record, NULL);
+    return 0;
+}
+
+int command_take(struct engine *engine, const struct event *event) {
+    struct run *run = run_find(engine, event->run);
+    enum member_event what = MEMBER_EVENT_RETRY;
+    if (!run)
+        return engine_refuse(engine->actions, "there is no run %llu", (unsigned long long)event->run);
+    bool about_member = member_event_of(event->command, &what);
+    if (!about_member && event->command != RUN_EVENT_PAUSE && event->command != RUN_EVENT_RESUME &&
+        event->command != RUN_EVENT_ABORT && event->command != RUN_EVENT_ROLLBACK)
+        return engine_refuse(engine->actions, "this is not an operator's word");
+    int r = check_run(run, event->command, engine->actions);
+    if (r == 0 && about_member)
+        r = command_member(run, event, what);
+    if (r != 0)
+        return r;
+    if (!about_member)
+        command_run(run, event);
+    run->retry_ms = 0;
+    timer_clear(engine, &run->retry);
+    run_advance(run);
+    return 0;
+}

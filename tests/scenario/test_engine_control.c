@@ -1,0 +1,260 @@
+/* What operators may say about one member of a run, in whatever state it is: each word does what it says, is refused with
+ * a reason, and survives the coordinator's death. */
+#include "tests/unit/test.h"
+
+#include "tests/scenario/world.h"
+
+static const struct world_config rolling = {
+    .n_members = 4,
+    .soak_ms = 200,
+    .wait_limit_ms = 60000,
+    .way_back = WAY_BACK_UNTIL_FINALIZE,
+};
+
+static void replay_equals(const struct world *w) {
+    struct buffer live = {0};
+    engine_dump(w->engine, &live);
+    char *again = world_replay(w, w->n_records);
+    check_eq_str(again, (const char *)live.data);
+    free(again);
+    buffer_deinit(&live);
+}
+
+static void ended(struct world *w, enum run_verdict verdict) {
+    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), run_verdict_text(verdict));
+    check(!w->side_in_force);
+    replay_equals(w);
+}
+
+static const char *refused(const struct world *w) {
+    return (const char *)w->refused.data;
+}
+
+/* ---- retry ---- */
+
+static enum outcome n2_fails_once(struct world *world, unsigned member, const char *step) {
+    return member == 1 && strcmp(step, "switch") == 0 && world->state++ == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST("F06 F08 retry: a member that failed before anything was stopped is tried again") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(world_run_of(w)->paused);
+    check_eq_int(world_run_of(w)->members[1].state, MEMBER_FAILED);
+    check(world_member(w, RUN_EVENT_RETRY, 0, "alice") == ENGINE_REFUSED);
+    check_contains(refused(w), "has not failed");
+    check(world_member(w, RUN_EVENT_RETRY, 1, "alice") == 0);
+    check_eq_int(world_run_of(w)->members[1].state, MEMBER_PREPARED);
+    world_crash(w);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+static enum outcome n2_cannot_prepare_once(struct world *world, unsigned member, const char *step) {
+    return member == 1 && strcmp(step, "prepare") == 0 && world->state++ == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST("F32 retry: what could not be prepared is prepared again, never taken for prepared") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_cannot_prepare_once;
+    w->step_ms = 100;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_FAILED, 60000));
+    require(world_run_of(w)->state == RUN_PREPARING);
+    check(world_member(w, RUN_EVENT_RETRY, 1, "alice") == 0);
+    check(world_run_of(w)->members[1].state == MEMBER_PREPARING);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(world_effects(w, 1, "prepare"), 1);
+}
+
+static enum outcome n2_returns(struct world *world, unsigned member, const char *step) {
+    (void)world;
+    return member == 1 && strcmp(step, "switch") == 0 ? OUTCOME_RETURNED : OUTCOME_DONE;
+}
+
+TEST("F08 retry of a member that its agent returned is refused, with what to do instead") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_returns;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(world_member(w, RUN_EVENT_RETRY, 1, "alice") == ENGINE_REFUSED);
+    check_contains(refused(w), "at most once");
+    check_contains(refused(w), "kedge plan shop");
+}
+
+/* ---- skip ---- */
+
+TEST("F06 F08 skip: a member is left out, in whatever state without a change, and the run ends without it") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_returns;
+    require(world_begin(w) == 0);
+    check(world_member(w, RUN_EVENT_SKIP, 0, "alice") == ENGINE_REFUSED); /* being prepared */
+    world_run(w, 60000);
+    check(world_member(w, RUN_EVENT_SKIP, 0, "alice") == ENGINE_REFUSED); /* done */
+    check_contains(refused(w), "it is done");
+    check(world_member(w, RUN_EVENT_SKIP, 1, "alice: looked at later") == 0);
+    check(world_member(w, RUN_EVENT_SKIP, 3, "alice: its disk is being changed") == 0);
+    world_crash(w);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(world_effects(w, 3, "switch"), 0);
+    check_eq_str(world_run_of(w)->verdict_text,
+                 "2 of 4 members run 1.1, shop/server@n2 is skipped, shop/server@n4 is skipped");
+}
+
+TEST("F18 the last canary cannot be skipped, and nothing follows on a canary that is gone") {
+    struct world_config config = rolling;
+    config.n_canaries = 1;
+    config.soak_read_only_ms = 5000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    check(world_run_until(w, 0, MEMBER_PREPARED, 60000));
+    check(world_member(w, RUN_EVENT_SKIP, 0, "alice") == ENGINE_REFUSED);
+    check_contains(refused(w), "last canary");
+    require(world_run_until(w, 0, MEMBER_SOAKING_READ_ONLY, 60000));
+    check(world_member(w, RUN_EVENT_RETIRE, 0, "alice: it burnt") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_FAILED);
+    check_contains(world_run_of(w)->verdict_text, "no canary is left");
+    check_eq_int(world_effects(w, 1, "switch"), 0);
+}
+
+/* ---- retire ---- */
+
+TEST("F06 retire: the member of a node that is gone is asked, counted and waited for no more") {
+    struct world_config config = rolling;
+    config.limit = 4;
+    config.limit_percent = 50;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    world_agent_down(w, 1); /* and it never comes back */
+    check(world_member(w, RUN_EVENT_RETIRE, 1, "alice: its board is broken") == 0);
+    check(world_run_of(w)->members[1].step == NULL);
+    world_crash(w);
+    w->max_in_change = 0;
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(w->max_in_change, 1); /* half of three */
+    check_contains(world_run_of(w)->verdict_text, "3 of 3 members run 1.1, shop/server@n2 is retired");
+}
+
+TEST("F06 a member whose agent never comes back holds the run, until it is retired") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    world_agent_down(w, 1);
+    world_run(w, 20000);
+    check(world_run_of(w)->state == RUN_WAVES && world_run_of(w)->n_state[MEMBER_DONE] == 1);
+    check(world_member(w, RUN_EVENT_RETIRE, 1, "alice: its board is broken") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F06 F31 retire: the carrier of a side action is gone, another closes it, also while the run is "
+     "aborted") {
+    struct world_config config = rolling;
+    config.side_action = true;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    check(w->side_in_force);
+    uint32_t carrier = world_run_of(w)->sides[0].carrier;
+    world_agent_down(w, (unsigned)carrier);
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    check(world_member(w, RUN_EVENT_RETIRE, (unsigned)carrier, "alice: gone") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+}
+
+TEST("F06 a run whose members are all gone for good ends by abort") {
+    struct world_config config = rolling;
+    config.side_action = true;
+    config.n_members = 2;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    for (unsigned i = 0; i < 2; i++) {
+        world_agent_down(w, i);
+        check(world_member(w, RUN_EVENT_RETIRE, i, "alice: the room is flooded") == 0);
+    }
+    if (world_run_of(w)->state != RUN_ENDED)
+        check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
+}
+
+/* ---- promote ---- */
+
+TEST("F03 F08 promote: the read-only soak is ended now, its gates are not") {
+    struct world_config config = rolling;
+    config.n_canaries = 1;
+    config.soak_read_only_ms = 3600000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    check(world_member(w, RUN_EVENT_PROMOTE, 0, "alice") == ENGINE_REFUSED);
+    require(world_run_until(w, 0, MEMBER_SOAKING_READ_ONLY, 60000));
+    world_run(w, 10000);
+    check(world_run_of(w)->members[0].state == MEMBER_SOAKING_READ_ONLY);
+    check(world_member(w, RUN_EVENT_PROMOTE, 0, "alice: seen enough") == 0);
+    world_crash(w);
+    uint64_t begun = w->now_ms;
+    require(world_run_until(w, 0, MEMBER_PROMOTING, 60000));
+    check(w->now_ms - begun < 3000);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+/* ---- waive ---- */
+
+static enum answer n3_is_ill(struct world *world, enum world_gate gate, unsigned node, const char *self) {
+    (void)world;
+    return gate == GATE_CLUSTER && strcmp(self, "10.0.0.3") == 0 && node != 9 ? ANSWER_NO
+           : gate == GATE_LAST                                                ? ANSWER_NO
+                                                                              : ANSWER_YES;
+}
+
+TEST("F01 F29 waive: one gate of one member is set aside for its stop, shown with reason and end") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->gate = n3_is_ill;
+    require(world_begin(w) == 0);
+    check(world_run_until(w, 1, MEMBER_DONE, 60000));
+    world_run(w, 5000);
+    check(world_run_of(w)->members[2].state == MEMBER_PREPARED);
+    check(world_waive(w, 2, "no-such-gate", 60000, "alice") == ENGINE_REFUSED);
+    check(world_waive(w, 2, "writable", 0, "alice") == ENGINE_REFUSED);
+    check(world_waive(w, 2, "writable", (uint64_t)48 * 3600000, "alice") == ENGINE_REFUSED);
+    check(world_waive(w, 2, "writable", 60000, "") == ENGINE_REFUSED);
+    check(world_waive(w, 3, "writable", 60000, "alice: the wrong member") == 0);
+    check(world_waive(w, 2, "replicated", 60000, "alice: the wrong gate") == 0);
+    world_run(w, 5000);
+    check(world_run_of(w)->members[2].state == MEMBER_PREPARED);
+    check(world_waive(w, 2, "writable", 60000, "alice: ledger 4711 is a test") == 0);
+    struct why why;
+    engine_explain(w->engine, world_run_of(w), 2, &why);
+    bool shown = false;
+    for (size_t i = 0; i < why.reasons.n; i++)
+        shown = shown || (strcmp(why.reasons.items[i].gate, "writable") == 0 &&
+                          strstr(why.reasons.items[i].text, "waived for 60 s more: alice: ledger 4711"));
+    check(shown);
+    why_deinit(&why);
+    world_crash(w);
+    world_run(w, 30000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F01 a waiver ends by itself: after its time the gate holds the member back again") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->gate = n3_is_ill;
+    require(world_begin(w) == 0);
+    check(world_waive(w, 2, "writable", 100, "alice: only now") == 0);
+    check(world_run_until(w, 1, MEMBER_DONE, 60000));
+    world_run(w, 10000);
+    check(world_run_of(w)->members[2].state == MEMBER_PREPARED);
+    check(run_waiver(world_run_of(w), 2, "writable") == NULL);
+}
