@@ -29,7 +29,7 @@ static const struct message_rule rules[] = {
     [MESSAGE_ASK] = {"ask", 0, OPEN, 1, LARGE},
     [MESSAGE_ANSWER] = {"answer", OPEN, 0, 1, LARGE},
     [MESSAGE_LEASE] = {"lease", 0, OPEN, 1, MIDDLE},
-    [MESSAGE_COMMAND] = {"command", 0, OPEN, 1, MIDDLE},
+    [MESSAGE_WORD] = {"word", 0, OPEN, 1, SMALL},
     [MESSAGE_INQUIRE] = {"inquire", 0, OPEN, 1, SMALL},
     [MESSAGE_LATCH] = {"latch", 0, OPEN, 1, SMALL},
 };

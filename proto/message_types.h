@@ -38,7 +38,8 @@ enum message_type {
     MESSAGE_ASK = 22,
     MESSAGE_ANSWER = 23,
     MESSAGE_LEASE = 24,
-    MESSAGE_COMMAND = 25, /* an operator's signed word, passed on */
+    MESSAGE_WORD =
+        25, /* an operator's signed word (common/plan/word.h), passed on: the blob as it was signed */
     MESSAGE_INQUIRE = 26, /* answered by FACTS */
     MESSAGE_LATCH = 27,   /* an abort; it only reduces, so the coordinator's word is enough */
 };

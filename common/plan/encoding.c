@@ -214,6 +214,20 @@ static const struct codec_field header_fields[] = {
 };
 CODEC_MESSAGE(header, "plan header", header, kedge__header__descriptor);
 
+static const struct codec_field word_fields[] = {
+    FIELD_U32(word, format, 1),
+    FIELD_ENUM(word, kind, WORD_KINDS),
+    FIELD_LINE(word, cluster, KEDGE_NAME_MAX),
+    FIELD_U64(word, serial),
+    FIELD_LINE(word, member, KEDGE_MEMBER_NAME_MAX),
+    FIELD_LINE_OR_EMPTY(word, gate, KEDGE_NAME_MAX),
+    FIELD_LINE(word, reason, WORD_REASON_MAX),
+    FIELD_LINE(word, author, KEDGE_NAME_MAX),
+    FIELD_U64(word, created_s),
+    FIELD_U64(word, expires_s),
+};
+CODEC_MESSAGE(word, "word", word, kedge__word__descriptor);
+
 static const struct codec_field plan_fields[] = {
     FIELD_BYTES(plan, header, 64 * 1024),
     FIELD_BYTES(plan, shape, KEDGE_CONTROL_BYTES_MAX),

@@ -99,7 +99,7 @@ void public_key_fingerprint(char out[static KEDGE_FINGERPRINT_TEXT_SIZE], const 
 static const char *const context_tags[TRUST_CONTEXT_END] = {
     [TRUST_OPERATOR_CHARTER] = "operator/charter",
     [TRUST_OPERATOR_PLAN] = "operator/plan",
-    [TRUST_OPERATOR_COMMAND] = "operator/command",
+    [TRUST_OPERATOR_WORD] = "operator/word",
     [TRUST_OPERATOR_TRUST] = "operator/trust",
     [TRUST_RELEASE_MANIFEST] = "release/manifest",
     [TRUST_COORDINATOR_CHALLENGE] = "coordinator/handshake-challenge",

@@ -77,9 +77,9 @@ void public_key_fingerprint(char out[static KEDGE_FINGERPRINT_TEXT_SIZE], const 
  * Messages of a session have their own tags, from their own closed table (proto/message_types.h). */
 enum trust_context {
     TRUST_OPERATOR_CHARTER = 1,
-    TRUST_OPERATOR_PLAN,    /* the header of a plan */
-    TRUST_OPERATOR_COMMAND, /* a word that weakens: waive, skip, early promotion, finalize */
-    TRUST_OPERATOR_TRUST,   /* changes of keys */
+    TRUST_OPERATOR_PLAN,  /* the header of a plan */
+    TRUST_OPERATOR_WORD,  /* what weakens a plan: common/plan/word.h */
+    TRUST_OPERATOR_TRUST, /* changes of keys */
     TRUST_RELEASE_MANIFEST,
     TRUST_COORDINATOR_CHALLENGE,
     TRUST_AGENT_AUTH,

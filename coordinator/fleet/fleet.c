@@ -89,7 +89,7 @@ static const struct codec_message *codec_of(enum message_type type) {
     case MESSAGE_ORDER:
     case MESSAGE_ASK:
     case MESSAGE_LEASE:
-    case MESSAGE_COMMAND:
+    case MESSAGE_WORD:
     case MESSAGE_INQUIRE:
     case MESSAGE_LATCH: return NULL;
     }

@@ -274,9 +274,8 @@ TEST("A3 a recorded session is worth nothing to a fresh coordinator or agent") {
 
 TEST("A3 A7 a message for one session is refused in every other, also of the same keys") {
     _cleanup_(pair_end) struct pair a, b, other_node;
-    static const enum message_type types[] = {MESSAGE_ORDER,    MESSAGE_CHARTER, MESSAGE_LEASE,
-                                              MESSAGE_COMMAND,  MESSAGE_ASK,     MESSAGE_PREVIEW,
-                                              MESSAGE_HEARTBEAT};
+    static const enum message_type types[] = {MESSAGE_ORDER, MESSAGE_CHARTER, MESSAGE_LEASE,    MESSAGE_WORD,
+                                              MESSAGE_ASK,   MESSAGE_PREVIEW, MESSAGE_HEARTBEAT};
 
     pair_begin(&a);
     pair_begin_with(&b, &a.coordinator_key, &a.agent_key);

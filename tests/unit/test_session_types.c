@@ -28,7 +28,7 @@ static const struct {
     {22, "", "o"},     /* ask */
     {23, "o", ""},     /* answer */
     {24, "", "o"},     /* lease */
-    {25, "", "o"},     /* command */
+    {25, "", "o"},     /* word */
     {26, "", "o"},     /* inquire */
     {27, "", "o"},     /* latch */
 };
