@@ -24,7 +24,10 @@ int acceptance_check(const struct seen *seen, const struct offer *offer, struct 
             err, -ESTALE,
             "the order is of epoch %llu, this node obeys epoch %llu: an older coordinator speaks",
             (unsigned long long)offer->epoch, (unsigned long long)seen->epoch);
-    return serial_check(seen, offer, err);
+    int r = serial_check(seen, offer, err);
+    if (r == 0 && offer->forbidden && offer->forbidden[0] && !step_is_closing(offer->order, offer->step))
+        r = error_set(err, -EPERM, "%s", offer->forbidden);
+    return r;
 }
 
 struct seen_change acceptance_note(struct seen *seen, const struct offer *offer) {

@@ -21,9 +21,10 @@ struct offer {
     struct digest root;
     const struct work_order *order;
     const struct step *step;
+    const char *forbidden; /* NULL or "", or why operators want nothing more to begin with the member */
 };
 
-/* 0, or one sentence: -ESTALE (an older epoch, an overtaken plan), -EPERM (another root under the same serial). */
+/* 0, or one sentence: -ESTALE (an older epoch, an overtaken plan), -EPERM (another root under the same serial; forbidden). */
 int acceptance_check(const struct seen *seen, const struct offer *offer, struct error *err) _must_check_;
 
 /* What is seen once the offer is taken: epoch and serial grow, never shrink. Says which of them have changed. */

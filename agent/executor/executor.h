@@ -2,7 +2,8 @@
  * holds and its members. All of it lives on one sd-event loop; nothing here is shared with another thread.
  *
  * Files: executor.c (life), messages.c (what the coordinator says), orders.c (what may begin), members.c (a machine and
- * its timer), recover.c, adopt.c, rows.c (rows done), facts.c (what is observed), leases.c. */
+ * its timer), recover.c, adopt.c, rows.c (rows done), facts.c (what is observed), leases.c,
+ * operator_words.c. */
 #ifndef KEDGE_EXECUTOR_EXECUTOR_H
 #define KEDGE_EXECUTOR_EXECUTOR_H
 
@@ -167,6 +168,9 @@ void message_facts(struct executor *executor, const struct cluster *cluster);
 
 /* ---- orders.c ---- */
 
+/* Seconds since 1970, and never before a signed time that was seen: a clock that was set back revives nothing. */
+uint64_t executor_now_s(const struct executor *executor);
+
 void order_receive(struct executor *executor, struct bytes bytes);
 void order_forget(struct member *member); /* the one on its way in */
 
@@ -272,5 +276,22 @@ void lease_receive(struct executor *executor, const struct lease_message *messag
 void leases_look(struct executor *executor); /* every tick */
 void leases_load(struct executor *executor); /* from the journal */
 void leases_free(struct executor *executor);
+
+/* ---- operator_words.c ---- */
+
+/* A signed word as it came: verified, kept in the journal, then obeyed; refused ones leave a line in the log. */
+void operator_word_receive(struct executor *executor, struct bytes blob);
+
+/* "" or why no further step of this plan is begun with the member: an operator skipped or retired it. */
+const char *operator_word_forbids(const struct executor *executor, const struct work_order *order,
+                                  struct arena *arena);
+
+/* True when an operator has set this gate aside for the member in this plan, and that is not over. `out` says who, until
+ * when and why. */
+bool operator_word_waives(const struct executor *executor, const struct work_order *order,
+                          const struct gate *gate, char *out, size_t size);
+
+/* What was said about plans of the cluster before this one is dropped. */
+void operator_words_forget(struct executor *executor, const char *cluster, uint64_t serial);
 
 #endif

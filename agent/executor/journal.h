@@ -31,6 +31,7 @@ enum record_type {
     RECORD_PROVEN,     /* member: number of the generation that was proven last */
     RECORD_OUTCOME,    /* cluster/serial/member/step: encoded report, expiry of its order */
     RECORD_LEASE,      /* cluster/serial/name */
+    RECORD_WORD,       /* cluster/serial/member/kind/gate: an operator's signed word, the blob */
     RECORD_TYPES
 };
 

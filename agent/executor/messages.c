@@ -372,8 +372,8 @@ void message_receive(struct executor *executor, const struct verified_message *m
         if ((value = decoded(&latch_codec, message, arena)))
             receive_latch(executor, value);
         return;
-    case MESSAGE_HEARTBEAT:
-    case MESSAGE_COMMAND: return; /* that it was said is all; no word that weakens is obeyed yet */
+    case MESSAGE_WORD: operator_word_receive(executor, message->bytes); return;
+    case MESSAGE_HEARTBEAT: return; /* that it was said is all */
     case MESSAGE_HELLO:
     case MESSAGE_CHALLENGE:
     case MESSAGE_AUTH:

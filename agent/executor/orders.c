@@ -56,8 +56,7 @@ static void say_refused(struct executor *executor, const struct order_claim *cla
     executor_send(executor, MESSAGE_REPORT, &report_codec, &report);
 }
 
-/* Signed times that were seen move this clock forward, never back: a clock that was set back does not revive a plan. */
-static uint64_t now_s(const struct executor *executor) {
+uint64_t executor_now_s(const struct executor *executor) {
     uint64_t wall = clock_wall_s();
     return wall > executor->trust.time_s ? wall : executor->trust.time_s;
 }
@@ -123,6 +122,7 @@ static int may_begin(struct executor *executor, const struct verified_order *v, 
     int r = agent_config_allows(&executor->config, m->name, NULL, err);
     struct seen seen = seen_of(executor, m->cluster);
     struct offer offer = offer_of(v);
+    offer.forbidden = operator_word_forbids(executor, v->order, v->arena);
     if (r == 0)
         r = acceptance_check(&seen, &offer, err);
     if (r == 0 && !m->has_generation)
@@ -153,6 +153,7 @@ static void note_plan(struct executor *executor, struct cluster *cluster, const 
     cluster->record.root = seen->root;
     cluster_record_pack(&cluster->record, &packed);
     (void)executor_put(executor, RECORD_CLUSTER, v->order->cluster, &packed);
+    operator_words_forget(executor, v->order->cluster, v->header.serial);
     size_t len = (size_t)snprintf(first, sizeof(first), "%s/", v->order->cluster);
     snprintf(limit, sizeof(limit), "%s/%020llu", v->order->cluster, (unsigned long long)v->header.serial);
     for (const char *next = journal_next(executor->journal, RECORD_OUTCOME, first);
@@ -189,7 +190,7 @@ int order_restore(struct member *m, const char *step, struct verified_order **ou
     claim.step = step;
     struct verify_context context = {.anchors = &m->executor->config.anchors,
                                      .self = m->executor->key.public,
-                                     .now_s = now_s(m->executor),
+                                     .now_s = executor_now_s(m->executor),
                                      .began = true};
     return order_verify(&context, &claim, outp, err);
 }
@@ -376,7 +377,7 @@ void order_receive(struct executor *executor, struct bytes bytes) {
     claim_of(message, &claim);
     struct verify_context context = {.anchors = &executor->config.anchors,
                                      .self = executor->key.public,
-                                     .now_s = now_s(executor),
+                                     .now_s = executor_now_s(executor),
                                      .began = has_begun(executor, &claim)};
     int r = order_verify(&context, &claim, &v, &err);
     if (r == 0)

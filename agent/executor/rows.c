@@ -53,15 +53,62 @@ static void keep_evidence(struct member *m, const struct evidence *evidence) {
     kept->age_us = evidence->age_us;
 }
 
+/* The last question before a stop: only there a gate may be set aside. What comes after the stop proves that the service
+ * is whole, and no word replaces that. */
+static bool asks_before_stop(const struct member *m) {
+    bool stops = false;
+    if (m->machine.record.state != MACHINE_FORWARD || m->machine.record.changed)
+        return false;
+    for (size_t i = m->machine.record.row; i < m->machine.step->n_rows; i++)
+        stops |= m->machine.step->rows[i].primitive == PRIMITIVE_STOP;
+    return stops;
+}
+
+/* True when it was not yes and an operator's word makes it pass; `evidence` then says so. */
+static bool waived(const struct member *m, struct evidence *evidence, char *reason, size_t size) {
+    char word[KEDGE_REASON_MAX];
+    const struct gate *gate = NULL;
+    for (size_t i = 0; i < m->order->n_gates; i++)
+        if (strcmp(m->order->gates[i].name, evidence->gate) == 0)
+            gate = &m->order->gates[i];
+    if (evidence->answer == ANSWER_YES || !gate ||
+        !operator_word_waives(m->executor, order_of(m), gate, word, sizeof(word)))
+        return false;
+    snprintf(reason, size, "%.320s (it said %s: %.150s)", word, answer_text(evidence->answer),
+             evidence->reason);
+    evidence->answer = ANSWER_YES;
+    evidence->reason = reason;
+    return true;
+}
+
+/* The answers joined once more, without the gates that are set aside. */
+static void waive(struct member *m, const struct answers *answers, struct verdict *all) {
+    char reason[KEDGE_REASON_MAX];
+    *all = (struct verdict){.answer = ANSWER_YES};
+    for (size_t i = 0; i < answers->n_evidence; i++) {
+        struct evidence evidence = answers->evidence[i];
+        if (waived(m, &evidence, reason, sizeof(reason)))
+            log_warning("gate", "%s: %s: %s", m->name, evidence.gate, reason);
+        struct verdict named = {.answer = evidence.answer};
+        if (evidence.answer != ANSWER_YES)
+            snprintf(named.reason, sizeof(named.reason), "%.63s: %.440s", evidence.gate, evidence.reason);
+        verdict_join(all, &named);
+        keep_evidence(m, &evidence);
+    }
+}
+
 static void on_gates(void *context, const struct answers *answers) {
     struct member *m = context;
+    struct verdict all = answers->all;
     m->questions = NULL;
-    for (size_t i = 0; i < answers->n_evidence; i++)
+    if (asks_before_stop(m))
+        waive(m, answers, &all);
+    for (size_t i = 0; !asks_before_stop(m) && i < answers->n_evidence; i++)
         keep_evidence(m, &answers->evidence[i]);
     struct machine_event event = {.kind = MACHINE_EVENT_ANSWER,
                                   .op = m->op,
-                                  .answer = answers->all.answer,
-                                  .reason = answers->all.reason,
+                                  .answer = all.answer,
+                                  .reason = all.reason,
                                   .age_us = answers->age_us,
                                   .limit_us = answers->limit_us};
     member_feed(m, &event);

@@ -48,7 +48,7 @@ int word_check(const struct word *word, struct error *err) _must_check_;
 int word_verify(const struct trust_anchors *anchors, struct bytes blob, uint64_t now_s, struct arena *arena,
                 const struct word **outp, struct error *err) _must_check_;
 
-/* What people see before they sign it, and in every place that shows it: "waive gate in-sync of bk/bookie@n1 in plan 4". */
+/* What people see before they sign it, and in every place that shows it: "waive gate in-sync of shop/server@n1 in plan 4". */
 void word_text(const struct word *word, char *out, size_t size);
 
 #endif
