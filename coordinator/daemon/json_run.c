@@ -49,6 +49,8 @@ static void event_words(const struct run *run, const struct record *record, char
         snprintf(out, size, "%s: %s%s%s", record->name, outcome_text((enum outcome)record->value), separator,
                  record->text);
         return;
+    case RECORD_NODE_HELD:
+    case RECORD_NODE_RETURNED:
     case RECORD_MEMBER_SEEN:
         snprintf(out, size, "seen %s on %s", mode_text((enum mode)record->number), record->name);
         return;

@@ -97,7 +97,7 @@ static bool prepare_more(struct run *run) {
         return false;
     for (uint32_t i = 0; i < run->n_members && in_flight < PREPARE_AT_ONCE; i++) {
         const struct run_member *m = &run->members[i];
-        if (m->state == MEMBER_PLANNED && run->engine->nodes[m->node].up) {
+        if (m->state == MEMBER_PLANNED && run->engine->nodes[m->node].up && !member_is_held_back(run, m)) {
             order_issue(run, i, "prepare");
             in_flight++;
         }

@@ -36,11 +36,14 @@ static uint32_t n_in_change(const struct run *run) {
     for (unsigned s = 0; s < MEMBER_STATES; s++)
         if (member_state_is_in_change((enum member_state)s))
             n += run->n_state[s];
-    return n;
+    return n + run_n_held_back(run);
 }
 
-/* The domain in which members are in change; NULL when none is. */
+/* The domain in which members are in change; NULL when none is. A hold counts wherever its member stands. */
 static const char *domain_in_change(const struct run *run, const struct wave *wave) {
+    for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++)
+        if (member_is_held_back(run, &run->members[i]))
+            return run->members[i].order->domain;
     for (size_t i = 0; i < wave->n_members; i++)
         if (member_state_is_in_change(run->members[wave->members[i]].state))
             return run->members[wave->members[i]].order->domain;
@@ -52,7 +55,8 @@ static uint32_t choose_promotion(const struct run *run, const struct wave *wave)
         return NO_MEMBER;
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
-        if (m->state == MEMBER_SOAKING_READ_ONLY && m->soaked && m->own.answer == ANSWER_YES)
+        if (m->state == MEMBER_SOAKING_READ_ONLY && m->soaked && m->own.answer == ANSWER_YES &&
+            !member_is_held_back(run, m))
             return wave->members[i];
     }
     return NO_MEMBER;
@@ -62,13 +66,16 @@ static uint32_t choose_promotion(const struct run *run, const struct wave *wave)
 static uint32_t choose_open(const struct run *run, const struct wave *wave) {
     for (size_t i = 0; i < wave->n_members; i++) {
         enum member_state state = run->members[wave->members[i]].state;
-        if (member_state_is_in_change(state) && member_state_is_changed(state))
+        if (member_state_is_in_change(state) && member_state_is_changed(state) &&
+            !member_is_held_back(run, &run->members[wave->members[i]]))
             return wave->members[i];
     }
     return NO_MEMBER;
 }
 
 static bool wants_change(const struct run *run, const struct run_member *m) {
+    if (member_is_held_back(run, m))
+        return false;
     return run->state == RUN_RETURNING ? member_state_is_changed(m->state) : m->state == MEMBER_PREPARED;
 }
 

@@ -17,8 +17,10 @@ struct engine *engine_free(struct engine *engine) {
         return NULL;
     for (size_t i = 0; i < engine->n_runs; i++)
         run_free(engine->runs[i]);
-    for (uint32_t i = 0; i < engine->n_nodes; i++)
+    for (uint32_t i = 0; i < engine->n_nodes; i++) {
         free(engine->nodes[i].name);
+        free(engine->nodes[i].held_reason);
+    }
     free(engine->runs);
     free(engine->nodes);
     free(engine->slots);
@@ -186,7 +188,7 @@ int engine_step(struct engine *engine, const struct event *event, struct actions
     case EVENT_ANSWER: questions_answer(engine, event); break;
     case EVENT_COMMAND: r = command_take(engine, event); break;
     case EVENT_NODE_HOLD:
-    case EVENT_NODE_RETURN: r = engine_refuse(actions, "not built yet"); break;
+    case EVENT_NODE_RETURN: r = command_node(engine, event); break;
     }
     timers_fire(engine);
     engine->actions = NULL;
@@ -200,6 +202,8 @@ void engine_resume(struct engine *engine, uint64_t now_ms, struct actions *actio
         engine->now_ms = now_ms;
     commit(engine, (struct record){.kind = RECORD_REIGN, .value = engine->epoch}, NULL);
     for (size_t i = 0; i < engine->n_runs; i++) {
+        if (engine->runs[i]->state != RUN_ENDED)
+            holds_wake(engine->runs[i]);
         run_advance(engine->runs[i]);
         sides_lease(engine->runs[i], NO_MEMBER);
     }
@@ -274,4 +278,5 @@ static void dump_run(const struct run *run, struct buffer *out) {
 void engine_dump(const struct engine *engine, struct buffer *out) {
     for (size_t i = 0; i < engine->n_runs; i++)
         dump_run(engine->runs[i], out);
+    holds_dump(engine, out);
 }

@@ -143,6 +143,13 @@ const struct run *engine_run_at(const struct engine *engine, size_t index); /* t
 const struct run *engine_run(const struct engine *engine, uint64_t id);     /* or NULL */
 const struct run *engine_run_open(const struct engine *engine, const char *cluster);
 bool engine_node_is_up(const struct engine *engine, const char *node);
+
+/* Whether an operator holds the node now, why, and until when (0: until it is returned). */
+struct node_hold {
+    const char *reason;
+    uint64_t since_ms, until_ms;
+};
+bool engine_node_hold(const struct engine *engine, const char *node, struct node_hold *outp);
 uint64_t engine_epoch(const struct engine *engine);
 
 /* All that is durable, as text: two engines with the same text decide alike. For tests and `journal verify`. */

@@ -100,6 +100,26 @@ static void explain_waivers(const struct run *run, uint32_t member, struct why *
     }
 }
 
+static void hold_text(const struct run *run, const struct run_member *m, char *text, size_t size) {
+    const struct node *node = &run->engine->nodes[m->node];
+    uint64_t now = run->engine->now_ms, until = node->held_until_ms;
+    if (until > now)
+        snprintf(text, size, "held for %llu s more: %.300s", (unsigned long long)((until - now + 999) / 1000),
+                 node->held_reason);
+    else
+        snprintf(text, size, "held until `kedge node return`: %.300s", node->held_reason);
+}
+
+static void explain_hold(const struct run *run, const struct run_member *m, struct why *why) {
+    char text[KEDGE_REASON_MAX];
+    if (!member_is_held_back(run, m))
+        return;
+    hold_text(run, m, text, sizeof(text));
+    reasons_add(&why->reasons, "operator", m->order->node, ANSWER_NO, text);
+    if (!member_state_is_over(m->state) && !member_state_is_ordered(m->state))
+        say(why, "its node is HELD by an operator", "nothing, until the hold ends");
+}
+
 void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp) {
     const struct run_member *m = &run->members[member];
     bool candidate = run->candidate == member;
@@ -146,6 +166,7 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
     case MEMBER_RETIRED: say(outp, "gone for good, by an operator's word", "nothing is asked of it"); break;
     case MEMBER_BACK: say(outp, "is back on what it ran before", "nothing more"); break;
     }
+    explain_hold(run, m, outp);
     explain_waivers(run, member, outp);
     if (m->state != MEMBER_DONE && m->reason && m->reason[0])
         reasons_add(&outp->reasons,
@@ -166,6 +187,17 @@ static void explain_sides(const struct run *run, char *text, size_t size) {
     }
 }
 
+static void explain_holds(const struct run *run, char *text, size_t size) {
+    for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++) {
+        char hold[KEDGE_REASON_MAX];
+        if (!member_is_held_back(run, &run->members[i]))
+            continue;
+        hold_text(run, &run->members[i], hold, sizeof(hold));
+        snprintf(text, size, "node %s is %s; it counts as in change", run->members[i].order->node, hold);
+        return;
+    }
+}
+
 void engine_explain_run(const struct engine *engine, const struct run *run, char *text, size_t size) {
     (void)engine;
     text[0] = 0;
@@ -179,4 +211,6 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         snprintf(text, size, "aborting: orders in flight finish or return first");
     else if (run->candidate != NO_MEMBER && run->wait_since_ms)
         snprintf(text, size, "%s waits", run->members[run->candidate].order->member);
+    else
+        explain_holds(run, text, size);
 }

@@ -40,6 +40,12 @@ static void timer_advance(struct run *run, uint32_t member) {
     run_advance(run);
 }
 
+static void hold_ended(struct run *run, uint32_t member) {
+    (void)member;
+    holds_wake(run);
+    run_advance(run);
+}
+
 struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *plan) {
     struct run *run = must(calloc(1, sizeof(*run)));
     const struct shape *shape = &plan->shape;
@@ -63,6 +69,7 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
     timer_init(&run->retry, run, NO_MEMBER, may_stop_retry);
     timer_init(&run->lease, run, NO_MEMBER, sides_lease);
     timer_init(&run->start, run, NO_MEMBER, timer_advance);
+    timer_init(&run->hold, run, NO_MEMBER, hold_ended);
     return run;
 }
 
@@ -85,6 +92,7 @@ static void timers_clear(struct run *run) {
     timer_clear(run->engine, &run->retry);
     timer_clear(run->engine, &run->lease);
     timer_clear(run->engine, &run->start);
+    timer_clear(run->engine, &run->hold);
 }
 
 struct run *run_free(struct run *run) {
@@ -412,6 +420,7 @@ static bool fold_begun(struct engine *engine, const struct record *record, struc
     run->by = text_copy(record->text);
     engine->runs = must(realloc(engine->runs, (engine->n_runs + 1) * sizeof(struct run *)));
     engine->runs[engine->n_runs++] = run;
+    holds_wake(run);
     return true;
 }
 
@@ -432,6 +441,8 @@ static bool fold_in_run(struct run *run, const struct record *record) {
     case RECORD_MEMBER_SEEN: return member_known && fold_seen(run, record);
     case RECORD_REIGN:
     case RECORD_RUN_BEGUN:
+    case RECORD_NODE_HELD:
+    case RECORD_NODE_RETURNED:
     case RECORD_KIND_END: break;
     }
     return false;
@@ -448,6 +459,8 @@ int engine_fold(struct engine *engine, const struct record *record, struct verif
                    ? 0
                    : error_set(err, -EBADMSG, "run %llu: its plan is not the one that the record names",
                                (unsigned long long)record->run);
+    if (record->kind == RECORD_NODE_HELD || record->kind == RECORD_NODE_RETURNED)
+        return fold_hold(engine, record) ? 0 : error_set(err, -EBADMSG, "a hold names no node");
     struct run *run = run_find(engine, record->run);
     if (!run)
         return error_set(err, -EBADMSG, "run %llu: it never began", (unsigned long long)record->run);

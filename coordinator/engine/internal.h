@@ -8,13 +8,16 @@ struct node {
     char *name;
     bool up;
     uint32_t n_in_change; /* members in change on it, of all runs */
+    bool held;            /* (durable) by an operator's word; see node_is_held */
+    uint64_t held_since_ms, held_until_ms;
+    char *held_reason;
 };
 
 struct engine {
     uint64_t epoch, now_ms, n_asks;
     struct actions *actions; /* of the step that is under way */
     struct node *nodes;
-    uint32_t n_nodes, n_slots;
+    uint32_t n_nodes, n_slots, n_held;
     uint32_t *slots;   /* a hash table over nodes, by name; 0: free, else index + 1 */
     struct run **runs; /* the oldest first */
     size_t n_runs;
@@ -113,6 +116,17 @@ void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);
 
 /* ---- commands.c ---- */
 int command_take(struct engine *engine, const struct event *event);
+
+int command_node(struct engine *engine, const struct event *event);
+
+/* ---- holds.c ---- */
+bool node_is_held(const struct engine *engine, uint32_t node);
+bool member_is_held_back(const struct run *run, const struct run_member *member);
+bool member_counts_as_in_change(const struct run *run, const struct run_member *member);
+uint32_t run_n_held_back(const struct run *run);
+void holds_wake(struct run *run);
+bool fold_hold(struct engine *engine, const struct record *record);
+void holds_dump(const struct engine *engine, struct buffer *out);
 
 /* ---- engine.c ---- */
 int engine_refuse(struct actions *actions, const char *format, ...) _printf_(2, 3);

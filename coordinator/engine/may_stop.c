@@ -39,7 +39,8 @@ bool survey(struct run *run) {
     if (run->n_surveyed > 0)
         return false;
     for (uint32_t i = 0; i < run->n_members; i++)
-        if (!member_state_is_in_change(run->members[i].state) && !member_state_is_gone(run->members[i].state))
+        if (!member_counts_as_in_change(run, &run->members[i]) &&
+            !member_state_is_gone(run->members[i].state))
             survey_member(run, i);
     return run->n_surveyed == 0;
 }
@@ -60,8 +61,8 @@ static bool holds_back(const struct run_member *self, const struct run_member *o
 static void others(struct run *run, const struct run_member *self) {
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *other = &run->members[i];
-        if (other != self && !member_state_is_in_change(other->state) &&
-            !member_state_is_gone(other->state) && holds_back(self, other))
+        if (other != self && !member_counts_as_in_change(run, other) && !member_state_is_gone(other->state) &&
+            holds_back(self, other))
             reasons_add_all(&run->wait, &other->own.reasons, true);
     }
 }

@@ -7,8 +7,8 @@
 
 static bool is_eligible(const struct run *run, const struct run_member *member, uint32_t for_node) {
     const struct node *node = &run->engine->nodes[member->node];
-    return node->up && node->n_in_change == 0 && !member_state_is_gone(member->state) &&
-           member->node != for_node;
+    return node->up && node->n_in_change == 0 && !node_is_held(run->engine, member->node) &&
+           !member_state_is_gone(member->state) && member->node != for_node;
 }
 
 /* Nodes without a domain are taken to differ. */

@@ -21,6 +21,8 @@
  *   MEMBER_EVENT    index       enum member_event until_ms    -             -        gate    reason     (WAIVE)
  *   SIDE_ORDERED    carrier     side action      expires_s    epoch         -        step    -
  *   SIDE_REPORTED   carrier     side action      enum outcome -             -        step    reason
+ *   NODE_HELD       -           -                until_ms     -             -        node    reason     (0: until returned)
+ *   NODE_RETURNED   -           -                -            -             -        node    reason
  *   MEMBER_SEEN     index       mode             origin       generation    -        version -          (from a report) */
 enum record_kind {
     RECORD_REIGN = 1,
@@ -33,6 +35,8 @@ enum record_kind {
     RECORD_SIDE_ORDERED,
     RECORD_SIDE_REPORTED,
     RECORD_MEMBER_SEEN,
+    RECORD_NODE_HELD,
+    RECORD_NODE_RETURNED,
     RECORD_KIND_END,
 };
 

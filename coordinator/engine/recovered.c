@@ -111,7 +111,7 @@ static void not_good(struct run *run, struct run_member *m, enum answer answer,
     uint32_t limit = wave_of(run, m)->wait_limit_ms;
     m->good_since_ms = 0;
     m->bad_since_ms = m->bad_since_ms ? m->bad_since_ms : now;
-    if (answer == ANSWER_NO && !is_recovering(m->state))
+    if (answer == ANSWER_NO && !is_recovering(m->state) && !member_is_held_back(run, m))
         relapse(run, m, reasons);
     if (is_recovering(m->state) && limit > 0 && now >= m->bad_since_ms + limit && !m->relapsed) {
         char text[KEDGE_REASON_MAX];

@@ -156,7 +156,7 @@ struct run {
     uint32_t n_surveyed;     /* questions under way before a candidate can be chosen */
     uint64_t surveyed_ahead; /* n_changes when the others were last asked before there was room */
     uint64_t retry_ms, backoff_ms;
-    struct timer retry, lease, start;
+    struct timer retry, lease, start, hold;
 };
 
 /* The waiver that is in force for a member's gate now, or NULL. */

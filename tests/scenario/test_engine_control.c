@@ -258,3 +258,59 @@ TEST("F01 a waiver ends by itself: after its time the gate holds the member back
     check(world_run_of(w)->members[2].state == MEMBER_PREPARED);
     check(run_waiver(world_run_of(w), 2, "writable") == NULL);
 }
+
+/* ---- node hold and return ---- */
+
+TEST("F06 F14 a held node is not begun and counts against the limit; the hold ends by itself") {
+    struct world_config config = rolling;
+    config.limit = 2;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    check(world_hold(w, 2, 0, "") == ENGINE_REFUSED);
+    check(world_return(w, 2, "alice") == ENGINE_REFUSED);
+    require(world_run_until(w, 0, MEMBER_SWITCHING, 60000));
+    check(world_hold(w, 2, 20000, "bob: a fan is changed") == 0);
+    world_crash(w);
+    w->max_in_change = 0;
+    world_run(w, 10000);
+    check_eq_int(w->max_in_change, 1);
+    check_eq_int(world_run_of(w)->n_state[MEMBER_DONE], 3);
+    check_eq_int(world_run_of(w)->members[2].state, MEMBER_PREPARED);
+    struct why why;
+    engine_explain(w->engine, world_run_of(w), 2, &why);
+    check_contains(why.headline, "HELD by an operator");
+    why_deinit(&why);
+    char text[512];
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "node n3 is held for");
+    check_contains(text, "a fan is changed");
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F06 F14 with a limit of one a held node holds all; returned, the run goes on") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    require(world_begin(w) == 0);
+    check(world_hold(w, 3, 0, "bob: I look at it") == 0);
+    world_run(w, 100000);
+    check_eq_int(world_run_of(w)->n_state[MEMBER_DONE], 0);
+    check(world_return(w, 3, "bob: it was the cable") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F15 a held node counts for its failure domain") {
+    struct world_config config = rolling;
+    config.limit = 4;
+    config.members_per_domain = 2;
+    config.one_domain = true;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_PREPARED, 60000));
+    check(world_hold(w, 3, 30000, "bob") == 0);
+    world_run(w, 20000);
+    check_eq_int(world_effects(w, 0, "switch") + world_effects(w, 1, "switch"), 0);
+    check_eq_int(world_effects(w, 2, "switch"), 1);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}

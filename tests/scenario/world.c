@@ -215,6 +215,8 @@ static void say_record(struct world *w, const struct record *r) {
         say(w, "member   %s: %s%s%s%s%s", member, member_event_text((enum member_event)r->number),
             r->name[0] ? ": " : "", r->name, r->text[0] ? ": " : "", r->text);
         return;
+    case RECORD_NODE_HELD: say(w, "HOLD     %s: %s", r->name, r->text); return;
+    case RECORD_NODE_RETURNED: say(w, "RETURN   %s: %s", r->name, r->text); return;
     case RECORD_MEMBER_SEEN:
     case RECORD_KIND_END: return;
     }
@@ -344,6 +346,10 @@ static void always(struct world *w, const struct action *a) {
                       m->order->member);
     }
     w->max_in_change = in_change > w->max_in_change ? in_change : w->max_in_change;
+    struct node_hold hold;
+    if (changes && engine_node_hold(w->engine, m->order->node, &hold))
+        test_fail(__FILE__, __LINE__, "%s is ordered to %s while its node is held", m->order->member,
+                  a->step);
     if (run->n_state[MEMBER_PLANNED] + run->n_state[MEMBER_PREPARING] > 0 && changes)
         test_fail(__FILE__, __LINE__, "F32: %s is ordered to %s before all are prepared", m->order->member,
                   a->step);
@@ -586,6 +592,22 @@ int world_waive(struct world *world, unsigned member, const char *gate, uint64_t
         (struct event){
             .command = RUN_EVENT_WAIVE, .gate = gate, .until_ms = world->now_ms + for_ms, .text = text},
         member);
+}
+
+static int node_word(struct world *world, struct event event, unsigned node) {
+    char name[16];
+    snprintf(name, sizeof(name), "n%u", node + 1);
+    event.node = name;
+    return event_give(world, &event);
+}
+
+int world_hold(struct world *world, unsigned node, uint64_t for_ms, const char *text) {
+    uint64_t until = for_ms ? world->now_ms + for_ms : 0;
+    return node_word(world, (struct event){.kind = EVENT_NODE_HOLD, .until_ms = until, .text = text}, node);
+}
+
+int world_return(struct world *world, unsigned node, const char *text) {
+    return node_word(world, (struct event){.kind = EVENT_NODE_RETURN, .text = text}, node);
 }
 
 void world_agent_down(struct world *world, unsigned node) {

@@ -1,0 +1,114 @@
+/* Holds: an operator's word "leave this node alone", with reason and end. Members of a held node are not begun; somebody
+ * may stop them by hand at any moment, so they count as in change: against the wave's limit, its domain rule, and when
+ * probers are chosen. A hold ends by itself at its time, or by `node return`; what the members are then is asked, not
+ * assumed. Orders that were in flight are finished by the agent. */
+#include "coordinator/engine/internal.h"
+
+#include <string.h>
+
+bool node_is_held(const struct engine *engine, uint32_t index) {
+    const struct node *node = &engine->nodes[index];
+    return node->held && (node->held_until_ms == 0 || node->held_until_ms > engine->now_ms);
+}
+
+bool member_is_held_back(const struct run *run, const struct run_member *m) {
+    return run->engine->n_held > 0 && node_is_held(run->engine, m->node) && !member_state_is_gone(m->state);
+}
+
+bool member_counts_as_in_change(const struct run *run, const struct run_member *m) {
+    return member_state_is_in_change(m->state) || member_is_held_back(run, m);
+}
+
+/* Members that count as in change for nothing but a hold. */
+uint32_t run_n_held_back(const struct run *run) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        n += !member_state_is_in_change(m->state) && member_is_held_back(run, m);
+    }
+    return n;
+}
+
+/* Looks again when the next hold of one of its nodes ends. */
+void holds_wake(struct run *run) {
+    uint64_t first_ms = UINT64_MAX;
+    for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        uint64_t until_ms = run->engine->nodes[m->node].held_until_ms;
+        if (member_is_held_back(run, m) && until_ms > 0 && until_ms < first_ms)
+            first_ms = until_ms;
+    }
+    if (first_ms != UINT64_MAX)
+        timer_set(run->engine, &run->hold, first_ms);
+}
+
+bool engine_node_hold(const struct engine *engine, const char *name, struct node_hold *outp) {
+    for (uint32_t i = 0; i < engine->n_nodes; i++) {
+        const struct node *node = &engine->nodes[i];
+        if (strcmp(node->name, name) != 0 || !node_is_held(engine, i))
+            continue;
+        *outp = (struct node_hold){node->held_reason, node->held_since_ms, node->held_until_ms};
+        return true;
+    }
+    return false;
+}
+
+/* ---- durable ---- */
+
+bool fold_hold(struct engine *engine, const struct record *record) {
+    if (!record->name[0])
+        return false;
+    struct node *node = &engine->nodes[node_index(engine, record->name)];
+    bool held = record->kind == RECORD_NODE_HELD;
+    engine->n_held += held;
+    engine->n_held -= node->held;
+    node->held = held;
+    node->held_since_ms = record->at_ms;
+    node->held_until_ms = record->value;
+    text_set(&node->held_reason, record->text);
+    for (size_t i = 0; i < engine->n_runs; i++)
+        engine->runs[i]->n_changes++; /* what was asked before is about another state of the node */
+    return true;
+}
+
+void holds_dump(const struct engine *engine, struct buffer *out) {
+    for (uint32_t i = 0; i < engine->n_nodes; i++)
+        if (engine->nodes[i].held)
+            buffer_format(out, "node %s held until %llu \"%s\"\n", engine->nodes[i].name,
+                          (unsigned long long)engine->nodes[i].held_until_ms, engine->nodes[i].held_reason);
+}
+
+/* ---- the words ---- */
+
+static void look_again(struct engine *engine) {
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        struct run *run = engine->runs[i];
+        if (run->state == RUN_ENDED)
+            continue;
+        run->retry_ms = 0;
+        timer_clear(engine, &run->retry);
+        holds_wake(run);
+        run_advance(run);
+    }
+}
+
+int command_node(struct engine *engine, const struct event *event) {
+    bool hold = event->kind == EVENT_NODE_HOLD;
+    if (!event->node || !event->node[0])
+        return engine_refuse(engine->actions, "no node was named");
+    if (hold && event->until_ms != 0 && event->until_ms <= engine->now_ms)
+        return engine_refuse(engine->actions, "a hold needs an end that is still to come");
+    if (hold && (!event->text || !event->text[0]))
+        return engine_refuse(engine->actions, "a hold needs a reason");
+    if (!hold && !engine->nodes[node_index(engine, event->node)].held)
+        return engine_refuse(engine->actions, "node %s is not held", event->node);
+    struct record record = {
+        .kind = hold ? RECORD_NODE_HELD : RECORD_NODE_RETURNED,
+        .value = hold ? event->until_ms : 0,
+        .name = event->node,
+        .text = event->text,
+    };
+    commit(engine, record, NULL);
+    look_again(engine);
+    return 0;
+}
