@@ -40,7 +40,10 @@ static void on_facts(void *user, const struct fleet_reply *reply) {
     struct survey *survey = user;
     struct planner_member *member = &survey->members[reply->tag];
     const struct charter_member *of = &survey->cluster->charter->members[reply->tag];
+    const struct fleet_node *node = fleet_node(survey->daemon->fleet, reply->node);
     member->received_ms = daemon_now(survey->daemon);
+    member->heard_ms = node ? node->heard_ms : 0;
+    member->agent_version = node ? text_keep(survey, node->version) : NULL;
     if (!reply->facts)
         member->problem = must(arena_format(survey->arena, "node %s: %s", reply->node, reply->problem));
     else if (strcmp(reply->facts->member, of->name) != 0)

@@ -13,27 +13,12 @@ static bool same_from_seen(const struct planning *p, size_t i) {
     return false;
 }
 
-static const char *rows_in_words(struct planning *p, const struct version_path *path) {
-    const char *text = "";
-    for (size_t i = 0; i < path->n_rows; i++)
-        text =
-            keep_format(p, "%s%s%s -> %s", text, i > 0 ? ", " : "", path->rows[i]->from, path->rows[i]->to);
-    return text;
-}
-
 static void version_judge(struct planning *p, const struct member_plan *m) {
     const struct version_path *path = &m->path;
-    if (path->verdict == VERSION_REFUSED)
-        refuse(p, "version-refused", "%s -> %s: the recipe refuses this: %s", m->from_version, p->to_version,
-               path->why);
-    if (path->verdict == VERSION_DOWNTIME)
+    hops_judge(p, m);
+    if (path->verdict == VERSION_DOWNTIME && path->n_rows == 1)
         refuse(p, "needs-downtime", "%s -> %s needs a downtime, which this Kedge cannot do yet: %s",
                m->from_version, p->to_version, path->why);
-    if (path->verdict == VERSION_ALLOWED && path->n_rows > 1)
-        warn(p, "several-versions", "",
-             "%s -> %s: the recipe has no rule for this pair itself; the rules on the way were taken "
-             "together: %s",
-             m->from_version, p->to_version, rows_in_words(p, path));
 }
 
 void versions_judge(struct planning *p) {

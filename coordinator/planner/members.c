@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { CLOCK_WARN_MS = 5 * 1000, CLOCK_REFUSE_MS = 60 * 1000, ROOM_RESERVE_BYTES = 32 * 1024 * 1024 };
-
 static bool is_yes(const struct member_plan *m, const char *fact) {
     return strcmp(fact_of(m, fact), "yes") == 0;
 }
@@ -157,47 +155,6 @@ static bool has_all_facts(struct planning *p, struct member_plan *m) {
     return !missing;
 }
 
-static uint64_t number_of(const char *text) {
-    return *text ? strtoull(text, NULL, 10) : 0;
-}
-
-static void clock_look(struct planning *p, struct member_plan *m) {
-    const char *clock = fact_of(m, "clock.ms");
-    if (!*clock || m->in->received_ms == 0)
-        return;
-    uint64_t theirs = number_of(clock), ours = m->in->received_ms;
-    uint64_t apart = theirs > ours ? theirs - ours : ours - theirs;
-    if (apart > CLOCK_REFUSE_MS)
-        refuse(p, "clock-apart",
-               "%s: the clock of node %s is %llu s %s ours: set it right, orders carry times",
-               m->member->name, m->member->node, (unsigned long long)(apart / 1000),
-               theirs > ours ? "ahead of" : "behind");
-    else if (apart > CLOCK_WARN_MS)
-        warn(p, "clock", m->member->node, "the clock of node %s is %llu s %s ours", m->member->node,
-             (unsigned long long)(apart / 1000), theirs > ours ? "ahead of" : "behind");
-}
-
-/* The archive, what it unpacks to, and a reserve. */
-static uint64_t room_needed(const struct manifest *manifest) {
-    uint64_t bytes = ROOM_RESERVE_BYTES;
-    for (size_t i = 0; i < manifest->n_components; i++) {
-        const struct component *component = &manifest->components[i];
-        bytes += component->size;
-        for (size_t k = 0; k < component->n_files; k++)
-            bytes += component->files[k].size;
-    }
-    return bytes;
-}
-
-static void room_look(struct planning *p, struct member_plan *m) {
-    const char *free_text = fact_of(m, "disk.free");
-    uint64_t needed = p->release_as_found ? ROOM_RESERVE_BYTES : room_needed(p->input->manifest);
-    if (*free_text && number_of(free_text) < needed)
-        refuse(p, "disk-room", "%s: node %s has %llu MiB free under %s, the release needs %llu MiB",
-               m->member->name, m->member->node, (unsigned long long)(number_of(free_text) >> 20),
-               fact_of(m, "releases.path"), (unsigned long long)((needed >> 20) + 1));
-}
-
 static void state_judge(struct planning *p, struct member_plan *m) {
     if (!is_yes(m, "adopted") && !is_yes(m, "managed"))
         refuse(p, "not-adopted", "%s is not adopted: kedge cluster adopt %s", m->member->name,
@@ -212,8 +169,7 @@ static void state_judge(struct planning *p, struct member_plan *m) {
                m->member->port, m->member->node, *fact_of(m, "pid") ? fact_of(m, "pid") : "unknown");
     if (m->in->preview.problem && *m->in->preview.problem)
         refuse(p, "configuration", "%s: configuration: %s", m->member->name, m->in->preview.problem);
-    clock_look(p, m);
-    room_look(p, m);
+    node_judge(p, m);
 }
 
 static const struct roster_entry *roster_find(const struct charter *charter, const char *node) {
@@ -248,7 +204,7 @@ static void version_look(struct planning *p, struct member_plan *m) {
         refuse(p, "no-version-rule",
                "%s -> %s: the recipe has no rule for this pair of versions, and none that lead there",
                m->from_version, p->to_version);
-    for (size_t i = 0; r == 0 && i < m->path.n_rows; i++)
+    for (size_t i = 0; r == 0 && m->path.n_rows == 1 && i < 1; i++)
         warnings_look(p, m, m->path.rows[i]->warnings, m->path.rows[i]->n_warnings);
 }
 

@@ -34,6 +34,8 @@ struct planner_member {
     size_t n_facts;
     const char *problem;                  /* NULL or "": none */
     uint64_t received_ms;                 /* the coordinator's clock when the facts came */
+    uint64_t heard_ms;                    /* when its node's last heartbeat came; 0: not known */
+    const char *agent_version;            /* of the node's Kedge; NULL or "": not known */
     const struct planner_answer *answers; /* to the gates of its charter member */
     size_t n_answers;
     struct planner_preview preview;

@@ -95,6 +95,9 @@ const struct planner_answer *answer_find(const struct planner_answer *answers, s
 /* members.c: who is how, and what speaks against changing it. */
 void members_look(struct planning *p);
 
+/* node.c: what the member's node says of itself: clock, room, agent. */
+void node_judge(struct planning *p, const struct member_plan *m);
+
 /* judge.c: the release, the gates, capacity, consents. */
 void versions_judge(struct planning *p);
 void gates_judge(struct planning *p);
@@ -103,6 +106,9 @@ void consents_judge(struct planning *p);
 /* After the configurations were made: does the plan do what its strategy says, and no more? */
 void goal_judge(struct planning *p);
 const char *strategy_text(const struct planner_options *options);
+
+/* hops.c: versions that the recipe reaches only over others, or refuses. */
+void hops_judge(struct planning *p, const struct member_plan *m);
 
 /* sides.c */
 void sides_look(struct planning *p);

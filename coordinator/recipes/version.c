@@ -1,6 +1,6 @@
-/* Why a walk over rows and not a table of pairs: people who upgrade several versions at once must follow the section of
- * every version on the way (as all four guides say), so the rows of the way are merged: the narrowest way back, every
- * warning, every change of configuration in order. A pair that the recipe knows itself is one row and wins. */
+/* Why a walk over rows and not a table of pairs: people who upgrade several versions must follow the section of every
+ * version on the way (as all four guides say). A pair that the recipe knows itself is one row and wins; for any other the
+ * rows of the way are found, so that the planner can name the plans that lead there, one a row. */
 #include "coordinator/recipes/version.h"
 
 #include <ctype.h>
@@ -129,18 +129,24 @@ struct walk {
     struct arena *arena;
     const struct recipe *recipe;
     const struct scope *scope;
-    const char *to;
+    const char *from, *to;
     int direction;
+    bool in_hops;    /* neither refused rows nor those for the pair itself */
     size_t *came_by; /* per row: the row before it, plus 1; 0: it is the first */
     bool *seen;
     size_t *queue, n_queue;
 };
 
+static bool is_hop(const struct walk *walk, const struct version_row *row) {
+    bool whole = version_matches(row->from, walk->from) && version_matches(row->to, walk->to);
+    return row->verdict != VERSION_REFUSED && !whole;
+}
+
 static void walk_on(struct walk *walk, const char *at, size_t came_by) {
     for (size_t i = 0; i < walk->recipe->n_versions; i++) {
         const struct version_row *row = &walk->recipe->versions[i];
         if (walk->seen[i] || !row_leads(row, at, walk->to, walk->direction) ||
-            !when_holds(&row->when, walk->scope))
+            !when_holds(&row->when, walk->scope) || (walk->in_hops && !is_hop(walk, row)))
             continue;
         walk->seen[i] = true;
         walk->came_by[i] = came_by;
@@ -174,31 +180,40 @@ static int path_collect(const struct walk *walk, size_t last, struct version_pat
     return 0;
 }
 
+static int walk_run(struct walk *walk, struct version_path *outp) {
+    const struct recipe *recipe = walk->recipe;
+    size_t n = recipe->n_versions;
+    walk->direction = sign(version_compare(walk->to, walk->from));
+    walk->came_by = arena_array(walk->arena, n, sizeof(size_t));
+    walk->seen = arena_array(walk->arena, n, sizeof(bool));
+    walk->queue = arena_array(walk->arena, n, sizeof(size_t));
+    if (!walk->came_by || !walk->seen || !walk->queue)
+        return -ENOMEM;
+    walk_on(walk, walk->from, 0);
+    for (size_t head = 0; head < walk->n_queue; head++) {
+        size_t i = walk->queue[head];
+        char at[VERSION_MAX + 1];
+        if (version_matches(recipe->versions[i].to, walk->to))
+            return path_collect(walk, i, outp);
+        stand_in(recipe->versions[i].to, at);
+        walk_on(walk, at, i + 1);
+    }
+    return VERSION_NO_PATH;
+}
+
 int version_path_find(const struct recipe *recipe, const char *from, const char *to,
                       const struct scope *scope, struct arena *arena, struct version_path *outp) {
     *outp = (struct version_path){VERSION_ALLOWED, "", NULL, 0, WAY_BACK_UNTIL_FINALIZE};
     if (strcmp(from, to) == 0)
         return 0;
-    size_t n = recipe->n_versions;
-    struct walk walk = {arena,
-                        recipe,
-                        scope,
-                        to,
-                        sign(version_compare(to, from)),
-                        arena_array(arena, n, sizeof(size_t)),
-                        arena_array(arena, n, sizeof(bool)),
-                        arena_array(arena, n, sizeof(size_t)),
-                        0};
-    if (!walk.came_by || !walk.seen || !walk.queue)
-        return -ENOMEM;
-    walk_on(&walk, from, 0);
-    for (size_t head = 0; head < walk.n_queue; head++) {
-        size_t i = walk.queue[head];
-        char at[VERSION_MAX + 1];
-        if (version_matches(recipe->versions[i].to, to))
-            return path_collect(&walk, i, outp);
-        stand_in(recipe->versions[i].to, at);
-        walk_on(&walk, at, i + 1);
-    }
-    return VERSION_NO_PATH;
+    struct walk walk = {.arena = arena, .recipe = recipe, .scope = scope, .from = from, .to = to};
+    return walk_run(&walk, outp);
+}
+
+int version_chain_find(const struct recipe *recipe, const char *from, const char *to,
+                       const struct scope *scope, struct arena *arena, struct version_path *outp) {
+    *outp = (struct version_path){VERSION_ALLOWED, "", NULL, 0, WAY_BACK_UNTIL_FINALIZE};
+    struct walk walk = {
+        .arena = arena, .recipe = recipe, .scope = scope, .from = from, .to = to, .in_hops = true};
+    return walk_run(&walk, outp);
 }

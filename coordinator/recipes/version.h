@@ -31,4 +31,10 @@ enum { VERSION_NO_PATH = 1 };
 int version_path_find(const struct recipe *recipe, const char *from, const char *to,
                       const struct scope *scope, struct arena *arena, struct version_path *outp) _must_check_;
 
+/* The same over rows that are not refused and without a row for the pair itself: the chain of plans, one a row, that leads
+ * there (at least two rows). VERSION_NO_PATH when there is none. */
+int version_chain_find(const struct recipe *recipe, const char *from, const char *to,
+                       const struct scope *scope, struct arena *arena,
+                       struct version_path *outp) _must_check_;
+
 #endif

@@ -232,6 +232,41 @@ TEST("F23: a pair of versions without a rule is refused before anything else hap
     check_problem(w, "1.0.0 -> 2.0.0: the recipe refuses this: no other pair was ever tried");
 }
 
+TEST("F23: versions that are reached only over others: the chain that is needed, and which hop comes first") {
+    static const char *const pairs[][2] = {
+        {"versions:\n", "versions:\n  - {from: 1.x, to: 2.0.x, verdict: allowed}\n"
+                        "  - {from: 2.0.x, to: 2.1.x, verdict: downtime, why: formats}\n"}};
+    const struct world_words words = {pairs, 1};
+    _cleanup_(world_freep) struct world *w = world_new(demo, &words);
+    w->manifest.version = "2.1.4";
+    check_problem(w,
+                  "1.0.0 -> 2.1.4: the recipe refuses this: no other pair was ever tried; it knows the way "
+                  "1.0.0 -> 2.0.x -> 2.1.4, each hop a plan of its own: plan to 2.0.x first");
+    check_eq_str(w->result.problems[0].code, "version-refused");
+    w->manifest.version = "2.0.1"; /* the pair itself has a rule: it wins */
+    check_eq_int(world_plan(w), 0);
+}
+
+TEST("F24: a node that is late, of another version, or does not say its room is a warning by its name") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    w->members[0].heard_ms = w->members[0].received_ms - 25000;
+    w->members[1].agent_version = "9.9";
+    w->members[1].heard_ms = w->members[1].received_ms - 3000;
+    world_unfact(w, 2, "disk.free");
+    world_fact(w, 3, "clock.ms", "1700000002600");
+    check_problem(w, "heartbeat:n1: the last heartbeat of node n1 came 25 s ago");
+    check(world_objects(
+        w, "agent-version:n2: the agent of node n2 is Kedge 9.9, the coordinator " KEDGE_VERSION));
+    check(world_objects(w, "disk-unknown:n3: node n3 does not say how much room it has under /var/lib/"));
+    check(world_objects(w, "clock:n4: the clock of node n4 is 2.6 s ahead of ours"));
+    check_eq_int(w->result.n_warnings, 4);
+    static const char *const consents[] = {"heartbeat:n1", "agent-version:n2", "disk-unknown:n3", "clock:n4"};
+    world_consents(w, consents, 4);
+    check_eq_int(world_plan(w), 0);
+    w->input.options.created_s += 121;
+    check_problem(w, "store@n1: what is known about it is 121 s old: plan again");
+}
+
 TEST("F24: every reason at once") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     w->members[0].n_facts = 0;

@@ -91,3 +91,21 @@ TEST("patterns of paths: * is any text, \\* a star") {
     check(!pattern_matches("lib/\\*", "n1/lib/*"));
     check(pattern_matches("*", "") && !pattern_matches("a*", "b"));
 }
+
+TEST("F23: a chain of hops passes over refusals and over the pair itself") {
+    _cleanup_(arena_freep) struct arena *arena = arena_new(1 << 20);
+    static const struct version_row some[] = {
+        {.from = "*", .to = "*", .verdict = VERSION_REFUSED, .why = "never tried", .line = 1},
+        {.from = "1.0.x", .to = "1.1.x", .why = "", .line = 2},
+        {.from = "1.0.x", .to = "1.2.x", .why = "", .line = 3},
+        {.from = "1.1.x", .to = "1.2.x", .verdict = VERSION_DOWNTIME, .why = "all", .line = 4},
+    };
+    const struct recipe refusing = {.versions = some, .n_versions = ARRAY_LEN(some)};
+    const struct scope scope = {0};
+    struct version_path path;
+    check_eq_int(version_chain_find(&refusing, "1.0.3", "1.2.0", &scope, arena, &path), 0);
+    check_eq_int(path.n_rows, 2);
+    check_eq_int(path.rows[0]->line, 2);
+    check_eq_int(path.verdict, VERSION_DOWNTIME);
+    check_eq_int(version_chain_find(&refusing, "1.1.0", "1.3.0", &scope, arena, &path), VERSION_NO_PATH);
+}
