@@ -6,14 +6,27 @@
 #include <stdio.h>
 #include <string.h>
 
-void run_pause(struct run *run, const char *format, ...) {
+static void pause_with(struct run *run, const char *format, va_list ap) {
     char text[KEDGE_REASON_MAX * 2];
+    vsnprintf(text, sizeof(text), format, ap);
+    if (!run->aborting && run_move(run->state, RUN_EVENT_PAUSE).kind == RUN_MOVE_FLAG)
+        commit_run_event(run, RUN_EVENT_PAUSE, VERDICT_NONE, text);
+}
+
+void run_pause(struct run *run, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
+    if (!run->paused)
+        pause_with(run, format, ap);
     va_end(ap);
-    if (!run->paused && !run->aborting && run_move(run->state, RUN_EVENT_PAUSE).kind == RUN_MOVE_FLAG)
-        commit_run_event(run, RUN_EVENT_PAUSE, VERDICT_NONE, text);
+}
+
+/* Whoever paused it before, for whatever reason: this one must be read before it is resumed. */
+void run_breach(struct run *run, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    pause_with(run, format, ap);
+    va_end(ap);
 }
 
 /* ---- verdicts, each one sentence ---- */

@@ -65,11 +65,11 @@ static void explain_recovering(const struct run *run, const struct run_member *m
     const struct wave *wave = wave_of(run, m);
     explain_soak(run, m, why);
     why->soak_until_ms = why->soak_of_ms = 0;
-    say(why, m->bad_since_ms ? "WAITS to recover" : "recovers: its gates must hold",
-        "the run pauses, nothing else");
-    if (m->bad_since_ms && wave && wave->wait_limit_ms)
+    bool bad = m->bad_since_ms && !m->good_since_ms;
+    say(why, bad ? "WAITS to recover" : "recovers: its gates must hold", "the run pauses, nothing else");
+    if (bad && wave && wave->wait_limit_ms)
         why->limit_ms = m->bad_since_ms + wave->wait_limit_ms;
-    else if (!m->bad_since_ms)
+    else if (!bad)
         snprintf(why->then, sizeof(why->then), "it soaks");
 }
 

@@ -112,7 +112,8 @@ void side_again(struct run *run, uint32_t node);
 
 /* ---- advance.c ---- */
 void run_advance(struct run *run);
-void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);
+void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);  /* unless it is */
+void run_breach(struct run *run, const char *format, ...) _printf_(2, 3); /* also when it is */
 
 /* ---- commands.c ---- */
 int command_take(struct engine *engine, const struct event *event);

@@ -2,9 +2,10 @@
  *
  * The same questions all the time: its own gates by its own agent, the recovered gates by two others. They must be yes
  * without a break for the longest detection time of the gates, then (counted from the same first good answer) for the
- * wave's soak. A no or an unknown begins the count anew. While it recovers that is waiting, and at the wait limit the
- * run is paused; while it soaks, and after it is done, two noes one after the other are a relapse, which pauses the run
- * with the reason (F12). Unknown is no relapse: trouble of an agent is not ill health of its member. */
+ * wave's soak. A no or an unknown begins the count anew. While it recovers that is waiting, and at the wait limit,
+ * counted from the first no however often yes came between, the run is paused; while it soaks, and after it is done, two
+ * noes one after the other are a relapse, which pauses the run with the reason, also one that somebody had paused (F12).
+ * Unknown is no relapse: trouble of an agent is not ill health of its member. */
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
@@ -102,7 +103,8 @@ static void relapse(struct run *run, struct run_member *m, const struct reasons 
     char text[KEDGE_REASON_MAX];
     m->relapsed = true;
     reasons_text(reasons, text, sizeof(text));
-    run_pause(run, "relapse: %s is %s and was well: %s", m->order->member, member_state_text(m->state), text);
+    run_breach(run, "relapse: %s is %s and was well: %s", m->order->member, member_state_text(m->state),
+               text);
 }
 
 static void not_good(struct run *run, struct run_member *m, enum answer answer,
@@ -119,6 +121,7 @@ static void not_good(struct run *run, struct run_member *m, enum answer answer,
         reasons_text(reasons, text, sizeof(text));
         run_pause(run, "%s has not recovered for %llu s: %s", m->order->member,
                   (unsigned long long)((now - m->bad_since_ms) / 1000), text);
+        m->bad_since_ms = now; /* resumed, it has the same time again */
     }
     m->backoff_ms = m->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : m->backoff_ms * 2;
     m->backoff_ms = m->backoff_ms < ASK_AGAIN_LAST_MS ? m->backoff_ms : ASK_AGAIN_LAST_MS;
@@ -149,8 +152,11 @@ static void good(struct run *run, uint32_t member) {
     struct run_member *m = &run->members[member];
     uint64_t now = run->engine->now_ms;
     m->n_bad = 0;
-    m->bad_since_ms = m->backoff_ms = 0;
+    m->backoff_ms = 0;
     m->relapsed = false;
+    if (!is_recovering(
+            m->state)) /* a yes now and then does not set the limit back: it counts from the first no */
+        m->bad_since_ms = 0;
     if (is_watched(m)) {
         timer_set(run->engine, &m->poll, now + watch_ms(run));
         return;
