@@ -159,6 +159,7 @@ static void agent_up(struct engine *engine, const char *name) {
 static void agent_down(struct engine *engine, const char *name) {
     uint32_t node = node_index(engine, name);
     engine->nodes[node].up = false;
+    engine->nodes[node].gone_ms = engine->now_ms;
     for (size_t i = 0; i < engine->n_runs; i++) {
         struct run *run = engine->runs[i];
         if (run->state == RUN_ENDED)
@@ -201,6 +202,8 @@ void engine_resume(struct engine *engine, uint64_t now_ms, struct actions *actio
     if (now_ms > engine->now_ms)
         engine->now_ms = now_ms;
     commit(engine, (struct record){.kind = RECORD_REIGN, .value = engine->epoch}, NULL);
+    for (uint32_t i = 0; i < engine->n_nodes; i++)
+        engine->nodes[i].gone_ms = engine->now_ms;
     for (size_t i = 0; i < engine->n_runs; i++) {
         if (engine->runs[i]->state != RUN_ENDED)
             holds_wake(engine->runs[i]);

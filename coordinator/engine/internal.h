@@ -7,6 +7,7 @@
 struct node {
     char *name;
     bool up;
+    uint64_t gone_ms;     /* since when it is not up; no earlier than this coordinator's start */
     uint32_t n_in_change; /* members in change on it, of all runs */
     bool held;            /* (durable) by an operator's word; see node_is_held */
     uint64_t held_since_ms, held_until_ms;
@@ -36,6 +37,7 @@ enum {
     SURVEY_AHEAD_MS = 500,  /* when room comes so soon, the others are asked meanwhile */
     WAIVER_MS_MAX = 24 * 3600 * 1000, /* what must be set aside for longer wants a new plan */
     PREPARE_AT_ONCE = 64,             /* members that fetch the release at the same time */
+    CARRIER_GONE_MS = 5000,           /* so long may an agent come back, after a restart of ours too */
 };
 
 /* Ends the program when memory is out. */

@@ -143,6 +143,20 @@ bool sides_open(struct run *run) {
     return true;
 }
 
+/* Its carrier is only away, and nothing has failed yet: after a restart of the coordinator the agents come back one by one,
+ * and the first of them is no reason to give the step to two. */
+static bool carrier_may_come_back(struct run *run, const struct run_side *side) {
+    bool failed = side->state == SIDE_CLOSING && !side->in_flight;
+    if (failed || side->carrier == NO_MEMBER || is_gone(run, side->carrier) || is_up(run, side->carrier))
+        return false;
+    uint64_t until_ms = run->engine->nodes[run->members[side->carrier].node].gone_ms + CARRIER_GONE_MS;
+    if (run->engine->now_ms >= until_ms)
+        return false;
+    run->retry_ms = until_ms;
+    timer_set(run->engine, &run->retry, until_ms);
+    return true;
+}
+
 /* Who is gone for good closes nothing: when all are, nobody is left to wait for. */
 bool sides_close(struct run *run) {
     if (run_n_present(run) == 0)
@@ -153,7 +167,7 @@ bool sides_close(struct run *run) {
             continue;
         if ((side->in_flight && side->state == SIDE_CLOSING && is_up(run, side->carrier) &&
              !is_gone(run, side->carrier)) ||
-            run->retry_ms > 0)
+            run->retry_ms > 0 || carrier_may_come_back(run, side))
             return false;
         uint32_t carrier = carrier_choose(run, side, false);
         if (carrier != NO_MEMBER)

@@ -417,6 +417,22 @@ TEST("F31 a side action whose carrier is gone is closed by another") {
     check_eq_int(world_effects(w, 0, "close delay"), 0);
 }
 
+TEST("F31 a carrier that is away for a moment, after a restart of the coordinator, is waited for") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SOAKING, 60000));
+    world_agent_down(w, 0);
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    world_run(w, 2000);
+    check(world_run_of(w)->state != RUN_ENDED);
+    world_agent_up(w, 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+    check_eq_int(world_effects(w, 0, "close delay"), 1);
+    for (unsigned i = 1; i < 4; i++)
+        check_eq_int(world_effects(w, i, "close delay"), 0);
+}
+
 static enum answer n1_relapses(struct world *world, enum world_gate gate, unsigned node, const char *self) {
     (void)self;
     if (gate == GATE_NEW && node == 0 && world->state == 1)
