@@ -153,6 +153,10 @@ const struct explanation explanations[] = {
     {"side-action-value-unknown", BLOCKS, "The present value of a side action could not be read.",
      "It could not be put back after the run.",
      "Mend what the sentence names, or plan without the side action (--set)."},
+    {"soak-too-short", BLOCKS, "The soak is shorter than the recipe asks for.",
+     "What comes back after a minute is not seen in ten seconds: the next member would be stopped beside one "
+     "that is ill.",
+     "Leave --soak out, or give a longer one."},
     {"stays-read-only", CONSENT,
      "The member is read-only by another's will; it is upgraded and is read-only again afterwards.",
      "It takes no writes, so that part of the new release is not proven on it.",

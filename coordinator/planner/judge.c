@@ -120,10 +120,28 @@ static struct digest *uses_resolve(struct planning *p, const struct gate_use *us
     return list;
 }
 
+/* Those of the recipe, and behind them those that the site adds. */
+static const struct gate_use *uses_joined(struct planning *p, const struct gate_use *own, size_t n_own,
+                                          const struct gate_use *site, size_t n_site) {
+    struct gate_use *all = keep(p, n_own + n_site, sizeof(*all));
+    for (size_t i = 0; all && i < n_own + n_site; i++)
+        all[i] = i < n_own ? own[i] : site[i - n_own];
+    return all;
+}
+
 void gates_judge(struct planning *p) {
     const struct recipe *recipe = p->recipe;
-    uses_judge(p, recipe->may_stop, recipe->n_may_stop);
-    uses_judge(p, recipe->recovered, recipe->n_recovered);
+    const struct site_gates *site = &p->input->cluster->site;
+    size_t n_may_stop = recipe->n_may_stop + site->n_may_stop,
+           n_recovered = recipe->n_recovered + site->n_recovered;
+    const struct gate_use *may_stop = uses_joined(p, recipe->may_stop, recipe->n_may_stop, site->may_stop,
+                                                  site->n_may_stop),
+                          *recovered = uses_joined(p, recipe->recovered, recipe->n_recovered, site->recovered,
+                                                   site->n_recovered);
+    if (!may_stop || !recovered)
+        return;
+    uses_judge(p, may_stop, n_may_stop);
+    uses_judge(p, recovered, n_recovered);
     if (p->known.n > 1)
         qsort(p->known.items, p->known.n, sizeof(*p->known.items), by_text);
     size_t unique = 0;
@@ -131,8 +149,8 @@ void gates_judge(struct planning *p) {
         if (unique == 0 || strcmp(p->known.items[unique - 1], p->known.items[i]) != 0)
             p->known.items[unique++] = p->known.items[i];
     p->known.n = unique;
-    p->may_stop = uses_resolve(p, recipe->may_stop, recipe->n_may_stop, p->n_sides, &p->n_may_stop);
-    p->recovered = uses_resolve(p, recipe->recovered, recipe->n_recovered, 0, &p->n_recovered);
+    p->may_stop = uses_resolve(p, may_stop, n_may_stop, p->n_sides, &p->n_may_stop);
+    p->recovered = uses_resolve(p, recovered, n_recovered, 0, &p->n_recovered);
     for (size_t i = 0; p->may_stop && i < p->n_sides && !p->failed; i++)
         side_gate_add(p, &p->sides[i], &p->may_stop[p->n_may_stop++]);
 }
@@ -256,6 +274,9 @@ void consents_judge(struct planning *p) {
                p->n_warnings, WARNINGS_MAX);
     if (options->limit_count == 0 || options->limit_percent > 100)
         refuse(p, "limit-out-of-range", "limit: at least 1 member, at most 100 percent");
+    if (options->soak_ms < p->recipe->soak_least_ms)
+        refuse(p, "soak-too-short", "a soak of %u ms is shorter than the %u ms that the recipe asks for",
+               options->soak_ms, p->recipe->soak_least_ms);
     if (options->not_after_s <= options->created_s || options->not_after_s <= options->not_before_s)
         refuse(p, "time-is-over", "not-after lies before the plan could begin");
     choices_judge(p);

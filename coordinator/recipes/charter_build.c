@@ -64,14 +64,18 @@ static int uses_add(struct build *build, const struct gate_use *uses, size_t n_u
 
 static int cluster_gates_fill(struct build *build) {
     const struct recipe *recipe = build->recipe;
-    size_t n = 0;
-    struct digest *list = arena_array(
-        build->arena, 2 * (recipe->n_may_stop + recipe->n_recovered) + recipe->n_side_actions, sizeof(*list));
+    const struct site_gates *site = &build->input->cluster->site;
+    size_t n = 0, n_uses = recipe->n_may_stop + recipe->n_recovered + site->n_may_stop + site->n_recovered;
+    struct digest *list = arena_array(build->arena, 2 * n_uses + recipe->n_side_actions, sizeof(*list));
     if (!list)
         return no_memory(build);
     int r = uses_add(build, recipe->may_stop, recipe->n_may_stop, list, &n);
     if (r == 0)
         r = uses_add(build, recipe->recovered, recipe->n_recovered, list, &n);
+    if (r == 0)
+        r = uses_add(build, site->may_stop, site->n_may_stop, list, &n);
+    if (r == 0)
+        r = uses_add(build, site->recovered, site->n_recovered, list, &n);
     for (size_t i = 0; r == 0 && i < recipe->n_side_actions; i++) {
         struct gate value;
         struct digest digest;

@@ -5,6 +5,7 @@
 #include "common/base/file.h"
 #include "common/yaml/reader.h"
 #include "coordinator/recipes/scope.h"
+#include "coordinator/recipes/site_gates.h"
 
 #include <string.h>
 
@@ -323,6 +324,8 @@ static int defaults_load(struct reader *reader, const struct yaml_node *node) {
     cluster->canary = cluster->limit = 1;
     cluster->soak_ms = cluster->soak_read_only_ms = DEFAULT_SOAK_MS;
     cluster->wait_limit_ms = DEFAULT_WAIT_MS;
+    if (cluster->soak_ms < reader->recipe->soak_least_ms)
+        cluster->soak_ms = reader->recipe->soak_least_ms;
     if (!node)
         return 0;
     int r = yaml_map_begin(&map, node, "strategy-defaults", reader->err);
@@ -332,6 +335,10 @@ static int defaults_load(struct reader *reader, const struct yaml_node *node) {
         r = number_take(&map, "limit", 1, &cluster->limit);
     if (r == 0)
         r = ms_take(&map, "soak", &cluster->soak_ms);
+    if (r == 0 && cluster->soak_ms < reader->recipe->soak_least_ms)
+        r = yaml_refuse(node, reader->err,
+                        "recipe %s asks for a soak of at least %u ms: a site may lengthen it",
+                        reader->recipe->name, reader->recipe->soak_least_ms);
     if (r == 0)
         r = ms_take(&map, "soak-read-only", &cluster->soak_read_only_ms);
     if (r == 0)
@@ -343,7 +350,7 @@ static int file_take(struct reader *reader, const struct yaml_node *root) {
     struct cluster_file *cluster = reader->cluster;
     struct yaml_map map;
     struct yaml_texts depends = {0};
-    const struct yaml_node *members = NULL, *defaults = NULL;
+    const struct yaml_node *members = NULL, *defaults = NULL, *site = NULL;
     const char *system = NULL;
     int r = yaml_map_begin(&map, root, "cluster file", reader->err);
     if (r == 0)
@@ -360,6 +367,8 @@ static int file_take(struct reader *reader, const struct yaml_node *root) {
         r = yaml_take_list(&map, "members", yaml_range(1, KEDGE_MEMBERS_MAX - 1), &members);
     if (r == 0)
         r = yaml_take_map_optional(&map, "strategy-defaults", &defaults);
+    if (r == 0)
+        r = yaml_take_map_optional(&map, "site-gates", &site);
     if (r == 0)
         r = yaml_map_end(&map);
     if (r < 0)
@@ -379,6 +388,8 @@ static int file_take(struct reader *reader, const struct yaml_node *root) {
         r = values_settle(reader, &level, 1, root, true, &cluster->values, &cluster->n_values);
     if (r == 0)
         r = defaults_load(reader, defaults);
+    if (r == 0 && site)
+        r = site_gates_load(reader->arena, reader->recipe, site, &cluster->site, reader->err);
     return r < 0 ? r : members_load(reader, members);
 }
 

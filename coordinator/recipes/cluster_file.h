@@ -27,6 +27,12 @@ struct cluster_member {
     uint32_t port;
 };
 
+/* Gates about the whole cluster that the site adds to the recipe's; see site_gates.h. */
+struct site_gates {
+    const struct gate_use *may_stop, *recovered;
+    size_t n_may_stop, n_recovered;
+};
+
 struct cluster_file {
     const char *name;
     const struct recipe *recipe;
@@ -38,6 +44,7 @@ struct cluster_file {
     size_t n_members;
     uint32_t soak_ms, soak_read_only_ms, wait_limit_ms; /* strategy-defaults */
     uint32_t canary, limit;
+    struct site_gates site;
 };
 
 /* The name of the recipe that a cluster file asks for: read before anything else of it can be judged. */

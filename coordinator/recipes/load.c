@@ -265,6 +265,8 @@ static int recipe_take(struct loader *loader, const struct yaml_node *root) {
     if (r == 0)
         r = load_template_optional(loader, &map, "capacity", PLACE_CLUSTER, &recipe->capacity);
     if (r == 0)
+        r = load_milliseconds_optional(&map, "soak-at-least", &recipe->soak_least_ms);
+    if (r == 0)
         r = yaml_map_end(&map);
     if (r == 0)
         r = load_roles(loader, parts.roles);

@@ -218,6 +218,7 @@ struct recipe {
     size_t n_may_stop, n_recovered;
     const char
         *capacity; /* template: so many members stay read-write while others are in change; NULL: none */
+    uint32_t soak_least_ms; /* after a member's last step; a site may lengthen it; 0: none */
     const struct recipe_side_action *side_actions;
     size_t n_side_actions;
     const struct recipe_config_op *config;

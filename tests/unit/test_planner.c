@@ -407,6 +407,49 @@ TEST("a side action that would change nothing is left out") {
     check_problem(w, "option repair has no choice \"maybe\"");
 }
 
+TEST("F01, F02: a site adds gates and lengthens soaks, and takes nothing away") {
+    static const char *const pairs[][2] = {
+        {"strategy-defaults:", "site-gates:\n"
+                               "  gates:\n"
+                               "    no-batch:\n"
+                               "      scope: cluster\n"
+                               "      detection: 4s\n"
+                               "      checks: [{probe: http, target: \'http://127.0.0.1:9/batch\', match: "
+                               "idle, rule: present, otherwise: no, "
+                               "says: a batch runs}]\n"
+                               "  may-stop: [no-batch]\n"
+                               "  recovered: [no-batch]\n"
+                               "strategy-defaults:"}};
+    const struct world_words words = {pairs, 1};
+    _cleanup_(world_freep) struct world *w = world_new(demo, &words);
+    check_problem(w, "gate no-batch was not answered");
+    world_answer(w, "no-batch", ANSWER_NO, "a batch runs");
+    check_problem(w, "degraded:no-batch: gate no-batch says no before the run: a batch runs");
+    world_answer(w, "no-batch", ANSWER_YES, "");
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    check_eq_int(plan->shape.n_may_stop, 4);
+    check_eq_int(work_order_step(plan->orders[1], "switch")->rows[0].n_gates, 5);
+    const struct gate *site = verified_plan_gate(plan, &plan->shape.recovered[plan->shape.n_recovered - 1]);
+    require(site);
+    check_eq_str(site->name, "no-batch");
+    check_eq_int(site->detection_ms, 4000);
+    bool chartered = false;
+    for (size_t i = 0; i < w->charter.n_cluster_gates; i++)
+        chartered = chartered || digest_equal(&w->charter.cluster_gates[i],
+                                              &plan->shape.recovered[plan->shape.n_recovered - 1]);
+    check(chartered);
+}
+
+TEST("F02: a soak is never shorter than the recipe's, whoever asks") {
+    static const char *const pairs[][2] = {{"capacity:", "soak-at-least: 5s\ncapacity:"}};
+    const struct world_words words = {pairs, 1};
+    _cleanup_(world_freep) struct world *w = world_new(demo, &words);
+    check_eq_int(world_plan(w), 0);
+    w->input.options.soak_ms = 4000;
+    check_problem(w, "a soak of 4000 ms is shorter than the 5000 ms that the recipe asks for");
+}
+
 TEST("what is wrong before the run is consented to by object; everything else counts as new") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     world_answer(w, "nothing-missing", ANSWER_NO, "2 keys newly lack a replica: k7, k3");
