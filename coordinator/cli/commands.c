@@ -48,6 +48,12 @@ static const struct cli_option approve_options[] = {
     {0}};
 static const struct cli_option apply_options[] = {{"watch", NULL, "watch the run until it ends"}, {0}};
 static const struct cli_option run_list_options[] = {{"cluster", "NAME", "only runs of this cluster"}, {0}};
+static const struct cli_option word_options[] = {
+    {"reason", "TEXT", "why; signed, and shown wherever the run is"},
+    {"key", "KEY", "operator key that signs it; may be repeated"},
+    {"for", "30m", "how long the word is good, at most 24h"},
+    {"yes", NULL, "do not ask before signing"},
+    {0}};
 static const struct cli_option reason_options[] = {{"reason", "TEXT", "why, kept in the report"}, {0}};
 
 static const struct cli_option explain_options[] = {
@@ -108,6 +114,18 @@ const struct cli_command cli_commands[] = {
      "kedge run abort --reason 'wrong release'", reason_options, cmd_run_abort},
     {"run", "rollback", "[RUN]", 0, 1, "return the changed members, by the ways back of the plan",
      "kedge run rollback", reason_options, cmd_run_rollback},
+    {"run", "retry", "RUN MEMBER", 2, 2, "let a member that failed without a change try again",
+     "kedge run retry 7 server@n3", reason_options, cmd_run_retry},
+    {"run", "skip", "RUN MEMBER", 2, 2, "sign: leave a member out of the rest of the run",
+     "kedge run skip 7 server@n3 --reason 'disk is being replaced' --key alice.key", word_options,
+     cmd_run_skip},
+    {"run", "retire", "RUN MEMBER", 2, 2, "sign: a member is gone for good, nothing waits for it",
+     "kedge run retire 7 server@n3 --reason 'host burnt down' --key alice.key", word_options, cmd_run_retire},
+    {"run", "promote", "RUN MEMBER", 2, 2, "sign: end the read-only soak of a member now",
+     "kedge run promote 7 server@n3 --reason 'seen enough' --key alice.key", word_options, cmd_run_promote},
+    {"run", "waive", "RUN MEMBER GATE", 3, 3, "sign: one gate does not keep one member from being stopped",
+     "kedge run waive 7 server@n3 in-sync --reason 'known' --for 30m --key alice.key", word_options,
+     cmd_run_waive},
     {"run", "report", "[RUN]", 0, 1, "for the change board: planned, done, by whom, all evidence",
      "kedge run report 7 --json", NULL, cmd_run_report},
 
@@ -132,7 +150,7 @@ const struct cli_noun cli_nouns[] = {
     {"plan", "compute from the live cluster what an upgrade would do"},
     {"approve", "show the page of a plan and sign it"},
     {"apply", "begin the run of an approved plan"},
-    {"run", "watch, pause, resume, abort, roll back, report"},
+    {"run", "watch, pause, resume, abort, retry, skip, waive, roll back, report"},
     {"status", "what runs, what waits and why, what needs somebody"},
     {"demo", "upgrade a small cluster before your eyes"},
     {"explain", "what a problem, a warning, a gate means"},

@@ -65,7 +65,7 @@ static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
 }
 
 static bool member_is_over(const json_t *member) {
-    static const char *const words[] = {"done", "failed", "returned", "held", "back"};
+    static const char *const words[] = {"done", "failed", "returned", "held", "back", "skipped", "retired"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
         if (strcmp(json_text(member, "state"), words[i]) == 0)
             return true;
@@ -302,16 +302,31 @@ static void side_actions(struct buffer *out, const json_t *run, int64_t now_ms) 
     }
 }
 
+/* What was set aside is shown wherever the run is, also after it has ended. */
+static void waivers(struct buffer *out, const json_t *run, int64_t now_ms) {
+    size_t i;
+    const json_t *waiver;
+    json_array_foreach(json_list(run, "waivers"), i, waiver) {
+        bool over = json_yes(waiver, "over");
+        buffer_format(
+            out, "%swaived for %s: gate %s, %s%s%s: %s%s\n", colour_on(over ? COLOUR_DIM : COLOUR_WARN),
+            view_member_name(run, json_text(waiver, "member")), json_text(waiver, "gate"),
+            over ? "is over" : "for ", over ? "" : text_duration(json_number(waiver, "until_ms") - now_ms).s,
+            over ? "" : " more", json_text(waiver, "reason"), colour_off());
+    }
+}
+
 static void budget(struct buffer *out, const json_t *run) {
     const json_t *b = json_object_get(run, "budget");
     if (!b)
         return;
     int64_t failed = json_number(b, "failed"), held = json_number(b, "held"),
             gone = json_number(b, "unreachable");
-    buffer_format(out, "%sbudget: failed %lld of %lld, unreachable %lld, held %lld, skipped %lld%s\n",
-                  colour_on(failed + held + gone > 0 ? COLOUR_WARN : COLOUR_DIM), (long long)failed,
-                  (long long)json_number(b, "failed_max"), (long long)gone, (long long)held,
-                  (long long)json_number(b, "skipped"), colour_off());
+    buffer_format(
+        out, "%sbudget: failed %lld of %lld, unreachable %lld, held %lld, skipped %lld, retired %lld%s\n",
+        colour_on(failed + held + gone > 0 ? COLOUR_WARN : COLOUR_DIM), (long long)failed,
+        (long long)json_number(b, "failed_max"), (long long)gone, (long long)held,
+        (long long)json_number(b, "skipped"), (long long)json_number(b, "retired"), colour_off());
 }
 
 void view_event(struct buffer *out, const json_t *run, const json_t *event) {
@@ -326,6 +341,7 @@ void view_run(struct buffer *out, const json_t *run, int64_t now_ms, enum view_s
     members(out, run, now_ms, size);
     waits(out, run, now_ms, size);
     side_actions(out, run, now_ms);
+    waivers(out, run, now_ms);
     budget(out, run);
     if (ended(run))
         line(out, view_run_colour(run), json_text(json_object_get(run, "verdict"), "text"));

@@ -70,6 +70,12 @@ void client_reply_more(struct client *client, json_t *json);
 /* What goes on after the verb returned; `cancel` is called when the client vanishes before client_reply. */
 void client_begin(struct client *client, void *operation, client_cancel_fn *cancel);
 
+/* Who says it, as it is put on record: "lena (uid 1000)". */
+void client_by(const struct client *client, char *out, size_t size);
+
+/* The run that is named by its id, the latest without one; NULL: there is none, and the client was told. */
+const struct run *client_run(struct client *client);
+
 /* ---- verbs.c ---- */
 
 /* Answers, or begins an operation that will. */
@@ -79,7 +85,8 @@ typedef void verb_fn(struct client *client);
 verb_fn verb_version, verb_journal_verify, verb_node_list, verb_node_show, verb_node_approve,
     verb_cluster_add, verb_cluster_list, verb_cluster_show, verb_cluster_check, verb_release_add,
     verb_release_list, verb_release_show, verb_plan, verb_apply, verb_run_list, verb_run_show, verb_run_watch,
-    verb_run_pause, verb_run_resume, verb_run_abort, verb_run_rollback, verb_status;
+    verb_run_pause, verb_run_resume, verb_run_abort, verb_run_rollback, verb_run_retry, verb_run_skip,
+    verb_run_retire, verb_run_promote, verb_run_waive, verb_status;
 
 /* The next reply to a watcher; the last one when the run has ended. */
 void watch_feed(struct client *client, uint64_t now_ms);
@@ -93,6 +100,8 @@ json_t *json_release(const struct release *release);
 enum json_run_size { JSON_RUN_SHORT, JSON_RUN_LIVE, JSON_RUN_WHOLE };
 /* LIVE: with members and what they wait for, events behind `after_seq`; WHOLE: with all events, steps and evidence. */
 json_t *json_run(struct daemon *d, const struct run *run, enum json_run_size size, uint64_t after_seq);
+/* {run: run} */
+json_t *json_run_object(struct daemon *d, const struct run *run, enum json_run_size size);
 json_t *json_digest(const struct digest *digest);
 json_t *json_fingerprint(const struct public_key *key);
 /* Anything that may hold bytes which are not UTF-8 becomes text that is. */

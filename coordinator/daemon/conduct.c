@@ -18,6 +18,8 @@ enum {
 /* One action that waits for the commit; everything is a copy. */
 struct outgoing {
     struct action action;
+    struct buffer
+        word; /* a signed one, to the nodes of run action.run; then the action itself says nothing */
 };
 
 /* ---- the outbox ---- */
@@ -37,6 +39,7 @@ static void outgoing_free(struct outgoing *out) {
     free((void *)(uintptr_t)out->action.node);
     free((void *)(uintptr_t)out->action.self);
     free((void *)(uintptr_t)out->action.gates);
+    buffer_deinit(&out->word);
 }
 
 static struct outgoing *outbox_add(struct daemon *d) {
@@ -101,6 +104,18 @@ int conduct_event(struct daemon *d, struct event event) {
     actions_take(d);
     if (event.kind == EVENT_ANSWER || event.kind == EVENT_AGENT_UP || event.kind == EVENT_AGENT_DOWN)
         d->changed = true;
+    return r;
+}
+
+/* The word goes out before what the engine orders because of it: the agent's own question needs it. */
+int conduct_word(struct daemon *d, struct event event, struct bytes word) {
+    struct outgoing *out = outbox_add(d);
+    size_t place = d->n_outbox - 1;
+    out->action.run = event.run;
+    buffer_append(&out->word, word.data, word.len);
+    int r = conduct_event(d, event);
+    if (r == ENGINE_REFUSED)
+        d->outbox[place].action.run = 0; /* of no run: it is sent to nobody */
     return r;
 }
 
@@ -170,12 +185,27 @@ static void latch_send(struct daemon *d, const struct run *run, const struct act
     (void)!fleet_send_latch(d->fleet, node, &latch);
 }
 
+/* Agents pass over what they have already. */
+static void word_send(struct daemon *d, const struct run *run, struct bytes word) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        bool is_first = true;
+        for (uint32_t k = 0; k < i && is_first; k++)
+            is_first = run->members[k].node != run->members[i].node;
+        if (is_first)
+            (void)!fleet_send_word(d->fleet, run->members[i].order->node, word);
+    }
+}
+
 /* A node without a session gets nothing: the engine is told when it comes, and says it again. */
 static void outgoing_send(struct daemon *d, const struct outgoing *out) {
     const struct action *action = &out->action;
     const struct run *run = engine_run(d->engine, action->run);
     if (!run)
         return;
+    if (out->word.len > 0) {
+        word_send(d, run, buffer_bytes(&out->word));
+        return;
+    }
     switch (action->kind) {
     case ACTION_RECORD: return; /* is in the store */
     case ACTION_ORDER: order_send(d, run, action); return;
@@ -208,10 +238,36 @@ void conduct_deinit(struct daemon *d) {
 
 /* ---- the fleet's words ---- */
 
+struct word_target {
+    struct daemon *d;
+    const char *node;
+};
+
+static int word_again(void *user, const struct store_word *word, struct error *err) {
+    const struct word_target *to = user;
+    (void)err;
+    if (word->expires_s >= daemon_now(to->d) / 1000)
+        (void)!fleet_send_word(to->d->fleet, to->node, word->word);
+    return 0;
+}
+
+/* What was said while the node was away, or before its agent lost its disk. */
+static void words_again(struct daemon *d, const char *node) {
+    struct error err;
+    struct word_target to = {d, node};
+    for (size_t i = 0; i < d->n_clusters; i++) {
+        const struct run *run = engine_run_open(d->engine, d->clusters[i]->name);
+        if (run &&
+            store_words(d->store, cluster_of(run), run->plan->header.serial, word_again, &to, &err) < 0)
+            log_warning("word", "%s: %s", node, err.text);
+    }
+}
+
 static void on_up(void *user, const char *node) {
     struct daemon *d = user;
     for (size_t i = 0; i < d->n_clusters; i++)
         cluster_send(d, d->clusters[i], node);
+    words_again(d, node);
     (void)conduct_event(d, (struct event){.kind = EVENT_AGENT_UP, .node = node});
 }
 

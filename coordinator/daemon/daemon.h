@@ -142,6 +142,9 @@ void conduct_deinit(struct daemon *d);
 /* 0, or ENGINE_REFUSED: see d->actions.refused. now_ms is set here. */
 int conduct_event(struct daemon *d, struct event event);
 
+/* The same for an operator's signed word about a run, which goes to all of its nodes when the engine has taken it. */
+int conduct_word(struct daemon *d, struct event event, struct bytes word);
+
 /* The end of a turn. */
 void conduct_commit(struct daemon *d);
 

@@ -349,9 +349,26 @@ static json_t *budget_of(const struct run *run) {
     put_number(json, "failed", run->n_state[MEMBER_FAILED] + run->n_state[MEMBER_RETURNED]);
     put_number(json, "failed_max", 0);
     put_number(json, "unreachable", n_unreachable);
-    put_number(json, "skipped", 0);
+    put_number(json, "skipped", run->n_state[MEMBER_SKIPPED]);
+    put_number(json, "retired", run->n_state[MEMBER_RETIRED]);
     put_number(json, "held", run->n_state[MEMBER_HELD]);
     return json;
+}
+
+/* Also those that are over: somebody who looks later wants to know under which the run went on. */
+static json_t *waivers_of(const struct daemon *d, const struct run *run) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->n_waivers; i++) {
+        const struct waiver *waiver = &run->waivers[i];
+        json_t *json = json_object();
+        put_text(json, "member", run->members[waiver->member].order->member);
+        put_text(json, "gate", waiver->gate);
+        put_text(json, "reason", waiver->reason);
+        put_number(json, "until_ms", waiver->until_ms);
+        json_put(json, "over", json_boolean(run->state == RUN_ENDED || waiver->until_ms <= daemon_now(d)));
+        json_add(list, json);
+    }
+    return list;
 }
 
 static json_t *approvals_of(const struct run *run) {
@@ -413,6 +430,7 @@ json_t *json_run(struct daemon *d, const struct run *run, enum json_run_size siz
     json_put(json, "approved_by", approvals_of(run));
     json_put(json, "consents", consents_of(run));
     json_put(json, "budget", budget_of(run));
+    json_put(json, "waivers", waivers_of(d, run));
     json_put(json, "waves", waves_of(run));
     json_put(json, "side_actions", sides_of(run));
     json_put(json, "members", members = json_array());

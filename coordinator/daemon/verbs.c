@@ -1,5 +1,5 @@
-/* What may be said on the control socket: a closed table. Everything here reduces, goes on with what was signed, or only
- * looks, so the socket's permissions are enough; what weakens needs an operator's signature and has no verb. */
+/* What may be said on the control socket: a closed table. What reduces, goes on with what was signed, or only looks needs
+ * no more than the socket's permissions; what weakens comes as a blob that operators signed (verbs_word.c). */
 #include "coordinator/daemon/clients.h"
 
 #include <string.h>
@@ -31,6 +31,11 @@ static const struct {
     {"run resume", verb_run_resume, 0, 0},
     {"run abort", verb_run_abort, 0, 0},
     {"run rollback", verb_run_rollback, 0, 0},
+    {"run retry", verb_run_retry, 0, 0},
+    {"run skip", verb_run_skip, 1, 1},
+    {"run retire", verb_run_retire, 1, 1},
+    {"run promote", verb_run_promote, 1, 1},
+    {"run waive", verb_run_waive, 1, 1},
     {"journal verify", verb_journal_verify, 0, 0},
 };
 

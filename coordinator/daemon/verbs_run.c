@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static json_t *run_object(struct daemon *d, const struct run *run, enum json_run_size size) {
+json_t *json_run_object(struct daemon *d, const struct run *run, enum json_run_size size) {
     return json_pack("{s:o}", "run", json_run(d, run, size, 0));
 }
 
@@ -66,7 +66,7 @@ static int reign_check(const struct daemon *d, struct error *err) {
     return 0;
 }
 
-static void who_of(const struct client *client, char *out, size_t size) {
+void client_by(const struct client *client, char *out, size_t size) {
     const char *by = client_argument(client, "by");
     snprintf(out, size, "%s%s%s%s", by ? by : "", by ? " (" : "", client->who, by ? ")" : "");
 }
@@ -75,7 +75,7 @@ static void apply_begin(struct client *client, struct verified_plan *plan) {
     struct daemon *d = client->daemon;
     struct error err;
     char who[256];
-    who_of(client, who, sizeof(who));
+    client_by(client, who, sizeof(who));
     int r = store_plan_put(d->store, &plan->digest, client->request->blobs[0], &err);
     if (r < 0) {
         verified_plan_free(plan);
@@ -90,7 +90,7 @@ static void apply_begin(struct client *client, struct verified_plan *plan) {
     const struct run *run = engine_run(d->engine, d->actions.run);
     log_info("run", "%llu: begun by %s: cluster %s to %s", (unsigned long long)run->id, who,
              run->plan->header.cluster, run->plan->header.to_version);
-    client_done(client, run_object(d, run, JSON_RUN_SHORT));
+    client_done(client, json_run_object(d, run, JSON_RUN_SHORT));
 }
 
 void verb_apply(struct client *client) {
@@ -125,8 +125,7 @@ void verb_run_list(struct client *client) {
     client_done(client, json_pack("{s:o}", "runs", runs));
 }
 
-/* By id; the latest without one. */
-static const struct run *run_named(struct client *client) {
+const struct run *client_run(struct client *client) {
     struct engine *engine = client->daemon->engine;
     const char *text = client_argument(client, "run");
     char *end = NULL;
@@ -145,13 +144,13 @@ static const struct run *run_named(struct client *client) {
 }
 
 void verb_run_show(struct client *client) {
-    const struct run *run = run_named(client);
+    const struct run *run = client_run(client);
     if (run)
-        client_done(client, run_object(client->daemon, run, JSON_RUN_WHOLE));
+        client_done(client, json_run_object(client->daemon, run, JSON_RUN_WHOLE));
 }
 
 void verb_run_watch(struct client *client) {
-    const struct run *run = run_named(client);
+    const struct run *run = client_run(client);
     if (run)
         client->watch = (struct client_watch){run->id, 0, 0};
 }
@@ -173,12 +172,12 @@ void watch_feed(struct client *client, uint64_t now_ms) {
 
 static void run_command(struct client *client, enum run_event command, const char *word) {
     struct daemon *d = client->daemon;
-    const struct run *run = run_named(client);
+    const struct run *run = client_run(client);
     const char *reason = client_argument(client, "reason");
     char who[256], text[KEDGE_REASON_MAX];
     if (!run)
         return;
-    who_of(client, who, sizeof(who));
+    client_by(client, who, sizeof(who));
     snprintf(text, sizeof(text), "%s%s%s", who, reason ? ": " : "", reason ? reason : "");
     int r = conduct_event(
         d, (struct event){.kind = EVENT_COMMAND, .run = run->id, .command = command, .text = text});
@@ -188,7 +187,7 @@ static void run_command(struct client *client, enum run_event command, const cha
         return;
     }
     log_info("run", "%llu: %s by %s", (unsigned long long)run->id, word, text);
-    client_done(client, run_object(d, run, JSON_RUN_SHORT));
+    client_done(client, json_run_object(d, run, JSON_RUN_SHORT));
 }
 
 void verb_run_pause(struct client *client) {

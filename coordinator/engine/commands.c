@@ -153,6 +153,7 @@ static int command_member(struct run *run, const struct event *event, enum membe
         .member = member,
         .number = what,
         .value = what == MEMBER_EVENT_WAIVE ? event->until_ms : 0,
+        .digest = event->word,
         .name = what == MEMBER_EVENT_WAIVE ? event->gate : "",
         .text = event->text,
     };

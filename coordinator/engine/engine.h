@@ -76,6 +76,7 @@ struct event {
         command; /* PAUSE, RESUME, ABORT, ROLLBACK; with `member` RETRY, SKIP, RETIRE, PROMOTE, WAIVE */
     const char *member; /* "shop/server@n3" */
     const char *gate;   /* WAIVE: by name */
+    struct digest word; /* of the signed word, for the record; zeroes when it needs none */
     uint64_t until_ms;  /* WAIVE: needed; NODE_HOLD: 0 is until it is returned */
     const char
         *text; /* APPLY, COMMAND, NODE_*: who, and why. The engine checks no signature: what weakens (SKIP,

@@ -18,7 +18,7 @@
  *   WAVE            -           index            -            -             -        name    -
  *   ORDERED         index       -                expires_s    epoch         -        step    -
  *   REPORTED        index       enum outcome     interruption evidence age  -        step    reason     (both in us)
- *   MEMBER_EVENT    index       enum member_event until_ms    -             -        gate    reason     (WAIVE)
+ *   MEMBER_EVENT    index       enum member_event until_ms    -             word     gate    reason     (WAIVE)
  *   SIDE_ORDERED    carrier     side action      expires_s    epoch         -        step    -
  *   SIDE_REPORTED   carrier     side action      enum outcome -             -        step    reason
  *   NODE_HELD       -           -                until_ms     -             -        node    reason     (0: until returned)

@@ -41,6 +41,13 @@ int fleet_send_latch(struct fleet *fleet, const char *node, const struct latch *
     return fleet_say(fleet, node, MESSAGE_LATCH, &latch_codec, latch);
 }
 
+int fleet_send_word(struct fleet *fleet, const char *node, struct bytes word) {
+    const struct fleet_node *to = fleet_node(fleet, node);
+    if (!to || to->state != NODE_OPEN)
+        return -ENOTCONN;
+    return session_server_send(fleet->server, to->session, MESSAGE_WORD, word);
+}
+
 /* ---- hearing ---- */
 
 static void heartbeat_take(struct fleet *fleet, struct fleet_node *node, const struct heartbeat *heartbeat) {

@@ -91,6 +91,7 @@ int fleet_send_charter(struct fleet *fleet, const char *node,
                        const struct charter_message *charter) _must_check_;
 int fleet_send_lease(struct fleet *fleet, const char *node, const struct lease_message *lease) _must_check_;
 int fleet_send_latch(struct fleet *fleet, const char *node, const struct latch *latch) _must_check_;
+int fleet_send_word(struct fleet *fleet, const char *node, struct bytes word) _must_check_; /* signed blob */
 
 /* ---- requests: each gets exactly one reply, also when there is no session or no answer in time ---- */
 

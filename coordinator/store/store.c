@@ -21,6 +21,11 @@ static const char SCHEMA[] =
     "CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL);"
     "PRAGMA user_version = 1;";
 
+/* Came later; an older Kedge leaves it alone, so the layout has the same number. */
+static const char WORDS[] = "CREATE TABLE IF NOT EXISTS words (digest BLOB PRIMARY KEY, cluster TEXT NOT "
+                            "NULL, serial INTEGER NOT NULL,"
+                            "  expires_s INTEGER NOT NULL, word BLOB NOT NULL)";
+
 /* ---- opening ---- */
 
 static int schema_make(struct store *store, struct error *err) {
@@ -52,6 +57,8 @@ int store_open(const char *path, const struct key_pair *key, struct store **outp
     int r = database_open(path, &store->database, err);
     if (r == 0)
         r = schema_make(store, err);
+    if (r == 0)
+        r = database_run(store->database, WORDS, err);
     if (r == 0)
         r = statement_new(store->database, "INSERT INTO journal VALUES (?, ?, ?)", &store->append, err);
     if (r == 0)
@@ -236,6 +243,39 @@ int store_plan_get(struct store *store, const struct digest *digest, struct buff
     struct bytes file = statement_bytes(row, 0);
     buffer_append(out, file.data, file.len);
     return out->failed ? error_errno(err, -ENOMEM, "plan") : 0;
+}
+
+/* ---- words ---- */
+
+int store_word_put(struct store *store, const struct store_word *word, struct error *err) {
+    _cleanup_(statement_freep) struct statement *s = NULL;
+    struct digest digest = digest_of(word->word);
+    int r = writer_new(store, "INSERT OR IGNORE INTO words VALUES (?, ?, ?, ?, ?)", &s, err);
+    if (r < 0)
+        return r;
+    statement_bind_bytes(s, 1, BYTES_OF(digest.b));
+    statement_bind_text(s, 2, word->cluster);
+    statement_bind_u64(s, 3, word->serial);
+    statement_bind_u64(s, 4, word->expires_s);
+    statement_bind_bytes(s, 5, word->word);
+    return statement_run(s, err);
+}
+
+int store_words(struct store *store, const char *cluster, uint64_t serial, store_word_fn *fn, void *user,
+                struct error *err) {
+    _cleanup_(statement_freep) struct statement *row = NULL;
+    int r = statement_new(store->database,
+                          "SELECT expires_s, word FROM words WHERE cluster = ? AND serial = ? ORDER BY rowid",
+                          &row, err);
+    if (r < 0)
+        return r;
+    statement_bind_text(row, 1, cluster);
+    statement_bind_u64(row, 2, serial);
+    while (r == 0 && (r = statement_step(row, err)) == STATEMENT_ROW) {
+        struct store_word word = {cluster, serial, statement_u64(row, 0), statement_bytes(row, 1)};
+        r = fn(user, &word, err);
+    }
+    return r;
 }
 
 /* ---- reports ---- */

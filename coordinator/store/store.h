@@ -94,6 +94,22 @@ int store_plan_put(struct store *store, const struct digest *digest, struct byte
 int store_plan_get(struct store *store, const struct digest *digest, struct buffer *out,
                    struct error *err) _must_check_;
 
+/* ---- operators' words that weaken a plan, as they were signed ---- */
+
+struct store_word {
+    const char *cluster;
+    uint64_t serial, expires_s; /* of the plan; seconds since 1970 */
+    struct bytes word;          /* signed blob */
+};
+typedef int store_word_fn(void *user, const struct store_word *word, struct error *err);
+
+/* The same one twice is one. */
+int store_word_put(struct store *store, const struct store_word *word, struct error *err) _must_check_;
+
+/* In the order in which they came. */
+int store_words(struct store *store, const char *cluster, uint64_t serial, store_word_fn *fn, void *user,
+                struct error *err) _must_check_;
+
 /* ---- reports of agents, as they came: the evidence behind the journal's short records ---- */
 
 struct store_report {
