@@ -169,7 +169,7 @@ static void state_judge(struct planning *p, struct member_plan *m) {
                m->member->port, m->member->node, *fact_of(m, "pid") ? fact_of(m, "pid") : "unknown");
     if (m->in->preview.problem && *m->in->preview.problem)
         refuse(p, "configuration", "%s: configuration: %s", m->member->name, m->in->preview.problem);
-    node_judge(p, m);
+    node_findings(p, m);
 }
 
 static const struct roster_entry *roster_find(const struct charter *charter, const char *node) {

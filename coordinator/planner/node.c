@@ -85,7 +85,7 @@ static void room_judge(struct planning *p, const struct member_plan *m) {
                fact_of(m, "releases.path"), (unsigned long long)((needed >> 20) + 1));
 }
 
-void node_judge(struct planning *p, const struct member_plan *m) {
+void node_findings(struct planning *p, const struct member_plan *m) {
     clock_judge(p, m);
     agent_judge(p, m);
     room_judge(p, m);

@@ -96,7 +96,7 @@ const struct planner_answer *answer_find(const struct planner_answer *answers, s
 void members_look(struct planning *p);
 
 /* node.c: what the member's node says of itself: clock, room, agent. */
-void node_judge(struct planning *p, const struct member_plan *m);
+void node_findings(struct planning *p, const struct member_plan *m);
 
 /* judge.c: the release, the gates, capacity, consents. */
 void versions_judge(struct planning *p);
