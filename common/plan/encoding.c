@@ -190,6 +190,7 @@ static const struct codec_field shape_fields[] = {
     FIELD_FIXED_LIST(shape, recovered, KEDGE_GATES_MAX),
     FIELD_LINES(shape, warnings, 64, SAYS_MAX),
     FIELD_LINE_OR_EMPTY(shape, point_of_no_return, SAYS_MAX),
+    FIELD_LINES(shape, depends_on, 32, KEDGE_NAME_MAX),
 };
 CODEC_MESSAGE(shape, "shape", shape, kedge__shape__descriptor);
 
@@ -211,6 +212,7 @@ static const struct codec_field header_fields[] = {
     FIELD_U64(header, not_before_s),
     FIELD_U64(header, not_after_s),
     FIELD_LINES(header, consents, 64, KEDGE_NAME_MAX),
+    FIELD_U64(header, supersedes),
 };
 CODEC_MESSAGE(header, "plan header", header, kedge__header__descriptor);
 

@@ -42,6 +42,9 @@ struct shape {
     const char *const *warnings; /* "name: what it means"; each name needs a consent in the header */
     size_t n_warnings;
     const char *point_of_no_return; /* "" when the plan has none */
+    const char *const
+        *depends_on; /* clusters that this one needs; no run of theirs is open at the same time */
+    size_t n_depends_on;
 };
 
 struct header {
@@ -56,6 +59,7 @@ struct header {
     uint64_t created_s, not_before_s, not_after_s; /* seconds since 1970; not_before 0: at once */
     const char *const *consents;
     size_t n_consents;
+    uint64_t supersedes; /* serial of the plan whose open run this one overtakes; 0: none */
 };
 
 /* A plan file: everything, in the exact bytes that were or will be signed. */

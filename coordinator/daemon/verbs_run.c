@@ -32,27 +32,6 @@ static int plan_belongs(const struct daemon *d, const struct verified_plan *plan
     return 0;
 }
 
-static bool depends_on(const struct charter *charter, const char *cluster) {
-    for (size_t i = 0; i < charter->n_depends_on; i++)
-        if (strcmp(charter->depends_on[i], cluster) == 0)
-            return true;
-    return false;
-}
-
-/* A run locks what its cluster depends on, and what depends on it. */
-static int locks_check(const struct daemon *d, const char *name, struct error *err) {
-    const struct cluster *cluster = cluster_find(d, name);
-    for (size_t i = 0; i < d->n_clusters; i++) {
-        const struct cluster *other = d->clusters[i];
-        const struct run *run = other == cluster ? NULL : engine_run_open(d->engine, other->name);
-        if (run && (depends_on(cluster->charter, other->name) || depends_on(other->charter, name)))
-            return error_set(err, -EPERM,
-                             "cluster %s: run %llu of cluster %s is under way, and one depends on the other",
-                             name, (unsigned long long)run->id, other->name);
-    }
-    return 0;
-}
-
 /* A coordinator that came back from an old copy of its journal must not command (A10). */
 static int reign_check(const struct daemon *d, struct error *err) {
     for (size_t i = 0; i < fleet_n_nodes(d->fleet); i++)
@@ -100,8 +79,6 @@ void verb_apply(struct client *client) {
     int r = plan_verify(&d->config->anchors, client->request->blobs[0], &plan, &err);
     if (r == 0)
         r = plan_belongs(d, plan, &err);
-    if (r == 0)
-        r = locks_check(d, plan->header.cluster, &err);
     if (r == 0)
         r = reign_check(d, &err);
     if (r < 0)

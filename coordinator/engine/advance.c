@@ -84,10 +84,11 @@ static bool aborted(struct run *run) {
     char text[KEDGE_REASON_MAX * 2], what[KEDGE_REASON_MAX];
     if (!orders_drained(run))
         return false;
-    snprintf(what, sizeof(what), "aborted%s%s: ", run->pause_reason && run->pause_reason[0] ? " by " : "",
+    snprintf(what, sizeof(what), "%s%s%s: ", run->superseded ? "superseded" : "aborted",
+             run->pause_reason && run->pause_reason[0] ? " by " : "",
              run->pause_reason ? run->pause_reason : "");
     say_members(run, what, text, sizeof(text));
-    commit_run_event(run, RUN_EVENT_ABORTED, VERDICT_ABORTED, text);
+    commit_run_event(run, RUN_EVENT_ABORTED, run->superseded ? VERDICT_SUPERSEDED : VERDICT_ABORTED, text);
     return true;
 }
 
@@ -116,6 +117,16 @@ static bool prepare_more(struct run *run) {
         }
     }
     return in_flight > before;
+}
+
+/* Nothing was begun: it waits until no older run is in its way. */
+static bool advance_waiting(struct run *run) {
+    if (run->aborting)
+        return aborted(run);
+    if (run->paused || lock_holder(run))
+        return false;
+    commit_run_event(run, RUN_EVENT_CLEAR, VERDICT_NONE, "");
+    return true;
 }
 
 static bool advance_preparing(struct run *run) {
@@ -150,6 +161,7 @@ static bool advance_closing(struct run *run) {
     if (!sides_close(run))
         return false;
     commit_run_event(run, RUN_EVENT_CLOSED, VERDICT_NONE, "");
+    locks_wake(run->engine);
     return true;
 }
 
@@ -307,6 +319,7 @@ static bool advance_returning(struct run *run) {
 
 static bool advance_once(struct run *run) {
     switch (run->state) {
+    case RUN_WAITING: return advance_waiting(run);
     case RUN_PREPARING: return advance_preparing(run);
     case RUN_OPENING: return advance_opening(run);
     case RUN_WAVES: return advance_waves(run);

@@ -7,6 +7,24 @@
 
 /* ---- about the run ---- */
 
+/* A run that has ended takes its locks up again only when nobody else holds them, and nothing came after it. */
+static int check_again(const struct run *run, struct actions *actions) {
+    const struct engine *engine = run->engine;
+    const struct run *newest = run;
+    for (size_t i = 0; i < engine->n_runs; i++)
+        if (strcmp(engine->runs[i]->plan->header.cluster, run->plan->header.cluster) == 0)
+            newest = engine->runs[i];
+    if (newest != run)
+        return engine_refuse(actions, "run %llu came after it; make a plan back to %s",
+                             (unsigned long long)newest->id, run->plan->header.from_version);
+    const struct run *holder = lock_holder_of(engine, run->plan, engine->n_runs);
+    if (holder)
+        return engine_refuse(actions, "run %llu of cluster %s is open, and %s; it must end first",
+                             (unsigned long long)holder->id, holder->plan->header.cluster,
+                             lock_reason(run->plan, holder));
+    return 0;
+}
+
 /* A way back that is closed is said before anything is touched. */
 static int check_rollback(const struct run *run, struct actions *actions) {
     uint32_t n_changed = 0;
@@ -19,7 +37,8 @@ static int check_rollback(const struct run *run, struct actions *actions) {
         return engine_refuse(
             actions, "no agent is left that could open the side action once more; make a plan back to %s",
             run->plan->header.from_version);
-    for (uint32_t i = 0; i < run->n_members; i++) {
+    int r = run->state == RUN_ENDED ? check_again(run, actions) : 0;
+    for (uint32_t i = 0; r == 0 && i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
         enum way_back way = m->order->way_back;
         bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
@@ -31,10 +50,10 @@ static int check_rollback(const struct run *run, struct actions *actions) {
             return engine_refuse(actions, "%s cannot go back: its way back was \"%s\"", m->order->member,
                                  way_back_text(way));
     }
-    if (n_changed == 0 && run->n_in_flight == 0)
+    if (r == 0 && n_changed == 0 && run->n_in_flight == 0)
         return engine_refuse(actions, "no member runs %s, so there is nothing to take back",
                              run->plan->header.to_version);
-    return 0;
+    return r;
 }
 
 /* An aborted run is ended by what is under way; nobody may take it up again. */
@@ -50,9 +69,10 @@ static int check_run(const struct run *run, enum run_event command, struct actio
 }
 
 static void command_run(struct run *run, const struct event *event) {
-    bool has_flag = (event->command == RUN_EVENT_PAUSE && run->paused) ||
-                    (event->command == RUN_EVENT_ABORT && run->aborting) ||
-                    (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
+    bool has_flag =
+        (event->command == RUN_EVENT_PAUSE && run->paused) ||
+        (event->command == RUN_EVENT_ABORT && run->aborting) || /* a superseded run drains already */
+        (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
     if (!has_flag)
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
     if (event->command == RUN_EVENT_ABORT)
@@ -81,7 +101,9 @@ static bool member_event_of(enum run_event command, enum member_event *outp) {
     case RUN_EVENT_PAUSE:
     case RUN_EVENT_RESUME:
     case RUN_EVENT_ABORT:
-    case RUN_EVENT_ROLLBACK: break;
+    case RUN_EVENT_ROLLBACK:
+    case RUN_EVENT_CLEAR:
+    case RUN_EVENT_SUPERSEDE: break;
     }
     return false;
 }

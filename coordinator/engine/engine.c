@@ -53,18 +53,28 @@ int engine_refuse(struct actions *actions, const char *format, ...) {
 
 /* ---- apply ---- */
 
+/* The newest; there are several while a superseded one drains. */
+static struct run *run_find_open(const struct engine *engine, const char *cluster) {
+    for (size_t i = engine->n_runs; i-- > 0;) {
+        struct run *run = engine->runs[i];
+        if (run->state != RUN_ENDED && strcmp(run->plan->header.cluster, cluster) == 0)
+            return run;
+    }
+    return NULL;
+}
+
 static int check_serial(const struct engine *engine, const struct header *header, struct actions *actions) {
+    const struct run *open = engine_run_open(engine, header->cluster);
+    if (open && open->plan->header.serial != header->supersedes)
+        return engine_refuse(
+            actions,
+            "cluster %s: run %llu holds it since it began (plan %llu); it must end first, or a "
+            "newer plan must supersede it (see `kedge run show`)",
+            header->cluster, (unsigned long long)open->id, (unsigned long long)open->plan->header.serial);
     for (size_t i = 0; i < engine->n_runs; i++) {
         const struct run *run = engine->runs[i];
         const struct header *other = &run->plan->header;
-        if (strcmp(other->cluster, header->cluster) != 0)
-            continue;
-        if (run->state != RUN_ENDED)
-            return engine_refuse(
-                actions,
-                "cluster %s: run %llu holds it since it began; it must end first (see `kedge run show`)",
-                header->cluster, (unsigned long long)run->id);
-        if (other->serial >= header->serial)
+        if (strcmp(other->cluster, header->cluster) == 0 && other->serial >= header->serial)
             return engine_refuse(
                 actions, "cluster %s: serial %llu was used by run %llu already; make a new plan",
                 header->cluster, (unsigned long long)header->serial, (unsigned long long)run->id);
@@ -112,8 +122,22 @@ static int check_plan(const struct engine *engine, const struct verified_plan *p
     if (engine->now_ms / 1000 > header->not_after_s)
         return engine_refuse(actions, "the plan has expired; make and approve a new one");
     int r = check_serial(engine, header, actions);
+    r = r == 0 ? locks_check(engine, plan, actions) : r;
     r = r == 0 ? check_waves(plan, actions) : r;
     return r == 0 ? check_steps(plan, actions) : r;
+}
+
+/* The old run begins nothing more, whatever state it is in, and ends when what it has in flight has ended. */
+static void supersede(struct run *old, const struct verified_plan *plan, const char *by) {
+    char text[KEDGE_REASON_MAX];
+    snprintf(text, sizeof(text), "plan %llu (%.200s)", (unsigned long long)plan->header.serial, by ? by : "");
+    if (run_move(old->state, RUN_EVENT_SUPERSEDE).kind == RUN_MOVE_FLAG) {
+        commit_run_event(old, RUN_EVENT_SUPERSEDE, VERDICT_NONE, text);
+        order_latch(old, NULL);
+    }
+    old->retry_ms = 0;
+    timer_clear(old->engine, &old->retry);
+    run_advance(old);
 }
 
 static int apply(struct engine *engine, const struct event *event) {
@@ -123,8 +147,10 @@ static int apply(struct engine *engine, const struct event *event) {
         verified_plan_free(plan);
         return r;
     }
+    struct run *old = run_find_open(engine, plan->header.cluster);
     struct record record = {
         .kind = RECORD_RUN_BEGUN,
+        .number = lock_holder_of(engine, plan, engine->n_runs) != NULL,
         .run = engine->n_runs > 0 ? engine->runs[engine->n_runs - 1]->id + 1 : 1,
         .value = plan->header.serial,
         .digest = plan->digest,
@@ -133,7 +159,9 @@ static int apply(struct engine *engine, const struct event *event) {
     };
     commit(engine, record, plan);
     engine->actions->run = record.run;
-    run_advance(engine->runs[engine->n_runs - 1]);
+    if (old)
+        supersede(old, plan, event->text);
+    run_advance(run_find(engine, record.run));
     return 0;
 }
 
@@ -236,12 +264,7 @@ const struct run *engine_run(const struct engine *engine, uint64_t id) {
 }
 
 const struct run *engine_run_open(const struct engine *engine, const char *cluster) {
-    for (size_t i = engine->n_runs; i-- > 0;) {
-        const struct run *run = engine->runs[i];
-        if (run->state != RUN_ENDED && strcmp(run->plan->header.cluster, cluster) == 0)
-            return run;
-    }
-    return NULL;
+    return run_find_open(engine, cluster);
 }
 
 bool engine_node_is_up(const struct engine *engine, const char *node) {
@@ -259,8 +282,11 @@ static void dump_run(const struct run *run, struct buffer *out) {
     buffer_format(out, "run %llu %s wave %u%s%s%s verdict %s \"%s\" pause \"%s\"\n",
                   (unsigned long long)run->id, run_state_text(run->state), run->wave,
                   run->paused ? " paused" : "", run->aborting ? " aborting" : "",
-                  run->rollback ? " rollback" : "", run_verdict_text(run->verdict),
-                  run->verdict_text ? run->verdict_text : "", run->pause_reason ? run->pause_reason : "");
+                  run->superseded ? " superseded"
+                  : run->rollback ? " rollback"
+                                  : "",
+                  run_verdict_text(run->verdict), run->verdict_text ? run->verdict_text : "",
+                  run->pause_reason ? run->pause_reason : "");
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
         buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"%s\n", m->order->member,

@@ -198,17 +198,30 @@ static void explain_holds(const struct run *run, char *text, size_t size) {
     }
 }
 
+static void explain_waiting_run(const struct run *run, char *text, size_t size) {
+    const struct run *holder = lock_holder(run);
+    char why[KEDGE_REASON_MAX] = "";
+    if (holder->state != RUN_WAITING)
+        engine_explain_run(run->engine, holder, why, sizeof(why));
+    snprintf(text, size, "waits for run %llu of cluster %s (%s%s%s) to end: %s",
+             (unsigned long long)holder->id, holder->plan->header.cluster, run_state_text(holder->state),
+             why[0] ? ", " : "", why, lock_reason(run->plan, holder));
+}
+
 void engine_explain_run(const struct engine *engine, const struct run *run, char *text, size_t size) {
     (void)engine;
     text[0] = 0;
     if (run->state == RUN_ENDED)
         snprintf(text, size, "%s", run->verdict_text ? run->verdict_text : "");
+    else if (run->state == RUN_WAITING && lock_holder(run))
+        explain_waiting_run(run, text, size);
     else if (run->paused)
         snprintf(text, size, "paused: %s", run->pause_reason ? run->pause_reason : "");
     else if (run->state == RUN_OPENING || run->state == RUN_CLOSING)
         explain_sides(run, text, size);
     else if (run->aborting)
-        snprintf(text, size, "aborting: orders in flight finish or return first");
+        snprintf(text, size, "%s: orders in flight finish or return first",
+                 run->superseded ? "superseded" : "aborting");
     else if (run->candidate != NO_MEMBER && run->wait_since_ms)
         snprintf(text, size, "%s waits", run->members[run->candidate].order->member);
     else

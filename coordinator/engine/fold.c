@@ -347,6 +347,7 @@ static void run_move_to(struct run *run, enum run_state to, const struct record 
         run->ended_ms = 0;
         run->aborting = run->aborting && !run->rollback;
         break;
+    case RUN_WAITING:
     case RUN_PREPARING:
     case RUN_WAVES: break;
     }
@@ -374,6 +375,10 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         run->aborting = true;
         text_set(&run->pause_reason, record->text);
         break;
+    case RUN_EVENT_SUPERSEDE:
+        run->aborting = run->superseded = true;
+        text_set(&run->pause_reason, record->text);
+        break;
     case RUN_EVENT_ROLLBACK:
         run->rollback = true;
         run->paused = false;
@@ -392,7 +397,8 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
     case RUN_EVENT_SKIP:
     case RUN_EVENT_RETIRE:
     case RUN_EVENT_PROMOTE:
-    case RUN_EVENT_WAIVE: break;
+    case RUN_EVENT_WAIVE:
+    case RUN_EVENT_CLEAR: break;
     }
 }
 
@@ -418,6 +424,7 @@ static bool fold_begun(struct engine *engine, const struct record *record, struc
     struct run *run = run_new(engine, record->run, plan);
     run->begun_ms = run->since_ms = record->at_ms;
     run->by = text_copy(record->text);
+    run->state = record->number == 1 ? RUN_WAITING : RUN_PREPARING;
     engine->runs = must(realloc(engine->runs, (engine->n_runs + 1) * sizeof(struct run *)));
     engine->runs[engine->n_runs++] = run;
     holds_wake(run);

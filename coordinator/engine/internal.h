@@ -122,6 +122,15 @@ int command_take(struct engine *engine, const struct event *event);
 
 int command_node(struct engine *engine, const struct event *event);
 
+/* ---- locks.c ---- */
+const struct run *lock_holder(const struct run *run);
+const struct run *lock_holder_of(const struct engine *engine, const struct verified_plan *plan,
+                                 size_t n_before);
+const char *lock_reason(const struct verified_plan *plan, const struct run *holder);
+int locks_check(const struct engine *engine, const struct verified_plan *plan, struct actions *actions);
+void locks_wake(struct engine *engine);
+bool host_is_locked(const struct run *run, const struct run_member *m, struct reasons *reasons);
+
 /* ---- holds.c ---- */
 bool node_is_held(const struct engine *engine, uint32_t node);
 bool member_is_held_back(const struct run *run, const struct run_member *member);

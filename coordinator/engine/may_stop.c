@@ -121,6 +121,7 @@ enum may_stop may_stop(struct run *run, uint32_t member) {
     struct reasons before = run->wait; /* shown until the new answer is complete */
     run->wait = (struct reasons){0};
     reach(run, self);
+    (void)host_is_locked(run, self, &run->wait);
     others(run, self);
     if (!cluster(run, member)) {
         reasons_clear(&run->wait);

@@ -13,7 +13,7 @@
  *
  *   kind            member      number           value        value2        digest   name    text
  *   REIGN           -           -                epoch        -             -        -       -
- *   RUN_BEGUN       -           -                serial       -             plan     cluster who applied it
+ *   RUN_BEGUN       -           1: it waits      serial       -             plan     cluster who applied it
  *   RUN_EVENT       -           enum run_event   -            -             -        -       reason
  *   WAVE            -           index            -            -             -        name    -
  *   ORDERED         index       -                expires_s    epoch         -        step    -

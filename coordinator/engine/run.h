@@ -139,7 +139,7 @@ struct run {
 
     enum run_state state; /* (durable), as all up to `verdict_text` */
     uint32_t wave;
-    bool paused, aborting, rollback;
+    bool paused, aborting, rollback, superseded;
     uint64_t begun_ms, ended_ms, since_ms, paused_ms;
     char *by, *pause_reason;
     enum run_verdict verdict; /* decided when CLOSING begins, said when the run has ended */

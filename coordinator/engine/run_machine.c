@@ -46,6 +46,8 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = REFUSED("nothing was changed yet; `run abort` ends the run"),
                 MEMBERS(MEMBER),
+                [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
+                [RUN_EVENT_SUPERSEDE] = FLAG,
             },
         [RUN_OPENING] =
             {
@@ -64,6 +66,8 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = REFUSED("no member was changed yet; `run abort` ends the run"),
                 MEMBERS(MEMBER),
+                [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
+                [RUN_EVENT_SUPERSEDE] = FLAG,
             },
         [RUN_WAVES] =
             {
@@ -82,6 +86,8 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = FLAG,
                 MEMBERS(MEMBER),
+                [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
+                [RUN_EVENT_SUPERSEDE] = FLAG,
             },
         [RUN_RETURNING] =
             {
@@ -100,6 +106,8 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ABORT] = FLAG,
                 [RUN_EVENT_ROLLBACK] = IGNORED("it rolls back already"),
                 MEMBERS(REFUSED("the run goes back; nothing is promoted")),
+                [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
+                [RUN_EVENT_SUPERSEDE] = FLAG,
             },
         [RUN_CLOSING] =
             {
@@ -119,6 +127,8 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLBACK] =
                     REFUSED("the run closes its side actions; ask again when it has ended"),
                 NO_MEMBERS("the run closes its side actions; nothing else begins"),
+                [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
+                [RUN_EVENT_SUPERSEDE] = IGNORED("it closes already"),
             },
         [RUN_ENDED] =
             {
@@ -137,6 +147,28 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ABORT] = REFUSED("the run has ended"),
                 [RUN_EVENT_ROLLBACK] = TO(OPENING),
                 NO_MEMBERS("the run has ended; make a new plan"),
+                [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
+                [RUN_EVENT_SUPERSEDE] = REFUSED("the run has ended"),
+            },
+        [RUN_WAITING] =
+            {
+                [RUN_EVENT_PREPARED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PREPARE_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPENED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_OPEN_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_WAVES_OVER] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CANARY_FAILED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ABORTED] = TO(CLOSING),
+                [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
+                [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
+                [RUN_EVENT_PAUSE] = FLAG,
+                [RUN_EVENT_RESUME] = FLAG,
+                [RUN_EVENT_ABORT] = FLAG,
+                [RUN_EVENT_ROLLBACK] = REFUSED("nothing was changed yet; `run abort` ends the run"),
+                MEMBERS(MEMBER),
+                [RUN_EVENT_CLEAR] = TO(PREPARING),
+                [RUN_EVENT_SUPERSEDE] = FLAG,
             },
 };
 
@@ -149,6 +181,7 @@ const char *run_state_text(enum run_state state) {
     static const char *const texts[RUN_STATES] = {
         [RUN_PREPARING] = "preparing", [RUN_OPENING] = "opening", [RUN_WAVES] = "waves",
         [RUN_RETURNING] = "returning", [RUN_CLOSING] = "closing", [RUN_ENDED] = "ended",
+        [RUN_WAITING] = "waiting",
     };
     return (unsigned)state < RUN_STATES ? texts[state] : "?";
 }
@@ -174,6 +207,8 @@ const char *run_event_text(enum run_event event) {
         [RUN_EVENT_RETIRE] = "retire asked",
         [RUN_EVENT_PROMOTE] = "promotion asked",
         [RUN_EVENT_WAIVE] = "gate waived",
+        [RUN_EVENT_CLEAR] = "no other run is in its way",
+        [RUN_EVENT_SUPERSEDE] = "superseded by a newer plan",
     };
     return (unsigned)event < RUN_EVENTS ? texts[event] : "?";
 }
@@ -185,6 +220,7 @@ const char *run_verdict_text(enum run_verdict verdict) {
         [VERDICT_FAILED] = "failed",
         [VERDICT_ABORTED] = "aborted",
         [VERDICT_ROLLED_BACK] = "rolled-back",
+        [VERDICT_SUPERSEDED] = "superseded",
     };
     return (unsigned)verdict < VERDICTS ? texts[verdict] : "?";
 }

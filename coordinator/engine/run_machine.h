@@ -6,6 +6,9 @@
  *       │           │      RETURNING ────────────────┘  │    OPENING ─▶ RETURNING
  *       └───────────┴── failed, aborted ────────────────┘
  *
+ * A run that another one is in the way of (of the same cluster, which it supersedes, or of one that it depends on or that
+ * depends on it) begins as WAITING ─▶ PREPARING.
+ *
  * Whatever the way, CLOSING lies on it: side actions go back to their previous value at every end. `paused`,
  * `aborting` and `rollback` are flags beside the state: paused holds back new changes only, the other two latch.
  * Every (state, event) pair is answered in run_machine.c. */
@@ -21,8 +24,9 @@ enum run_state {
     RUN_RETURNING, /* `run rollback`: the waves in reverse */
     RUN_CLOSING,
     RUN_ENDED,
+    RUN_WAITING, /* for another run to end; nothing was begun */
 };
-enum { RUN_STATES = 6 };
+enum { RUN_STATES = 7 };
 
 /* Numbers are in journals: append only. */
 enum run_event {
@@ -40,13 +44,15 @@ enum run_event {
     RUN_EVENT_RESUME,
     RUN_EVENT_ABORT,
     RUN_EVENT_ROLLBACK,
-    RUN_EVENT_RETRY,   /* about one member, from here to WAIVE: it tries again what it failed at */
-    RUN_EVENT_SKIP,    /* it is left out of the run */
-    RUN_EVENT_RETIRE,  /* it is gone for good: never asked, never counted, never waited for */
-    RUN_EVENT_PROMOTE, /* its read-only soak is ended now */
-    RUN_EVENT_WAIVE,   /* one gate is set aside for its stop, until a time */
+    RUN_EVENT_RETRY,     /* about one member, from here to WAIVE: it tries again what it failed at */
+    RUN_EVENT_SKIP,      /* it is left out of the run */
+    RUN_EVENT_RETIRE,    /* it is gone for good: never asked, never counted, never waited for */
+    RUN_EVENT_PROMOTE,   /* its read-only soak is ended now */
+    RUN_EVENT_WAIVE,     /* one gate is set aside for its stop, until a time */
+    RUN_EVENT_CLEAR,     /* no other run is in its way any more */
+    RUN_EVENT_SUPERSEDE, /* a newer plan overtakes it: it drains as on abort, whatever state it is in */
 };
-enum { RUN_EVENTS = 19 };
+enum { RUN_EVENTS = 21 };
 
 enum run_move_kind {
     RUN_MOVE_UNANSWERED, /* a hole in the table; a test looks for it */
@@ -68,8 +74,15 @@ struct run_move run_move(enum run_state state, enum run_event event);
 const char *run_state_text(enum run_state state);
 const char *run_event_text(enum run_event event);
 
-enum run_verdict { VERDICT_NONE, VERDICT_DONE, VERDICT_FAILED, VERDICT_ABORTED, VERDICT_ROLLED_BACK };
-enum { VERDICTS = 5 };
+enum run_verdict {
+    VERDICT_NONE,
+    VERDICT_DONE,
+    VERDICT_FAILED,
+    VERDICT_ABORTED,
+    VERDICT_ROLLED_BACK,
+    VERDICT_SUPERSEDED
+};
+enum { VERDICTS = 6 };
 const char *run_verdict_text(enum run_verdict verdict);
 
 #endif

@@ -151,7 +151,9 @@ static int shape_encode(struct planning *p, struct bytes *outp) {
                           .n_recovered = p->n_recovered,
                           .warnings = warnings,
                           .n_warnings = p->n_warnings,
-                          .point_of_no_return = no_return_text(p)};
+                          .point_of_no_return = no_return_text(p),
+                          .depends_on = p->input->charter->depends_on,
+                          .n_depends_on = p->input->charter->n_depends_on};
     return encode(p, &shape_codec, &shape, outp);
 }
 
@@ -212,7 +214,8 @@ static int header_encode(struct planning *p, const struct plan *plan, struct dig
                             .not_before_s = input->options.not_before_s,
                             .not_after_s = input->options.not_after_s,
                             .consents = consents,
-                            .n_consents = n_consents};
+                            .n_consents = n_consents,
+                            .supersedes = input->options.supersedes};
     struct signed_blob blob = {.context = TRUST_OPERATOR_PLAN};
     int r = encode(p, &header_codec, &header, &blob.bytes);
     if (r < 0)

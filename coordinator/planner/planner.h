@@ -72,6 +72,7 @@ struct planner_options {
     const char *author, *ticket, *reason; /* the last two may be "" */
     uint64_t created_s, not_before_s, not_after_s;
     uint64_t serial;
+    uint64_t supersedes; /* serial of the plan whose open run this one overtakes; 0: none */
 };
 
 struct planner_input {

@@ -314,3 +314,160 @@ TEST("F15 a held node counts for its failure domain") {
     world_run(w, 60000);
     ended(w, VERDICT_DONE);
 }
+
+/* ---- supersede ---- */
+
+static void second_supersedes(struct verified_plan *plan) {
+    plan->header.supersedes = plan->header.serial == 2 ? 1 : plan->header.serial == 3 ? 2 : 0;
+}
+
+static const struct world_config superseding = {
+    .n_members = 3,
+    .side_action = true,
+    .soak_ms = 200,
+    .way_back = WAY_BACK_UNTIL_FINALIZE,
+    .amend = second_supersedes,
+};
+
+static void superseded(struct world *w) {
+    require(world_apply(w, 2) == 0);
+    world_crash(w);
+    for (unsigned i = 0; i < 3; i++)
+        if (w->agents[i].down)
+            world_agent_up(w, i);
+    world_run(w, 120000);
+    const struct run *old = engine_run(w->engine, 1);
+    check_eq_str(run_state_text(old->state), "ended");
+    check_eq_int(old->verdict, VERDICT_SUPERSEDED);
+    check_contains(old->verdict_text, "superseded by plan 2");
+    ended(w, VERDICT_DONE);
+}
+
+static enum outcome first_run_holds_n2(struct world *world, unsigned member, const char *step) {
+    return engine_n_runs(world->engine) == 1 && member == 1 && strcmp(step, "switch") == 0 ? OUTCOME_HELD
+                                                                                           : OUTCOME_DONE;
+}
+
+static enum answer never_in_the_first(struct world *world, enum world_gate gate, unsigned node,
+                                      const char *self) {
+    (void)node, (void)self;
+    bool wedged = engine_n_runs(world->engine) == 1 && gate == GATE_CLUSTER;
+    return wedged || gate == GATE_LAST ? ANSWER_NO : ANSWER_YES;
+}
+
+TEST("F06 lesson 1: a newer plan supersedes a run that is under way, which drains and closes its side "
+     "action") {
+    _cleanup_(world_freep) struct world *w = world_new(&superseding);
+    w->step_ms = 500;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    require(world_apply(w, 2) == 0);
+    check_eq_str(run_state_text(world_run_of(w)->state), "waiting");
+    char text[512];
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "waits for run 1 of cluster shop");
+    check_contains(text, "superseded: orders in flight");
+    world_run(w, 120000);
+    check_eq_int(engine_run(w->engine, 1)->members[2].n_stops, 0);
+    check_eq_int(engine_run(w->engine, 1)->verdict, VERDICT_SUPERSEDED);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F06 lesson 1: supersede from preparing, from a run that waits for ever, paused, held, aborting") {
+    for (unsigned how = 0; how < 6; how++) {
+        _cleanup_(world_freep) struct world *w = world_new(&superseding);
+        w->gate = how == 1 || how == 2 ? never_in_the_first : NULL;
+        w->step = how == 3 ? first_run_holds_n2 : NULL;
+        w->step_ms = 100;
+        require(world_begin(w) == 0);
+        if (how > 0)
+            world_run(w, how >= 4 ? 600 : 3000);
+        if (how == 2)
+            check(world_command(w, RUN_EVENT_PAUSE, "alice") == 0);
+        if (how == 3)
+            check(world_run_of(w)->paused);
+        if (how == 4)
+            world_agent_down(w, 0);
+        require(world_run_of(w)->state != RUN_ENDED);
+        if (how == 5)
+            check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+        superseded(w);
+    }
+}
+
+TEST("F06 a plan supersedes the open run by its serial only; one that waits is superseded itself") {
+    _cleanup_(world_freep) struct world *w = world_new(&superseding);
+    w->step_ms = 2000;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SWITCHING, 60000));
+    check(world_apply(w, 3) == ENGINE_REFUSED); /* names plan 2 */
+    check_contains(refused(w), "run 1 holds it");
+    require(world_apply(w, 2) == 0);
+    require(world_apply(w, 3) == 0);
+    check_eq_int(engine_run(w->engine, 2)->verdict, VERDICT_SUPERSEDED);
+    world_run(w, 120000);
+    check_eq_int(engine_run(w->engine, 1)->verdict, VERDICT_SUPERSEDED);
+    ended(w, VERDICT_DONE);
+    check_eq_int(engine_n_runs(w->engine), 3);
+}
+
+/* ---- many runs ---- */
+
+static const char *const needs_zk[] = {"zk"}, *const needs_shop[] = {"shop"};
+
+/* 1: shop, needs zk. 2: zk. 3: zk, which needs shop: a circle. 4: another cluster on the same hosts. */
+static void clusters(struct verified_plan *plan) {
+    uint64_t serial = plan->header.serial;
+    plan->header.cluster = serial == 1 ? "shop" : serial == 4 ? "other" : "zk";
+    plan->shape.depends_on = serial == 1 ? needs_zk : needs_shop;
+    plan->shape.n_depends_on = serial == 1 || serial == 3;
+}
+
+TEST("F06 F29 a run waits while one of a cluster that it depends on, or that depends on it, is open") {
+    struct world_config config = {.n_members = 2, .soak_ms = 200, .amend = clusters};
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    check(world_apply(w, 3) == ENGINE_REFUSED);
+    check_contains(refused(w), "in a circle: zk -> shop -> zk");
+    require(world_apply(w, 2) == 0);
+    check_eq_str(run_state_text(world_run_of(w)->state), "waiting");
+    char text[512];
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "waits for run 1 of cluster shop");
+    check_contains(text, "it depends on this cluster");
+    world_crash(w);
+    check_eq_str(run_state_text(world_run_of(w)->state), "waiting");
+    world_run(w, 60000);
+    check_eq_int(engine_run(w->engine, 1)->verdict, VERDICT_DONE);
+    ended(w, VERDICT_DONE);
+    check(engine_run(w->engine, 2)->since_ms >= engine_run(w->engine, 1)->ended_ms);
+}
+
+TEST("F06 a run that waits is aborted like any other") {
+    struct world_config config = {.n_members = 2, .soak_ms = 200, .amend = clusters};
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_apply(w, 2) == 0);
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    ended(w, VERDICT_ABORTED);
+    check_eq_int(world_effects(w, WORLD_RUN, "prepare"), 0);
+}
+
+TEST("F15 members of two clusters on one host never change together") {
+    struct world_config config = {.n_members = 2, .soak_ms = 3000, .amend = clusters};
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_apply(w, 4) == 0);
+    bool waited = false;
+    while (world_run_of(w)->state != RUN_ENDED && world_turn(w, 120000)) {
+        const struct run *a = engine_run(w->engine, 1), *b = engine_run(w->engine, 2);
+        for (uint32_t i = 0; i < 2; i++)
+            check(!member_state_is_in_change(a->members[i].state) ||
+                  !member_state_is_in_change(b->members[i].state));
+        for (size_t i = 0; i < b->wait.n; i++)
+            waited = waited || (strcmp(b->wait.items[i].gate, "host") == 0 &&
+                                strstr(b->wait.items[i].text, "on the same host, by run 1"));
+    }
+    check(waited);
+    ended(w, VERDICT_DONE);
+}

@@ -158,6 +158,8 @@ static struct verified_plan *make_plan(const struct world_config *c, uint64_t se
     plan->n_orders = c->n_members;
     make_gates(plan, c);
     make_shape(plan, c);
+    if (c->amend)
+        c->amend(plan);
     return plan;
 }
 
@@ -257,16 +259,22 @@ static const char *reason_of(enum outcome outcome) {
     return "";
 }
 
-static void report_send(struct world *w, unsigned member, unsigned step, uint64_t at_ms) {
-    const struct run *run = must_run(w);
-    struct world_agent *agent = &w->agents[member];
+/* Each run has agents' memories of its own: the first run's are agents[member]. */
+static struct world_agent *agent_of(struct world *w, const struct run *run, unsigned member) {
+    return &w->agents[member + (unsigned)(run->id - 1) % 4 * WORLD_RUN];
+}
+
+static void report_send(struct world *w, const struct run *run, unsigned member, unsigned step,
+                        uint64_t at_ms) {
+    struct world_agent *agent = agent_of(w, run, member);
     bool stops = step == 1 || step == 2 || step == 3;
     enum outcome outcome = agent->outcome[step];
     struct world_item *item = queue_add(w, at_ms);
     item->is_report = true;
     item->node = member;
+    item->run = run->id;
     item->report = (struct engine_report){
-        .cluster = "shop",
+        .cluster = run->plan->header.cluster,
         .serial = run->plan->header.serial,
         .member = run->members[member].order->member,
         .step = step_names[step],
@@ -279,8 +287,8 @@ static void report_send(struct world *w, unsigned member, unsigned step, uint64_
     };
 }
 
-static void step_end(struct world *w, unsigned member, unsigned step) {
-    struct world_agent *agent = &w->agents[member];
+static void step_end(struct world *w, const struct run *run, unsigned member, unsigned step) {
+    struct world_agent *agent = agent_of(w, run, member);
     agent->running[step] = false;
     agent->ended[step] = true;
     if (step == 4 && agent->outcome[step] == OUTCOME_DONE)
@@ -294,13 +302,14 @@ static bool changed_nothing(enum outcome outcome) {
 }
 
 /* At least once delivered, at most once done. */
-static void order_take(struct world *w, unsigned member, const char *name, uint64_t expires_s) {
-    struct world_agent *agent = &w->agents[member];
+static void order_take(struct world *w, const struct run *run, unsigned member, const char *name,
+                       uint64_t expires_s) {
+    struct world_agent *agent = agent_of(w, run, member);
     unsigned step = step_index(name);
     if (agent->running[step])
         return;
     if (agent->ended[step] && !(changed_nothing(agent->outcome[step]) && expires_s > agent->last_expires_s)) {
-        report_send(w, member, step, w->now_ms + 1);
+        report_send(w, run, member, step, w->now_ms + 1);
         return;
     }
     bool closes = step == 3 || step == 5;
@@ -308,12 +317,12 @@ static void order_take(struct world *w, unsigned member, const char *name, uint6
     agent->outcome[step] = agent->latched && !closes ? OUTCOME_REFUSED
                            : w->step                 ? w->step(w, member, name)
                                                      : OUTCOME_DONE;
-    if (must_run(w)->aborting && !closes && !changed_nothing(agent->outcome[step]))
+    if (run->aborting && !closes && !changed_nothing(agent->outcome[step]))
         test_fail(__FILE__, __LINE__, "F08: n%u begins %s after the abort", member + 1, name);
     agent->effects[step] += !changed_nothing(agent->outcome[step]);
     agent->running[step] = true;
     agent->ended[step] = false;
-    report_send(w, member, step, w->now_ms + w->step_ms);
+    report_send(w, run, member, step, w->now_ms + w->step_ms);
 }
 
 /* ---- what the engine wants ---- */
@@ -332,7 +341,9 @@ static void ask_take(struct world *w, const struct action *a) {
 }
 
 static void always(struct world *w, const struct action *a) {
-    const struct run *run = must_run(w);
+    const struct run *run = engine_run(w->engine, a->run);
+    if (!run)
+        abort();
     const struct run_member *m = &run->members[a->member];
     bool changes = strcmp(a->step, "switch") == 0 || strcmp(a->step, "return") == 0;
     unsigned in_change = 0;
@@ -365,7 +376,7 @@ static void action_take(struct world *w, const struct action *a) {
         if (w->loses && w->loses(w))
             w->agents[a->member].cut = true;
         if (!w->agents[a->member].down && !w->agents[a->member].cut)
-            order_take(w, a->member, a->step, a->expires_s);
+            order_take(w, engine_run(w->engine, a->run), a->member, a->step, a->expires_s);
         return;
     case ACTION_ASK: ask_take(w, a); return;
     case ACTION_LATCH:
@@ -373,7 +384,7 @@ static void action_take(struct world *w, const struct action *a) {
         for (unsigned i = 0; i < w->config.n_members; i++)
             if (!w->agents[i].down && !w->agents[i].cut &&
                 (!a->node || strcmp(must_run(w)->members[i].order->node, a->node) == 0))
-                w->agents[i].latched = true;
+                agent_of(w, engine_run(w->engine, a->run), i)->latched = true;
         return;
     case ACTION_LEASE:
         w->n_leases++;
@@ -463,7 +474,8 @@ void world_crash(struct world *w) {
     unsigned kept = 0;
     for (unsigned i = 0; i < w->n_queue; i++) {
         struct world_item *item = &w->queue[i];
-        bool runs = item->is_report && w->agents[item->node].running[step_index(item->report.step)];
+        bool runs = item->is_report && w->agents[item->node + (unsigned)(item->run - 1) % 4 * WORLD_RUN]
+                                           .running[step_index(item->report.step)];
         if (runs)
             w->queue[kept++] = *item;
     }
@@ -473,7 +485,8 @@ void world_crash(struct world *w) {
     actions_clear(&w->actions);
     replay(w, w->engine, w->n_records);
     for (unsigned i = 0; i < w->n_queue; i++) { /* names lived in the old plan */
-        const struct run *run = world_run_of(w);
+        const struct run *run = engine_run(w->engine, w->queue[i].run);
+        w->queue[i].report.cluster = run ? run->plan->header.cluster : "";
         w->queue[i].report.member = run ? run->members[w->queue[i].node].order->member : "";
     }
     engine_resume(w->engine, w->now_ms, &w->actions);
@@ -489,7 +502,7 @@ static void item_give(struct world *w, struct world_item item) {
     struct event event = {.node = node};
     snprintf(node, sizeof(node), "n%u", item.node + 1);
     if (item.is_report) {
-        step_end(w, item.node, step_index(item.report.step));
+        step_end(w, engine_run(w->engine, item.run), item.node, step_index(item.report.step));
         if (w->agents[item.node].down)
             return;
         event.kind = EVENT_REPORT;

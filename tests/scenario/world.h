@@ -6,7 +6,13 @@
 
 #include "coordinator/engine/engine.h"
 
-enum { WORLD_MEMBERS_MAX = 128, WORLD_STEPS = 6, WORLD_QUEUE = 4096, WORLD_RECORDS = 8192 };
+enum {
+    WORLD_MEMBERS_MAX = 128,
+    WORLD_RUN = 32, /* with several runs, members of one at most */
+    WORLD_STEPS = 6,
+    WORLD_QUEUE = 4096,
+    WORLD_RECORDS = 8192
+};
 
 enum world_gate { GATE_CLUSTER, GATE_RECOVERED, GATE_OLD, GATE_NEW, GATE_LAST, WORLD_GATES };
 
@@ -17,6 +23,8 @@ struct world_config {
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
     uint64_t not_before_s, not_after_s;
     enum way_back way_back;
+    void (*amend)(
+        struct verified_plan *plan); /* what a test changes in a plan, by its serial; NULL: nothing */
 };
 
 struct world;
@@ -28,7 +36,7 @@ typedef enum answer world_gate_fn(struct world *world, enum world_gate gate, uns
 typedef enum outcome world_step_fn(struct world *world, unsigned member, const char *step);
 
 struct world_item { /* something on its way */
-    uint64_t at_ms, ask;
+    uint64_t at_ms, ask, run;
     bool is_report;
     unsigned node, n_gates;
     enum world_gate gates[8];
