@@ -55,6 +55,11 @@ struct world {
     uint32_t fails_at; /* row of the step; UINT32_MAX none */
     bool definite;     /* fails as MACHINE_EVENT_FAILED */
     uint32_t dies_after;
+    const char *why;  /* it fails */
+    uint32_t ends_at; /* row at which the process ends by itself; 0: none */
+    bool hangs;       /* the process does not heed the stop signal */
+    uint64_t gone_us; /* when a process that was killed is gone; 0: it was not */
+    uint32_t stop_op;
 };
 
 static void say(struct world *w, const char *kind, const char *format, ...) _printf_(3, 4);
@@ -116,12 +121,26 @@ static bool execute(struct world *w, const struct machine_action *action, struct
         return false;
     }
     w->now_us += 250;
+    if (row->primitive == PRIMITIVE_STOP && w->hangs) {
+        w->stop_op = action->op; /* no answer before it is gone */
+        return false;
+    }
+    if (forward && w->ends_at && w->m.record.row == w->ends_at) {
+        w->running = false;
+        w->ends_at = 0;
+        *event = (struct machine_event){
+            .kind = MACHINE_EVENT_ENDED, .now_us = w->now_us, .reason = "it ended with exit code 0"};
+        say(w, "ended", "%s", event->reason);
+        return true;
+    }
     *event = (struct machine_event){.kind = bad && w->definite ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER,
                                     .op = action->op,
                                     .now_us = w->now_us,
                                     .answer = bad ? ANSWER_NO : ANSWER_YES,
                                     .age_us = 250,
-                                    .reason = bad ? "as this scenario wants it" : NULL};
+                                    .reason = !bad     ? NULL
+                                              : w->why ? w->why
+                                                       : "as this scenario wants it"};
     if (bad)
         say(w, "answer", "no: %s", event->reason);
     return true;
@@ -141,7 +160,10 @@ static bool act(struct world *w, const struct machine_actions *actions, struct m
                 action->sync ? "  -- synced" : "");
             break;
         case MACHINE_ACTION_EXECUTE: return execute(w, action, event);
-        case MACHINE_ACTION_KILL: say(w, "DO", "SIGKILL"); break;
+        case MACHINE_ACTION_KILL:
+            say(w, "DO", "SIGKILL");
+            w->gone_us = w->now_us + 300000; /* the kernel takes its time */
+            break;
         case MACHINE_ACTION_REPORT:
             say(w, "REPORT", "%s%s%s", outcome_text(action->outcome), action->reason[0] ? ": " : "",
                 action->reason);
@@ -159,6 +181,14 @@ static void run(struct world *w, struct machine_event event) {
         if (act(w, &actions, &event))
             continue;
         uint64_t next = machine_next_deadline(&w->m);
+        if (w->hangs && w->gone_us && w->gone_us <= next) {
+            w->hangs = false;
+            w->now_us = w->gone_us;
+            say(w, "ended", "the process that was killed is gone");
+            event = (struct machine_event){
+                .kind = MACHINE_EVENT_ANSWER, .op = w->stop_op, .now_us = w->now_us, .answer = ANSWER_YES};
+            continue;
+        }
         if (w->dead || next == UINT64_MAX)
             break;
         w->now_us = next;
@@ -254,6 +284,58 @@ TEST("F05 the host dies between stop and start: it goes back") {
     order_switch(&w);
     restart(&w, false);
     golden(&w, "host-dies-after-stop");
+}
+
+/* ---- lessons of other systems that are about one member; the others are in test_lessons.c ---- */
+
+TEST("F07 lesson_04_done_is_what_runs_not_what_was_installed") {
+    struct world w;
+    begin(&w);
+    w.fails_at = 4;
+    w.definite = true;
+    w.why = "executable is of release 1.0, 1.1 was started";
+    order_switch(&w);
+    check(w.running && w.generation == 0);
+    golden(&w, "lesson_04_done_is_what_runs");
+}
+
+TEST("F07 lesson_21_who_answers_must_be_who_was_started") {
+    struct world w;
+    begin(&w);
+    w.fails_at = 4;
+    w.definite = true;
+    w.why = "the socket on port 7100 belongs to pid 77, which was not started here";
+    order_switch(&w);
+    check(w.kept.outcome == OUTCOME_RETURNED);
+    golden(&w, "lesson_21_who_answers_must_be_who_was_started");
+}
+
+TEST("F05 lesson_22_an_end_that_nobody_asked_for_is_a_failure_exit_code_0_included") {
+    struct world w;
+    begin(&w);
+    w.ends_at = 5;
+    order_switch(&w);
+    check(w.kept.outcome == OUTCOME_RETURNED && w.running && w.generation == 0);
+    golden(&w, "lesson_22_an_unasked_end_is_a_failure");
+}
+
+TEST("F27 lesson_23_a_stop_has_its_own_deadline_and_a_kill_is_waited_for") {
+    struct world w;
+    begin(&w);
+    w.hangs = true;
+    order_switch(&w);
+    check(w.gone_us >= 5000000 && w.kept.outcome == OUTCOME_DONE);
+    golden(&w, "lesson_23_a_kill_is_waited_for");
+}
+
+TEST("F05 lesson_24_one_that_founded_a_cluster_of_its_own_is_stopped_at_once") {
+    struct world w;
+    begin(&w);
+    w.fails_at = 6;
+    w.why = "entries read back 0/40: it is healthy, and knows nothing of its cluster";
+    order_switch(&w);
+    check(w.kept.outcome == OUTCOME_HELD && !w.running);
+    golden(&w, "lesson_24_a_founder_is_stopped_at_once");
 }
 
 __attribute__((constructor)) static void set_way_back(void) {
