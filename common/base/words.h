@@ -88,6 +88,10 @@ const char *outcome_text(enum outcome outcome);
 enum wave_kind { WAVE_CANARY, WAVE_ROLLING };
 enum { WAVE_KINDS = 2 };
 
+/* Urgent: soaks are as short as the gates' detection time. Nothing else is different. */
+enum urgency { URGENCY_NORMAL, URGENCY_URGENT };
+enum { URGENCIES = 2 };
+
 enum on_loss { ON_LOSS_UNDO, ON_LOSS_HOLD };
 enum { ON_LOSSES = 2 };
 

@@ -212,6 +212,7 @@ static const struct codec_field header_fields[] = {
     FIELD_U64(header, not_before_s),
     FIELD_U64(header, not_after_s),
     FIELD_LINES(header, consents, 64, KEDGE_NAME_MAX),
+    FIELD_ENUM(header, urgency, URGENCIES),
     FIELD_U64(header, supersedes),
 };
 CODEC_MESSAGE(header, "plan header", header, kedge__header__descriptor);

@@ -59,6 +59,7 @@ struct header {
     uint64_t created_s, not_before_s, not_after_s; /* seconds since 1970; not_before 0: at once */
     const char *const *consents;
     size_t n_consents;
+    enum urgency urgency;
     uint64_t supersedes; /* serial of the plan whose open run this one overtakes; 0: none */
 };
 

@@ -125,7 +125,8 @@ static const struct {
                  {"set", "choice"},
                  {"consent", "consent"},
                  {"ticket", "ticket"},
-                 {"reason", "reason"}};
+                 {"reason", "reason"},
+                 {"urgent", "urgent"}};
 
 static int plan_request(struct cli *cli, struct call *call) {
     const char *to, *not_before = NULL, *not_after = NULL;

@@ -32,6 +32,7 @@ static const struct cli_option plan_options[] = {
     {"change", "KEY=VALUE", "change the configuration; also -KEY, KEY->NEW, KEY?=VALUE"},
     {"set", "OPTION=WORD", "a choice that the recipe offers; may be repeated"},
     {"consent", "NAME", "accept a named warning; may be repeated"},
+    {"urgent", "REASON", "cut soaks to the gates' detection time; no gate is dropped"},
     {"ticket", "TEXT", "signed with the plan, as are --reason and --author"},
     {"reason", "TEXT", NULL},
     {"author", "NAME", NULL},

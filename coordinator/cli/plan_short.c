@@ -34,6 +34,7 @@ static void head(struct buffer *out, const struct verified_plan *plan) {
     optional_line(out, "author", h->author);
     optional_line(out, "ticket", h->ticket);
     optional_line(out, "reason", h->reason);
+    optional_line(out, "urgency", h->urgency == URGENCY_URGENT ? "urgent: soaks are cut" : "");
     time_line(out, "not before", h->not_before_s);
     time_line(out, "not after", h->not_after_s);
     for (size_t i = 0; i < h->n_consents; i++)

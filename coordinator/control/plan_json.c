@@ -152,6 +152,7 @@ static void header_put(json_t *object, const struct verified_plan *plan) {
     put(object, "author", json_string(header->author));
     put(object, "ticket", json_string(header->ticket));
     put(object, "reason", json_string(header->reason));
+    put(object, "urgency", json_string(header->urgency == URGENCY_URGENT ? "urgent" : "normal"));
     put(object, "created_s", number(header->created_s));
     put(object, "not_before_s", number(header->not_before_s));
     put(object, "not_after_s", number(header->not_after_s));

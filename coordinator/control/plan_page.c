@@ -183,6 +183,10 @@ static void head(struct page *page) {
         entry(page, "ticket", header->ticket);
     if (*header->reason)
         entry(page, "reason", header->reason);
+    if (header->urgency == URGENCY_URGENT)
+        entry(page, "URGENT",
+              "soaks are cut to the detection time of the gates; every gate, proof of life and domain "
+              "rule holds as ever");
     valid_entry(page);
     release_entry(page);
     digest_entry(page, "recipe", &header->recipe);

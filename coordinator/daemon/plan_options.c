@@ -52,6 +52,13 @@ static int take_reason(struct taking *t, const char *name, const char *text) {
     return 0;
 }
 
+static int take_urgent(struct taking *t, const char *name, const char *text) {
+    if (!*text)
+        return error_set(t->err, -EINVAL, "%s: say why it cannot wait", name);
+    t->options->urgent = text;
+    return 0;
+}
+
 static int take_seconds(struct taking *t, const char *name, const char *text, uint64_t *outp) {
     return number_of(text, INT64_MAX, outp) == 0
                ? 0
@@ -194,7 +201,7 @@ static const struct {
     {"not-after", take_not_after},   {"strategy", take_strategy}, {"canary", take_canary},
     {"limit", take_limit},           {"soak", take_soak},         {"soak-read-only", take_soak_read_only},
     {"wait-limit", take_wait_limit}, {"config", take_config},     {"consent", take_consent},
-    {"choice", take_choice},         {"change", take_change},
+    {"choice", take_choice},         {"change", take_change},     {"urgent", take_urgent},
 };
 
 static int argument_take(struct taking *t, const struct fact *argument) {

@@ -274,7 +274,7 @@ void consents_judge(struct planning *p) {
                p->n_warnings, WARNINGS_MAX);
     if (options->limit_count == 0 || options->limit_percent > 100)
         refuse(p, "limit-out-of-range", "limit: at least 1 member, at most 100 percent");
-    if (options->soak_ms < p->recipe->soak_least_ms)
+    if (!options->urgent && options->soak_ms < p->recipe->soak_least_ms)
         refuse(p, "soak-too-short", "a soak of %u ms is shorter than the %u ms that the recipe asks for",
                options->soak_ms, p->recipe->soak_least_ms);
     if (options->not_after_s <= options->created_s || options->not_after_s <= options->not_before_s)

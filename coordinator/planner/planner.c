@@ -209,7 +209,8 @@ static int header_encode(struct planning *p, const struct plan *plan, struct dig
                             .to_version = p->to_version,
                             .author = input->options.author,
                             .ticket = input->options.ticket,
-                            .reason = input->options.reason,
+                            .reason = reason_make(p),
+                            .urgency = input->options.urgent ? URGENCY_URGENT : URGENCY_NORMAL,
                             .created_s = input->options.created_s,
                             .not_before_s = input->options.not_before_s,
                             .not_after_s = input->options.not_after_s,
@@ -281,6 +282,8 @@ static struct work_order *judge_and_make(struct planning *p) {
     for (size_t i = 0; orders && i < p->n_order; i++)
         if (order_make(p, i, &orders[i]) < 0)
             return NULL;
+    if (p->input->options.urgent && !p->failed)
+        soaks_cut(p);
     consents_judge(p);
     return orders;
 }

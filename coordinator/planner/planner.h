@@ -70,6 +70,7 @@ struct planner_options {
     size_t n_changes;
     enum planner_config config;
     const char *author, *ticket, *reason; /* the last two may be "" */
+    const char *urgent;                   /* why it cannot wait for the soaks; NULL: it can */
     uint64_t created_s, not_before_s, not_after_s;
     uint64_t serial;
     uint64_t supersedes; /* serial of the plan whose open run this one overtakes; 0: none */

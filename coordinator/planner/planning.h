@@ -120,6 +120,10 @@ int side_step_make(struct planning *p, const struct member_plan *m, const struct
 /* waves.c */
 void waves_make(struct planning *p);
 
+/* urgency.c: cuts the soaks of an urgent plan to the longest detection time of its gates. */
+void soaks_cut(struct planning *p);
+const char *reason_make(struct planning *p);
+
 /* generations.c */
 void render_make(struct planning *p, struct member_plan *m);
 int generation_make(struct planning *p, const struct member_plan *m, enum mode mode,

@@ -88,3 +88,13 @@ TEST("the JSON form says the same") {
     check_contains(json, "\"otherwise\": \"else returns\"");
     check_contains(json, "\"previous\": \"2\"");
 }
+
+TEST("an urgent plan says so, and why, on its page") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    _cleanup_(freep) char *calm = page_of(w, 110);
+    w->input.options.urgent = "hole in the parser";
+    _cleanup_(freep) char *page = page_of(w, 110);
+    check(strstr(calm, "URGENT") == NULL);
+    check_contains(page, "URGENT");
+    check_contains(page, "urgent: hole in the parser");
+}

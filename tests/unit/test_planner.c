@@ -450,6 +450,39 @@ TEST("F02: a soak is never shorter than the recipe's, whoever asks") {
     check_problem(w, "a soak of 4000 ms is shorter than the 5000 ms that the recipe asks for");
 }
 
+TEST("urgency cuts soaks to the longest detection time of the gates, and drops nothing else") {
+    static const char *const pairs[][2] = {{"capacity:", "soak-at-least: 5s\ncapacity:"}};
+    const struct world_words words = {pairs, 1};
+    _cleanup_(world_freep) struct world *w = world_new(demo, &words);
+    _cleanup_(verified_plan_freep) struct verified_plan *calm = planned(w);
+    w->input.options.urgent = "hole in the parser";
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(calm && plan);
+    uint32_t detection_ms = 0;
+    for (size_t i = 0; i < plan->n_gates; i++)
+        detection_ms =
+            plan->gates[i].detection_ms > detection_ms ? plan->gates[i].detection_ms : detection_ms;
+    check_eq_int(calm->header.urgency, URGENCY_NORMAL);
+    check_eq_int(plan->header.urgency, URGENCY_URGENT);
+    check_eq_str(plan->header.reason, "regular upgrade; urgent: hole in the parser");
+    check(detection_ms > 0 && detection_ms < calm->shape.waves[1].soak_ms);
+    uint32_t most = detection_ms > 1000 ? detection_ms : 1000;
+    check_eq_int(plan->shape.waves[0].soak_read_only_ms, most);
+    for (size_t i = 0; i < plan->shape.n_waves; i++) {
+        check_eq_int(plan->shape.waves[i].soak_ms, most);
+        check(plan->shape.waves[i].one_domain);
+    }
+    check_eq_int(plan->shape.n_may_stop, calm->shape.n_may_stop);
+    check_eq_int(plan->shape.n_recovered, calm->shape.n_recovered);
+    require(plan->n_orders == calm->n_orders);
+    for (size_t i = 0; i < plan->n_orders; i++)
+        check(bytes_equal(plan->plan.work_orders[i], calm->plan.work_orders[i]));
+    w->input.options.soak_ms = 300; /* never below it */
+    _cleanup_(verified_plan_freep) struct verified_plan *brief = planned(w);
+    require(brief);
+    check_eq_int(brief->shape.waves[1].soak_ms, most);
+}
+
 TEST("what is wrong before the run is consented to by object; everything else counts as new") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     world_answer(w, "nothing-missing", ANSWER_NO, "2 keys newly lack a replica: k7, k3");
