@@ -136,6 +136,7 @@ static void facts_ask(struct survey *survey, uint64_t tag, uint64_t deadline_ms)
     const struct charter_member *member = &survey->cluster->charter->members[tag];
     struct fleet_request request = {member->node, deadline_ms, on_facts, survey, tag};
     survey->n_open++;
+    survey->members[tag].asked_ms = daemon_now(survey->daemon);
     (void)fleet_inquire(survey->daemon->fleet, &request,
                         (struct inquire){.cluster = survey->cluster->name, .member = member->name});
 }

@@ -29,9 +29,11 @@ static void clock_judge(struct planning *p, const struct member_plan *m) {
     const char *clock = fact_of(m, "clock.ms");
     if (!*clock || m->in->received_ms == 0)
         return;
-    uint64_t theirs = number_of(clock), ours = m->in->received_ms;
-    uint64_t apart = theirs > ours ? theirs - ours : ours - theirs;
-    const char *side = theirs > ours ? "ahead of" : "behind";
+    /* The node read its clock at some moment between question and answer: a slow answer is no wrong clock. */
+    uint64_t theirs = number_of(clock), latest = m->in->received_ms,
+             first = m->in->asked_ms ? m->in->asked_ms : latest;
+    uint64_t apart = theirs > latest ? theirs - latest : theirs < first ? first - theirs : 0;
+    const char *side = theirs > latest ? "ahead of" : "behind";
     if (apart > CLOCK_REFUSE_MS)
         refuse(p, "clock-apart", "%s: the clock of node %s is %s %s ours: set it right, orders carry times",
                m->member->name, m->member->node, seconds_text(p, apart), side);

@@ -33,6 +33,7 @@ struct planner_member {
     const struct fact *facts; /* none: no answer came, see problem */
     size_t n_facts;
     const char *problem;                  /* NULL or "": none */
+    uint64_t asked_ms;                    /* the coordinator's clock when they were asked for; 0: not known */
     uint64_t received_ms;                 /* the coordinator's clock when the facts came */
     uint64_t heard_ms;                    /* when its node's last heartbeat came; 0: not known */
     const char *agent_version;            /* of the node's Kedge; NULL or "": not known */

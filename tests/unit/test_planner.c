@@ -313,6 +313,15 @@ TEST("F24: a warning needs its consent by name, and only its own") {
     check(w->result.warnings[0].consented);
 }
 
+TEST("F24: an answer that took long is no wrong clock") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    w->members[3].asked_ms = w->members[3].received_ms - 9000;
+    world_fact(w, 3, "clock.ms", "1699999992000");
+    check_eq_int(world_plan(w), 0);
+    world_fact(w, 3, "clock.ms", "1699999988000");
+    check_problem(w, "clock:n4: the clock of node n4 is 3.0 s behind ours");
+}
+
 TEST("read-only by an operator stays read-only, with a consent; read-only by Kedge is brought back") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     world_fact(w, 0, "mode", "read-only");
