@@ -6,9 +6,11 @@
 #include "agent/executor/questions.h"
 
 #include "agent/executor/commands.h"
+#include "agent/executor/generations.h"
 #include "common/plan/encoding.h"
 
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <regex.h>
 #include <string.h>
@@ -230,8 +232,19 @@ static int words_ready(const struct command *command, const struct start_spec *s
     return 0;
 }
 
+/* What lies in the member's own generations and releases was signed as a release. A folder may be named by a link. */
+static bool lies_in_own(const char *program, const char *const *own) {
+    char resolved[PATH_MAX];
+    if (strstr(program, "/../"))
+        return false;
+    for (; *own; own++)
+        if (path_lies_in(program, *own) || (realpath(*own, resolved) && path_lies_in(program, resolved)))
+            return true;
+    return false;
+}
+
 int command_ready(const struct agent_config *config, const struct command *command,
-                  const struct start_spec *spec, const char *member_path, struct arena *arena,
+                  const struct start_spec *spec, const char *const *own, struct arena *arena,
                   struct ready_command *out, struct error *err) {
     if (!spec)
         return error_set(err, -EPERM,
@@ -246,12 +259,9 @@ int command_ready(const struct agent_config *config, const struct command *comma
     if (command->user && out->ids.uid != spec->ids.uid)
         return error_set(err, -EPERM, "the command asks for user %s, the member runs as another one",
                          command->user);
-    size_t len = member_path ? strlen(member_path) : 0;
     if (out->arguments[0][0] != '/')
         return error_set(err, -EPERM, "program \"%s\" is not an absolute path", out->arguments[0]);
-    /* What lies in the member's own generations was signed as a release. */
-    if (len > 0 && strncmp(out->arguments[0], member_path, len) == 0 && out->arguments[0][len] == '/' &&
-        !strstr(out->arguments[0], "/../"))
+    if (own && lies_in_own(out->arguments[0], own))
         return 0;
     return agent_config_allows_command(config, out->arguments[0], spec->executable, err);
 }

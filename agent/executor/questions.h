@@ -55,7 +55,8 @@ struct questions *questions_instance(const struct asker *asker, const struct pro
 struct questions *questions_cancel(struct questions *questions);
 
 /* A command of a signed document, ready to run: words with the found arguments put in, found environment and folder.
- * Checks user and program against agent.yaml. In `arena`. */
+ * Checks user and program against agent.yaml; a program in one of the `own` folders (NULL: none, ends with NULL) was
+ * signed with a release and needs no word there. In `arena`. */
 struct ready_command {
     const char *const *arguments;
     const char *const *environment;
@@ -63,7 +64,7 @@ struct ready_command {
     struct proc_identity ids;
 };
 int command_ready(const struct agent_config *config, const struct command *command,
-                  const struct start_spec *spec, const char *member_path, struct arena *arena,
+                  const struct start_spec *spec, const char *const *own, struct arena *arena,
                   struct ready_command *out, struct error *err) _must_check_;
 
 #endif
