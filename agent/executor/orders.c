@@ -216,7 +216,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     note_trust(m->executor, seen.epoch, v);
     if (change.plan)
         note_plan(m->executor, m->cluster, &seen, v);
-    prepare_prune(m, v->header.serial);
+    prepare_prune(m, v->order);
     m->order = v;
     m->epoch = v->epoch;
     m->expires_s = v->expires_s;

@@ -82,15 +82,16 @@ static uint32_t fresh_number(const struct member *m) {
     return last + 1;
 }
 
-void prepare_prune(struct member *m, uint64_t serial) {
+void prepare_prune(struct member *m, const struct work_order *order) {
     _cleanup_(arena_freep) struct arena *arena = arena_new(PREPARE_ARENA_BYTES);
     struct generation_record record;
     struct bytes proven = journal_get(m->executor->journal, RECORD_PROVEN, m->name);
     uint32_t kept = proven.data ? (uint32_t)strtoul((const char *)proven.data, NULL, 10) : 0;
+    uint32_t base = base_number(m, order); /* the way back, also when what replaced it is proven */
     char key[JOURNAL_KEY_MAX + 1];
     for (const char *next = NULL; arena && (next = next_generation(m, next, arena, &record));) {
-        bool needed = record.number == kept || record.serial == serial || record.number == 0 ||
-                      (m->has_generation && record.number == m->generation.number);
+        bool needed = record.number == kept || record.number == base || record.serial >= order->serial ||
+                      record.number == 0 || (m->has_generation && record.number == m->generation.number);
         snprintf(key, sizeof(key), "%s", next);
         if (!needed)
             (void)!journal_drop(m->executor->journal, RECORD_GENERATION, key);

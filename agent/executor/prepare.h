@@ -13,7 +13,7 @@ int prepare_room(const struct member *member, const struct manifest *manifest,
  * the open order; again if it is there. -EINVAL with one sentence, and nothing has changed. */
 int prepare_generation(struct member *member, uint32_t index, struct error *err) _must_check_;
 
-/* Forgets generations that neither run nor are returned to nor belong to `serial`. */
-void prepare_prune(struct member *member, uint64_t serial);
+/* Forgets generations that neither run nor are returned to nor belong to the plan of `order` or a newer one. */
+void prepare_prune(struct member *member, const struct work_order *order);
 
 #endif
