@@ -58,7 +58,8 @@ bool engine_node_hold(const struct engine *engine, const char *name, struct node
 bool fold_hold(struct engine *engine, const struct record *record) {
     if (!record->name[0])
         return false;
-    struct node *node = &engine->nodes[node_index(engine, record->name)];
+    uint32_t index = node_index(engine, record->name); /* may move the nodes */
+    struct node *node = &engine->nodes[index];
     bool held = record->kind == RECORD_NODE_HELD;
     engine->n_held += held;
     engine->n_held -= node->held;
@@ -100,7 +101,8 @@ int command_node(struct engine *engine, const struct event *event) {
         return engine_refuse(engine->actions, "a hold needs an end that is still to come");
     if (hold && (!event->text || !event->text[0]))
         return engine_refuse(engine->actions, "a hold needs a reason");
-    if (!hold && !engine->nodes[node_index(engine, event->node)].held)
+    uint32_t index = node_index(engine, event->node); /* may move the nodes */
+    if (!hold && !engine->nodes[index].held)
         return engine_refuse(engine->actions, "node %s is not held", event->node);
     struct record record = {
         .kind = hold ? RECORD_NODE_HELD : RECORD_NODE_RETURNED,
