@@ -81,6 +81,9 @@ const char *cli_nearest(const char *word, const char *const *words, size_t n);
 /* Asks for the word "yes" on the terminal, unless --yes was given; -EPERM when it does not come. */
 int cli_confirm(struct cli *cli, const char *question) _must_check_;
 
+/* The value of --for: "90s", "30m", "2h", in seconds; -EINVAL for another one, or more than `max_s`. */
+int cli_life(struct cli *cli, const char *text, uint64_t max_s, uint64_t *outp) _must_check_;
+
 /* Of the user who runs this; "unknown" if it has none. */
 const char *cli_user_name(void);
 
@@ -94,6 +97,8 @@ int cmd_key_show(struct cli *cli);
 int cmd_node_list(struct cli *cli);
 int cmd_node_show(struct cli *cli);
 int cmd_node_approve(struct cli *cli);
+int cmd_node_hold(struct cli *cli);
+int cmd_node_return(struct cli *cli);
 int cmd_cluster_adopt(struct cli *cli);
 int cmd_cluster_add(struct cli *cli);
 int cmd_cluster_list(struct cli *cli);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { HOLD_S_MAX = 30 * 24 * 3600 };
+
 static enum colour state_colour(const char *state) {
     return strcmp(state, "open") == 0      ? COLOUR_GOOD
            : strcmp(state, "pending") == 0 ? COLOUR_WARN
@@ -15,6 +17,18 @@ static const char *state_words(const char *state, int64_t since) {
            : strcmp(state, "pending") == 0            ? "waits for approval"
            : strcmp(state, "lost") == 0 && since == 0 ? "approved, not connected yet"
                                                       : state;
+}
+
+/* "lena (uid 1000): new disk, for 1 h 59 m more"; nothing when it is not held. */
+static const char *hold_words(struct cli *cli, const json_t *node) {
+    const json_t *hold = json_object_get(node, "hold");
+    int64_t until = json_number(hold, "until_ms");
+    const char *words = !hold ? ""
+                        : until
+                            ? arena_format(cli->arena, "%s, for %s more", json_text(hold, "reason"),
+                                           text_duration(until - wall_ms()).s)
+                            : arena_format(cli->arena, "%s, until it is returned", json_text(hold, "reason"));
+    return words ? words : "";
 }
 
 static int nodes_print(struct cli *cli, const json_t *nodes) {
@@ -42,11 +56,15 @@ static int nodes_print(struct cli *cli, const json_t *nodes) {
         puts("no nodes yet: an agent shows up here when it has reached kedged");
     else
         table_print(&table, stdout);
+    json_array_foreach(nodes, i, node) {
+        if (json_has(node, "hold"))
+            printf("%sheld: %s, by %s%s\n", colour_on(COLOUR_WARN), json_text(node, "name"),
+                   hold_words(cli, node), colour_off());
+    }
     if (n_pending > 0)
         printf("\nCompare the fingerprint on the node (kedge-agent identity), then:\n"
                "  kedge node approve %s %s\n",
                first, first_fingerprint);
-    (void)cli;
     return EXIT_DONE;
 }
 
@@ -65,6 +83,8 @@ static void node_print(struct cli *cli, const json_t *node) {
     printf("node         %s\n", json_text(node, "name"));
     printf("state        %s%s%s%s%s\n", colour_on(state_colour(state)), state_words(state, since),
            colour_off(), since ? ", for " : "", since ? text_duration(wall_ms() - since).s : "");
+    if (json_has(node, "hold"))
+        printf("held         %s%s%s\n", colour_on(COLOUR_WARN), hold_words(cli, node), colour_off());
     printf("key          %s\nfingerprint  %s\n", json_text(node, "key"), json_text(node, "fingerprint"));
     if (*json_text(node, "address"))
         printf("address      %s\n", json_text(node, "address"));
@@ -98,5 +118,31 @@ int cmd_node_approve(struct cli *cli) {
     struct call call = {.verb = "node approve"};
     call_argument(&call, "node", cli->arguments[0]);
     call_argument(&call, "fingerprint", cli->arguments[1]);
+    return node_call(cli, &call);
+}
+
+int cmd_node_hold(struct cli *cli) {
+    struct call call = {.verb = "node hold"};
+    const char *reason, *life = cli_option(cli, "for"), *text = NULL;
+    uint64_t life_s = 0;
+    int r = cli_option_needed(cli, "reason", &reason);
+    if (r == 0 && life)
+        r = cli_life(cli, life, HOLD_S_MAX, &life_s);
+    if (r == 0 && life && !(text = arena_format(cli->arena, "%llu", (unsigned long long)life_s)))
+        r = error_set(cli->err, -ENOMEM, "out of memory");
+    if (r < 0)
+        return r;
+    call_argument(&call, "node", cli->arguments[0]);
+    call_argument(&call, "reason", reason);
+    call_argument(&call, "seconds", text);
+    call_argument(&call, "by", cli_user_name());
+    return node_call(cli, &call);
+}
+
+int cmd_node_return(struct cli *cli) {
+    struct call call = {.verb = "node return"};
+    call_argument(&call, "node", cli->arguments[0]);
+    call_argument(&call, "reason", cli_option(cli, "reason"));
+    call_argument(&call, "by", cli_user_name());
     return node_call(cli, &call);
 }

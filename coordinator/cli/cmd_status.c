@@ -45,6 +45,10 @@ static int nodes_print(const json_t *nodes) {
     json_array_foreach(nodes, i, node) {
         const char *state = json_text(node, "state");
         int64_t since = json_number(node, "since_ms");
+        if (json_has(node, "hold"))
+            printf("%snode %s is held%s: by %s; kedge node return %s\n", colour_on(COLOUR_WARN),
+                   json_text(node, "name"), colour_off(), json_text(json_object_get(node, "hold"), "reason"),
+                   json_text(node, "name"));
         if (node_is_well(node))
             n_well++;
         else if (strcmp(state, "pending") == 0)

@@ -13,8 +13,7 @@ enum { WAIVE_S = 30 * 60 };
 
 /* ---- what is said ---- */
 
-/* "90s", "30m", "2h"; at most what a word may live. */
-static int life_parse(struct cli *cli, const char *text, uint64_t *outp) {
+int cli_life(struct cli *cli, const char *text, uint64_t max_s, uint64_t *outp) {
     static const struct {
         char unit;
         uint64_t seconds;
@@ -22,13 +21,13 @@ static int life_parse(struct cli *cli, const char *text, uint64_t *outp) {
     char *end = NULL;
     errno = 0;
     unsigned long n = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
-    for (size_t i = 0; n > 0 && n <= WORD_LIFE_S_MAX && errno == 0 && i < ARRAY_LEN(units); i++)
-        if (end[0] == units[i].unit && !end[1] && n * units[i].seconds <= WORD_LIFE_S_MAX) {
+    for (size_t i = 0; n > 0 && n <= max_s && errno == 0 && i < ARRAY_LEN(units); i++)
+        if (end[0] == units[i].unit && !end[1] && n * units[i].seconds <= max_s) {
             *outp = n * units[i].seconds;
             return 0;
         }
-    return error_set(cli->err, -EINVAL, "--for %s: expected 90s, 30m or 2h, at most %d h", text,
-                     WORD_LIFE_S_MAX / 3600);
+    return error_set(cli->err, -EINVAL, "--for %s: expected 90s, 30m or 2h, at most %llu h", text,
+                     (unsigned long long)max_s / 3600);
 }
 
 /* "store@n1" stands for "shop/store@n1". */
@@ -56,7 +55,7 @@ static int word_make(struct cli *cli, enum word_kind kind, struct word *word) {
     uint64_t now_s = (uint64_t)time(NULL), life_s = kind == WORD_WAIVE ? WAIVE_S : WORD_LIFE_S_MAX;
     int r = cli_option_needed(cli, "reason", &reason);
     if (r == 0 && life)
-        r = life_parse(cli, life, &life_s);
+        r = cli_life(cli, life, WORD_LIFE_S_MAX, &life_s);
     if (r < 0)
         return r;
     *word = (struct word){.format = 1,

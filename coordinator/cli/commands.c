@@ -55,6 +55,10 @@ static const struct cli_option word_options[] = {
     {"for", "30m", "how long the word is good, at most 24h"},
     {"yes", NULL, "do not ask before signing"},
     {0}};
+static const struct cli_option hold_options[] = {
+    {"reason", "TEXT", "why; shown until the node is returned"},
+    {"for", "2h", "ends by itself then, at most 720h (until it is returned)"},
+    {0}};
 static const struct cli_option reason_options[] = {{"reason", "TEXT", "why, kept in the report"}, {0}};
 
 static const struct cli_option explain_options[] = {
@@ -74,6 +78,10 @@ const struct cli_command cli_commands[] = {
     {"node", "approve", "NODE FINGERPRINT", 2, 2,
      "admit the agent of a node, after comparing its fingerprint there",
      "kedge node approve n1 1a2b-3c4d-5e6f-7a8b-9c0d-1e2f-3a4b-5c6d", NULL, cmd_node_approve},
+    {"node", "hold", "NODE", 1, 1, "leave a node alone: nothing begins there, and it counts as in change",
+     "kedge node hold n3 --reason 'new disk' --for 2h", hold_options, cmd_node_hold},
+    {"node", "return", "NODE", 1, 1, "end the hold of a node", "kedge node return n3", reason_options,
+     cmd_node_return},
 
     {"cluster", "adopt", "FILE", 1, 1, "add a cluster and record what runs today as generation 0",
      "kedge cluster adopt shop.yaml --key alice.key", sign_cluster_options, cmd_cluster_adopt},

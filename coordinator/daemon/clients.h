@@ -86,7 +86,7 @@ verb_fn verb_version, verb_journal_verify, verb_node_list, verb_node_show, verb_
     verb_cluster_add, verb_cluster_list, verb_cluster_show, verb_cluster_check, verb_release_add,
     verb_release_list, verb_release_show, verb_plan, verb_apply, verb_run_list, verb_run_show, verb_run_watch,
     verb_run_pause, verb_run_resume, verb_run_abort, verb_run_rollback, verb_run_retry, verb_run_skip,
-    verb_run_retire, verb_run_promote, verb_run_waive, verb_status;
+    verb_run_retire, verb_run_promote, verb_run_waive, verb_node_hold, verb_node_return, verb_status;
 
 /* The next reply to a watcher; the last one when the run has ended. */
 void watch_feed(struct client *client, uint64_t now_ms);

@@ -71,6 +71,15 @@ json_t *json_node(const struct daemon *d, const struct fleet_node *node) {
     if (node->since_ms > 0)
         put_number(json, "since_ms", node->since_ms);
     json_put(json, "clock_skew_ms", json_integer(node->clock_skew_ms));
+    struct node_hold hold;
+    if (engine_node_hold(d->engine, node->name, &hold)) {
+        json_t *held = json_object();
+        json_put(held, "reason", json_text_of(hold.reason));
+        put_number(held, "since_ms", hold.since_ms);
+        if (hold.until_ms > 0)
+            put_number(held, "until_ms", hold.until_ms);
+        json_put(json, "hold", held);
+    }
     if (node->state != NODE_PENDING)
         json_put(json, "members", members_of_node(d, node->name));
     return json;

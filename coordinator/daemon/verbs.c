@@ -14,6 +14,8 @@ static const struct {
     {"node list", verb_node_list, 0, 0},
     {"node show", verb_node_show, 0, 0},
     {"node approve", verb_node_approve, 0, 0},
+    {"node hold", verb_node_hold, 0, 0},
+    {"node return", verb_node_return, 0, 0},
     {"cluster add", verb_cluster_add, 3, 3},
     {"cluster list", verb_cluster_list, 0, 0},
     {"cluster show", verb_cluster_show, 0, 0},

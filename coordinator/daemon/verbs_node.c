@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { HOLD_S_MAX = 30 * 24 * 3600 };
+
 void verb_node_list(struct client *client) {
     const struct daemon *d = client->daemon;
     json_t *nodes = json_array();
@@ -90,4 +92,46 @@ void verb_node_approve(struct client *client) {
     }
     log_info("node", "%s: approved with key %s by %s", name, fingerprint, client->who);
     client_done(client, json_pack("{s:o}", "node", json_node(d, fleet_node(d->fleet, name))));
+}
+
+/* ---- holds ---- */
+
+static void hold_say(struct client *client, enum event_kind kind, uint64_t until_ms) {
+    struct daemon *d = client->daemon;
+    const char *name = client_argument(client, "node"), *reason = client_argument(client, "reason");
+    const struct fleet_node *node = name ? fleet_node(d->fleet, name) : NULL;
+    char who[256], text[KEDGE_REASON_MAX];
+    if (!node) {
+        client_refuse(client, CLIENT_BAD_INPUT, "node %s: none of the name is approved; see kedge node list",
+                      name ? name : "?");
+        return;
+    }
+    client_by(client, who, sizeof(who));
+    snprintf(text, sizeof(text), "%s%s%s", who, reason ? ": " : "", reason ? reason : "");
+    int r = conduct_event(
+        d, (struct event){.kind = kind, .node = node->name, .until_ms = until_ms, .text = text});
+    if (r == ENGINE_REFUSED) {
+        client_refuse(client, CLIENT_REFUSED, "%s", d->actions.refused);
+        return;
+    }
+    log_info("node", "%s: %s by %s", name, kind == EVENT_NODE_HOLD ? "held" : "returned", text);
+    client_done(client, json_pack("{s:o}", "node", json_node(d, node)));
+}
+
+void verb_node_hold(struct client *client) {
+    const char *seconds = client_argument(client, "seconds");
+    char *end = NULL;
+    errno = 0;
+    uint64_t n = seconds && *seconds >= '0' && *seconds <= '9' ? strtoull(seconds, &end, 10) : 0;
+    if (!client_argument(client, "reason"))
+        client_refuse(client, CLIENT_BAD_INPUT, "node hold: a reason is missing");
+    else if (seconds && (n == 0 || n > HOLD_S_MAX || errno != 0 || *end))
+        client_refuse(client, CLIENT_BAD_INPUT, "node hold: for %s seconds: expected 1 to %d", seconds,
+                      HOLD_S_MAX);
+    else
+        hold_say(client, EVENT_NODE_HOLD, n > 0 ? daemon_now(client->daemon) + n * 1000 : 0);
+}
+
+void verb_node_return(struct client *client) {
+    hold_say(client, EVENT_NODE_RETURN, 0);
 }

@@ -116,3 +116,20 @@ def test_F06_F08_a_member_whose_agent_is_dead_is_skipped_and_another_retired(fle
     page = fleet.kedge("run", "show", code=None)
     assert "skipped" in page and "retired" in page, page
     assert "its host is being replaced" in str(run["events"]), run["events"]
+
+
+def test_F06_F08_a_node_that_is_held_is_left_alone_until_it_is_returned(fleet):
+    held = 3
+    fleet.kedge("node", "hold", "n9", "--reason", "x", code=BAD_INPUT)
+    fleet.kedge("node", "hold", "n4", code=BAD_INPUT)
+    assert "new disk" in fleet.kedge("node", "hold", "n4", "--reason", "new disk", "--for", "2h")
+    assert fleet.ask("node", "show", "n4")["node"]["hold"]["until_ms"] > 0
+    page = fleet.kedge("status", code=None)
+    assert "node n4 is held" in page and "new disk" in page, page
+    fleet.kedged.restart()
+    fleet.wait_connected()
+    assert "hold" in fleet.ask("node", "show", "n4")["node"], "a hold outlives kedged"
+    fleet.kedge("node", "return", "n4")
+    assert "hold" not in fleet.ask("node", "show", "n4")["node"]
+    fleet.kedge("node", "return", "n4", code=REFUSED)
+    assert fleet.starts(held) == 1
