@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static void pause_with(struct run *run, const char *format, va_list ap) _printf_(2, 0);
 static void pause_with(struct run *run, const char *format, va_list ap) {
     char text[KEDGE_REASON_MAX * 2];
     vsnprintf(text, sizeof(text), format, ap);
