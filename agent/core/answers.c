@@ -97,6 +97,11 @@ void row_failed_by_event(struct member_machine *m, const struct machine_event *e
     const struct row *row = row_now(m);
     if (event->untouched && row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD)
         m->record.changed = m->record.stopped = false;
+    if (event->untouched && row->primitive == PRIMITIVE_START && m->record.state == MACHINE_FORWARD) {
+        m->record.started_new =
+            m->was_started_new; /* nothing was started: the way back is as open as before */
+        m->record.promoted = m->was_promoted;
+    }
     row_failed(m, event->reason ? event->reason : "no reason was given", event->now_us, actions);
 }
 

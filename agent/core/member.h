@@ -72,7 +72,7 @@ struct machine_event {
     enum answer answer;
     uint64_t age_us;   /* of the oldest evidence; of a stop: how long ago the signal was sent */
     uint64_t limit_us; /* how old the evidence may be when it is used; 0: no limit */
-    bool untouched;    /* FAILED of a stop: the process was not signalled */
+    bool untouched;    /* FAILED of a stop: the process was not signalled; of a start: nothing was started */
 
     /* RECOVERED */
     bool same_boot;
@@ -126,7 +126,8 @@ struct member_machine {
     /* the row under way */
     uint32_t op, attempt, stale;
     bool killed;
-    bool asking; /* EXECUTE is out and not answered */
+    bool was_started_new, was_promoted; /* before the row */
+    bool asking;                        /* EXECUTE is out and not answered */
     uint64_t begun_us, deadline_us, cap_us, poll_us;
     uint64_t held_since_us;                  /* an asking row: since when yes; 0: not */
     uint64_t evidence_us, evidence_limit_us; /* of the last answer before the stop */

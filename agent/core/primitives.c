@@ -6,7 +6,8 @@
  * Only `stop` is synced before it begins: one fdatasync covers all that was written before it (the order, what the
  * sample gates captured, the pid of the waiting child), and between the stop and the proof nothing waits for a disk.
  * `swap` and `start` need no sync of their own: a host that dies inside finds the synced intent of the stop and goes
- * back, which is right for each of them. */
+ * back, which is right for each of them. But for the start that closes the way back (steps.c syncs it): the old release
+ * cannot read what the new one has written since. */
 #include "agent/core/primitives.h"
 
 #include <assert.h>

@@ -174,6 +174,8 @@ static void note_begin(struct member_machine *m, const struct row *row) {
         return;
     if (row->primitive == PRIMITIVE_STOP)
         m->record.stopped = true;
+    m->was_started_new = m->record.started_new;
+    m->was_promoted = m->record.promoted;
     if (row->primitive == PRIMITIVE_START && row->generation > 0) {
         m->record.started_new = true;
         m->record.promoted |= mode_of(m, row) != MODE_READ_ONLY;
@@ -243,9 +245,12 @@ void row_begin(struct member_machine *m, uint64_t now_us, struct machine_actions
     bool first_change = rule->changes && !m->record.changed;
     bool first_stop =
         row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD && !m->record.stopped_at_us;
+    bool way_open = way_back_is_open(m->order->way_back, &m->record);
     note_begin(m, row);
-    /* After the first change nothing waits for a disk: its synced intent already leads to the way back. */
-    act_journal(m, rule->before == DURABLE_SYNCED && (first_change || first_stop), actions);
+    /* After the first change nothing waits for a disk: its synced intent already leads to the way back. But for the one
+     * row that closes the way back: a host that dies after it must not find a journal that still takes it for open. */
+    bool closes_way = way_open && !way_back_is_open(m->order->way_back, &m->record);
+    act_journal(m, closes_way || (rule->before == DURABLE_SYNCED && (first_change || first_stop)), actions);
     if (first_change)
         act_report(m, OUTCOME_BEGUN, actions);
     m->attempt = 0;
