@@ -115,7 +115,7 @@ static void not_good(struct run *run, struct run_member *m, enum answer answer,
     m->bad_since_ms = m->bad_since_ms ? m->bad_since_ms : now;
     if (answer == ANSWER_NO && !is_recovering(m->state) && !member_is_held_back(run, m))
         relapse(run, m, reasons);
-    if (is_recovering(m->state) && limit > 0 && now >= m->bad_since_ms + limit && !m->relapsed) {
+    if (is_recovering(m->state) && limit > 0 && now >= m->bad_since_ms + limit) {
         char text[KEDGE_REASON_MAX];
         m->relapsed = true;
         reasons_text(reasons, text, sizeof(text));
