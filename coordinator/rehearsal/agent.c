@@ -1,0 +1,415 @@
+/* The executor's shell: which orders come in, what is written, what a restart finds. All that is decided is decided in
+ * agent/core; the disk loses what was not synced when its host dies, and keeps it when only the agent does. */
+#include "coordinator/rehearsal/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+uint32_t step_number(const struct member *m, const char *name) {
+    for (uint32_t i = 0; i < m->order->n_steps; i++)
+        if (strcmp(m->order->steps[i].name, name) == 0)
+            return i;
+    abort();
+}
+
+bool step_closes(const struct member *m, const struct step *step) {
+    for (size_t i = 0; i < m->order->n_leases; i++)
+        if (strcmp(m->order->leases[i].close_step, step->name) == 0)
+            return true;
+    return step->verb == VERB_REVERT;
+}
+
+enum mode generation_mode(const struct member *m, uint32_t generation) {
+    return generation > 0 && generation <= m->order->n_generations
+               ? m->order->generations[generation - 1].mode
+               : MODE_READ_WRITE;
+}
+
+/* ---- disk ---- */
+
+void disk_write(struct member *m) {
+    if (m->n_snapshots == SNAPSHOTS) {
+        memmove(&m->snapshots[1], &m->snapshots[2], (SNAPSHOTS - 2) * sizeof(m->snapshots[0]));
+        m->n_snapshots--;
+    }
+    m->snapshots[m->n_snapshots++] = m->written;
+}
+
+void disk_sync(struct member *m) {
+    m->synced = m->written;
+    m->n_snapshots = 0;
+}
+
+/* ---- reports ---- */
+
+static void report_send(struct world *w, struct member *m, uint32_t step, const struct kept_outcome *kept) {
+    struct message message = {
+        .kind = MESSAGE_REPORT, .member = m->index, .step = step, .serial = kept->serial, .report = *kept};
+    message_send(w, m->node, false, &message);
+}
+
+static struct kept_outcome outcome_now(const struct member *m, enum outcome outcome, uint64_t serial,
+                                       const char *reason) {
+    struct kept_outcome kept = {.is = true,
+                                .outcome = outcome,
+                                .serial = serial,
+                                .epoch = m->epoch,
+                                .expires_s = m->expires_s,
+                                .interruption_us = m->machine.record.interruption_us,
+                                .evidence_age_us = m->machine.record.evidence_age_us,
+                                .generation = m->service.running ? m->service.generation : m->link,
+                                .mode = service_mode(m)};
+    snprintf(kept.reason, sizeof(kept.reason), "%.90s", reason ? reason : "");
+    return kept;
+}
+
+static void say(struct world *w, struct member *m, uint32_t step, uint64_t serial, enum outcome outcome,
+                const char *reason) {
+    struct kept_outcome kept = outcome_now(m, outcome, serial, reason);
+    world_say(w, "agent    %s: %s: %s: %s", m->order->member, step_at(m, step)->name, outcome_text(outcome),
+              kept.reason);
+    report_send(w, m, step, &kept);
+}
+
+void agent_reports_again(struct world *w, struct member *m) {
+    for (uint32_t i = 0; i < STEPS_MAX; i++)
+        if (m->written.outcomes[i].is)
+            report_send(w, m, i, &m->written.outcomes[i]);
+}
+
+/* ---- what the machine says ---- */
+
+static void time_arm(struct world *w, struct member *m) {
+    uint64_t next = machine_next_deadline(&m->machine);
+    m->time_token++;
+    if (next == UINT64_MAX)
+        return;
+    struct item *item = item_add(w, ITEM_MACHINE_TIME, next > w->now_us ? next - w->now_us : 0);
+    item->index = m->index;
+    item->token = m->time_token;
+}
+
+/* True when it is written. */
+static bool act_journal(struct world *w, struct member *m, const struct machine_action *action) {
+    if (m->journal_lost) {
+        if (action->record.outcome != OUTCOME_NONE)
+            oracle_conclude(w, m, action->record.outcome);
+        return !action->sync;
+    }
+    m->written.record = action->record;
+    if (action->record.outcome != OUTCOME_NONE && m->machine.record.outcome != OUTCOME_NONE) {
+        m->written.outcomes[m->written.step] =
+            outcome_now(m, action->record.outcome, action->record.serial, action->record.reason);
+        m->outcome_kept = true;
+        if (action->record.outcome == OUTCOME_DONE || action->record.outcome == OUTCOME_RETURNED)
+            m->written.proven = m->service.generation;
+    }
+    disk_write(m);
+    if (action->sync && world_chance(w, FAULT_DISK, 60)) {
+        struct machine_event lost = {.kind = MACHINE_EVENT_JOURNAL_LOST, .now_us = w->now_us};
+        struct machine_actions none;
+        world_say(w, "disk     %s: its journal is lost", m->order->member);
+        m->journal_lost = true;
+        machine_step(&m->machine, &lost, &none);
+        if (m->outcome_kept)
+            oracle_conclude(w, m, action->record.outcome);
+        return false;
+    }
+    if (action->sync)
+        disk_sync(m);
+    if (m->outcome_kept)
+        oracle_conclude(w, m, action->record.outcome);
+    return true;
+}
+
+static void act_execute(struct world *w, struct member *m, const struct machine_action *action, bool synced) {
+    struct item *item;
+    uint64_t after = synced ? 200 : 0;
+    if (synced && world_chance(w, FAULT_SLOW_DISK, 3))
+        after = world_between(w, FAULT_SLOW_DISK, MS, 2 * SECOND);
+    m->row = action->row;
+    m->op = action->op;
+    m->executing = *action;
+    item = item_add(w, ITEM_EXECUTE, after);
+    item->index = m->index;
+    item->token = m->agent_token;
+    item->op = m->op;
+}
+
+static void act_report(struct world *w, struct member *m, const struct machine_action *action) {
+    uint32_t step = m->written.step;
+    if (action->outcome == OUTCOME_BEGUN)
+        return;
+    if (!m->outcome_kept) {
+        say(w, m, step, m->machine.record.serial, action->outcome, action->reason);
+        return;
+    }
+    m->outcome_kept = false;
+    struct kept_outcome kept = m->written.outcomes[step];
+    world_say(w, "agent    %s: %s: %s%s%s", m->order->member, step_at(m, step)->name,
+              outcome_text(kept.outcome), kept.reason[0] ? ": " : "", kept.reason);
+    report_send(w, m, step, &kept);
+}
+
+static void untouched(struct world *w, struct member *m, const struct machine_action *action) {
+    struct machine_event event = {.kind = MACHINE_EVENT_FAILED,
+                                  .op = action->op,
+                                  .untouched = true,
+                                  .reason = "this agent's journal cannot be written (journal lost)"};
+    agent_feed(w, m, &event);
+}
+
+void agent_feed(struct world *w, struct member *m, struct machine_event *event) {
+    struct machine_actions actions;
+    bool written = true, synced = false;
+    event->now_us = w->now_us;
+    enum machine_state was = m->machine.record.state;
+    machine_step(&m->machine, event, &actions);
+    if (was != m->machine.record.state)
+        world_say(w, "machine  %s: %s -> %s %s", m->order->member, machine_state_text(was),
+                  machine_state_text(m->machine.record.state), m->machine.record.reason);
+    for (size_t i = 0; i < actions.n; i++) {
+        const struct machine_action *action = &actions.items[i];
+        switch (action->kind) {
+        case MACHINE_ACTION_JOURNAL:
+            written = act_journal(w, m, action);
+            synced = action->sync;
+            if (world_chance(w, FAULT_AGENT, 150)) {
+                agent_kill(w, m);
+                return;
+            }
+            break;
+        case MACHINE_ACTION_EXECUTE:
+            if (written)
+                act_execute(w, m, action, synced);
+            else {
+                untouched(w, m, action);
+                return;
+            }
+            break; /* always the last of its list */
+        case MACHINE_ACTION_KILL: row_kill_now(w, m); break;
+        case MACHINE_ACTION_REPORT: act_report(w, m, action); break;
+        case MACHINE_ACTION_ALARM: world_say(w, "ALARM    %s: %s", m->order->member, action->reason); break;
+        }
+    }
+    time_arm(w, m);
+}
+
+/* ---- orders ---- */
+
+static void order_begin(struct world *w, struct member *m, const struct message *message,
+                        const struct offer *offer) {
+    if (m->journal_lost) {
+        say(w, m, message->step, message->serial, OUTCOME_REFUSED,
+            "this agent's journal cannot be written (journal lost)");
+        return;
+    }
+    struct disk *disk = &m->written;
+    (void)acceptance_note(&disk->seen, offer);
+    disk->has_order = true;
+    disk->step = message->step;
+    disk->step_epoch = message->epoch;
+    disk->step_expires_s = message->expires_s;
+    disk->outcomes[message->step].is = false;
+    disk_write(m);
+    m->epoch = message->epoch;
+    m->expires_s = message->expires_s;
+    m->asked_us = 0;
+    oracle_accept(w, m, message);
+    struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
+                                  .order = m->order,
+                                  .step = offer->step,
+                                  .latched = acceptance_is_latched(&disk->seen, message->serial)};
+    agent_feed(w, m, &event);
+}
+
+static uint64_t agent_wall_s(const struct world *w, const struct member *m) {
+    return (uint64_t)((int64_t)((w->wall_ms + w->now_us / MS) / 1000) + m->skew_s);
+}
+
+static void order_receive(struct world *w, struct member *m, const struct message *message) {
+    const struct step *step = step_at(m, message->step);
+    struct offer offer = {.epoch = message->epoch,
+                          .serial = message->serial,
+                          .expires_s = message->expires_s,
+                          .root = w->plan->header.root,
+                          .order = m->order,
+                          .step = step};
+    const struct kept_outcome *kept = &m->written.outcomes[message->step];
+    bool known = kept->is && kept->serial == message->serial;
+    bool ended = known && !outcome_changed_nothing(kept->outcome);
+    struct error err = {""};
+    if (!acceptance_has_begun(&m->machine, m->order, step, ended) &&
+        agent_wall_s(w, m) > message->expires_s) {
+        say(w, m, message->step, message->serial, OUTCOME_REFUSED, "the order has expired");
+        return;
+    }
+    if (acceptance_check(&m->written.seen, &offer, &err) < 0) {
+        say(w, m, message->step, message->serial, OUTCOME_REFUSED, err.text);
+        return;
+    }
+    if (known && acceptance_is_answered(kept->outcome, kept->epoch, kept->expires_s, &offer)) {
+        report_send(w, m, message->step, kept);
+        return;
+    }
+    if (machine_is_busy(&m->machine)) {
+        if (m->machine.step != step)
+            say(w, m, message->step, message->serial, OUTCOME_REFUSED, "another step of this member is open");
+        return;
+    }
+    order_begin(w, m, message, &offer);
+}
+
+/* ---- other words ---- */
+
+static void latch(struct world *w, struct member *m, uint64_t serial) {
+    if (serial <= m->written.seen.aborted)
+        return;
+    m->written.seen.aborted = m->latched = serial;
+    disk_write(m);
+    struct machine_event event = {.kind = MACHINE_EVENT_LATCH};
+    if (machine_is_busy(&m->machine))
+        agent_feed(w, m, &event);
+}
+
+static void answer(struct world *w, struct member *m, const struct message *message) {
+    struct message back = *message;
+    enum mode wanted = MODE_UNKNOWN;
+    back.kind = MESSAGE_ANSWER;
+    back.asked_us = w->now_us;
+    for (size_t i = 0; i < message->n_gates; i++)
+        back.answers[i] = model_answer(w, message->gates[i], m, message->self, wanted);
+    message_send(w, m->node, false, &back);
+}
+
+void agent_receive(struct world *w, struct member *m, struct message *message) {
+    if (!m->agent_up)
+        return;
+    w->nodes[m->node].heard_us = w->now_us;
+    switch (message->kind) {
+    case MESSAGE_ORDER: order_receive(w, m, message); return;
+    case MESSAGE_ASK: answer(w, m, message); return;
+    case MESSAGE_LATCH: latch(w, m, message->serial); return;
+    case MESSAGE_LEASE:
+        if (lease_word_counts(message->epoch, m->written.seen.epoch)) {
+            m->written.lease_open[message->side] = message->open;
+            disk_write(m);
+        }
+        return;
+    case MESSAGE_REPORT:
+    case MESSAGE_ANSWER: return;
+    }
+}
+
+/* ---- leases ---- */
+
+static void lease_close(struct world *w, struct member *m, const struct lease *lease) {
+    world_say(w, "lease    %s: the coordinator is silent; %s is put back", m->order->member, lease->name);
+    m->written.step = step_number(m, lease->close_step);
+    m->written.step_epoch = m->epoch = m->written.seen.epoch;
+    m->written.step_expires_s = m->expires_s = agent_wall_s(w, m);
+    disk_write(m);
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .order = m->order, .step = step_at(m, m->written.step), .latched = true};
+    agent_feed(w, m, &event);
+}
+
+void agent_lease_look(struct world *w, struct member *m) {
+    const struct node *node = &w->nodes[m->node];
+    uint64_t silent_ms = node->connected ? 0 : (w->now_us - node->heard_us) / MS;
+    if (!m->agent_up || m->journal_lost || !m->written.has_order)
+        return;
+    for (size_t i = 0; i < m->order->n_leases && i < SIDES_MAX; i++) {
+        const struct lease *lease = &m->order->leases[i];
+        if (!m->written.lease_open[i] || !lease_must_look(m->order, lease, silent_ms))
+            continue;
+        switch (lease_decide(w->side_ours[i] ? ANSWER_YES : ANSWER_NO, !machine_is_busy(&m->machine))) {
+        case LEASE_FORGET:
+            m->written.lease_open[i] = false;
+            disk_write(m);
+            break;
+        case LEASE_PUT_BACK: lease_close(w, m, lease); return;
+        case LEASE_LOOK_AGAIN: break;
+        }
+    }
+}
+
+/* ---- death and return ---- */
+
+void agent_kill(struct world *w, struct member *m) {
+    if (!m->agent_up)
+        return;
+    world_say(w, "killed   the agent of %s", m->order->member);
+    m->agent_up = false;
+    m->time_token++;
+    m->outcome_kept = false;
+    line_cut(w, m->node, 0);
+    struct item *item = item_add(w, ITEM_AGENT_UP, world_between(w, FAULT_AGENT, 10 * MS, 3 * SECOND));
+    item->index = m->index;
+    item->token = ++m->agent_token;
+}
+
+/* Of what was written since the last sync any first part may have reached the disk. */
+void agent_host_dies(struct world *w, struct member *m) {
+    world_say(w, "host     of %s dies", m->order->member);
+    size_t kept = m->n_snapshots ? world_random(w, FAULT_HOST) % (m->n_snapshots + 1) : 0;
+    m->written = kept > 0 ? m->snapshots[kept - 1] : m->synced;
+    disk_sync(m);
+    m->boot++;
+    m->journal_lost = false;
+    m->epoch_obeyed = m->written.seen.epoch;
+    m->latched = m->written.seen.aborted;
+    service_end(w, m, NULL);
+    m->service.token++;
+    m->agent_up = false;
+    m->time_token++;
+    m->outcome_kept = false;
+    line_cut(w, m->node, 0);
+    struct item *item = item_add(w, ITEM_AGENT_UP, world_between(w, FAULT_HOST, SECOND, 8 * SECOND));
+    item->index = m->index;
+    item->token = ++m->agent_token;
+}
+
+static void boot_start(struct world *w, struct member *m, bool ran) {
+    if (machine_is_busy(&m->machine) || m->machine.record.state == MACHINE_HELD || !ran || m->service.running)
+        return;
+    m->link = m->written.ran_generation;
+    m->written.boot = m->boot;
+    disk_write(m);
+    service_start(w, m, m->written.ran_generation);
+}
+
+void agent_start(struct world *w, struct member *m) {
+    struct disk *disk = &m->written;
+    const struct machine_record *record = &disk->record;
+    if (m->agent_up)
+        return;
+    bool open = record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
+                record->state != MACHINE_HELD && disk->has_order;
+    bool same_boot = disk->boot == m->boot, ran = disk->ran;
+    m->agent_up = true;
+    m->agent_token++;
+    m->journal_lost = false;
+    m->epoch = disk->step_epoch;
+    m->expires_s = disk->step_expires_s;
+    m->asked_us = 0;
+    m->service.stopping = false;
+    if (open)
+        disk->outcomes[disk->step].is = false;
+    machine_init(&m->machine, record, open ? m->order : NULL, open ? step_at(m, disk->step) : NULL);
+    if (open && acceptance_is_latched(&disk->seen, record->serial))
+        m->machine.latched = true;
+    world_say(w, "agent    %s: is back, step %s is %s, the service %s", m->order->member,
+              disk->has_order ? step_at(m, disk->step)->name : "-", open ? "open" : "not open",
+              m->service.running ? "runs" : "does not run");
+    struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED,
+                                  .same_boot = same_boot,
+                                  .running = ran && same_boot && m->service.running,
+                                  .running_generation = m->service.generation};
+    agent_feed(w, m, &event);
+    if (!same_boot && m->agent_up)
+        boot_start(w, m, ran);
+    struct item *item = item_add(w, ITEM_CONNECT, world_between(w, FAULT_AGENT, MS, SECOND));
+    item->index = m->node;
+    item->token = w->nodes[m->node].session;
+}

@@ -1,0 +1,290 @@
+/* What the files of this room share: the world, its members, and what happens in it. */
+#ifndef KEDGE_REHEARSAL_INTERNAL_H
+#define KEDGE_REHEARSAL_INTERNAL_H
+
+#include "agent/core/acceptance.h"
+#include "agent/core/lease.h"
+#include "coordinator/engine/engine.h"
+#include "coordinator/rehearsal/rehearsal.h"
+
+enum {
+    ENTRIES = 24,
+    REPLICAS_MAX = 4,
+    STEPS_MAX = 12,
+    SNAPSHOTS = 12,
+    MESSAGE_GATES = 12,
+    SIDES_MAX = 4,
+    MS = 1000,
+    SECOND = 1000 * MS,
+};
+
+/* ---- what a gate asks ---- */
+
+enum asks { ASKS_MAY_STOP, ASKS_RECOVERED, ASKS_MEMBER, ASKS_LAST, ASKS_SAMPLE };
+struct model_gate {
+    struct digest digest;
+    enum asks asks;
+    const char *name;
+    uint32_t age_ms;
+};
+
+/* ---- one member, its agent and its service ---- */
+
+struct kept_outcome {
+    bool is;
+    enum outcome outcome;
+    uint64_t serial, epoch, expires_s, interruption_us, evidence_age_us;
+    uint32_t generation;
+    enum mode mode;
+    char reason[96];
+};
+
+/* What the agent's journal holds of a member. */
+struct disk {
+    struct machine_record record;
+    struct seen seen;
+    bool has_order, ran; /* ran: the process record names a process */
+    uint32_t plan, step, ran_generation, proven;
+    uint64_t step_epoch, step_expires_s, boot;
+    struct kept_outcome outcomes[STEPS_MAX];
+    bool lease_open[SIDES_MAX];
+};
+
+struct service {
+    bool running, ready, stopping, hangs, empty;
+    uint32_t generation; /* index in the plan; of the process */
+    uint64_t token;      /* of this process */
+    uint64_t signalled_us;
+};
+
+struct member {
+    uint32_t index, node;
+    const struct work_order *order; /* of the world's plan */
+    bool agent_up, journal_lost;
+    uint64_t agent_token; /* of this life of the agent */
+    uint64_t boot;
+    int64_t skew_s;
+    struct disk written, synced;
+    struct disk snapshots[SNAPSHOTS]; /* since the last sync */
+    size_t n_snapshots;
+    struct member_machine machine;
+    uint32_t op;
+    const struct row *row;
+    struct machine_action executing;
+    uint64_t time_token;
+    bool outcome_kept, dies;
+    uint64_t epoch, expires_s;
+
+    struct service service;
+    uint32_t link; /* which generation `current` names */
+    bool data_lost;
+    uint64_t flaps_until_us;
+
+    /* for the oracles */
+    uint64_t asked_us;       /* when the evidence of the last yes before a stop was looked at; 0: none */
+    uint64_t asked_limit_us; /* its age limit */
+    bool stopped_by_kedge;
+    bool new_started; /* the new release was at work on the data */
+    bool new_promoted;
+    bool touched;              /* by other hands, or by a fault after its last report */
+    bool concluded[STEPS_MAX]; /* the step has changed the member and has ended */
+    uint64_t latched;          /* serial that was aborted, as its agent knows */
+    uint64_t epoch_obeyed;
+    uint64_t unsafe_since_us;               /* its stop would lose something since then; 0: it would not */
+    uint64_t bad_answer_ms;                 /* the coordinator heard last that it is not well */
+    uint64_t yes_may_stop_ms, yes_asked_ms; /* the coordinator heard: it may stop; asked then */
+    unsigned n_noes;
+    char ordered[KEDGE_NAME_MAX + 1]; /* the step that is ordered and not ended */
+};
+
+struct node {
+    const char *name;
+    bool connected; /* as it is */
+    bool known_up;  /* as the coordinator believes */
+    uint64_t session;
+    uint64_t heard_us;
+    uint64_t cut_until_us;
+};
+
+/* ---- the cluster ---- */
+
+struct entry {
+    uint32_t members[REPLICAS_MAX];
+    bool synced[REPLICAS_MAX];
+    size_t n;
+    bool lost;
+};
+
+/* ---- what happens ---- */
+
+enum item_kind {
+    ITEM_TICK,
+    ITEM_TO_COORDINATOR,
+    ITEM_TO_AGENT,
+    ITEM_CUT_SEEN,
+    ITEM_CONNECT,
+    ITEM_COORDINATOR_UP,
+    ITEM_AGENT_UP,
+    ITEM_MACHINE_TIME,
+    ITEM_EXECUTE,
+    ITEM_ROW,
+    ITEM_SERVICE_READY,
+    ITEM_SERVICE_END,
+    ITEM_SOMEBODY_STARTS,
+    ITEM_HEAL,
+    ITEM_LEASE,
+    ITEM_FAULT,
+    ITEM_APPLY,
+    ITEM_CALM,
+};
+
+enum message_kind {
+    MESSAGE_ORDER,
+    MESSAGE_ASK,
+    MESSAGE_LATCH,
+    MESSAGE_LEASE,
+    MESSAGE_REPORT,
+    MESSAGE_ANSWER
+};
+
+struct message {
+    enum message_kind kind;
+    uint64_t session;
+    uint32_t member, step;
+    uint64_t serial, epoch, expires_s, ask, asked_us;
+    const struct model_gate *gates[MESSAGE_GATES];
+    enum answer answers[MESSAGE_GATES];
+    size_t n_gates;
+    uint32_t self; /* UINT32_MAX: nobody */
+    uint64_t change;
+    bool open;
+    uint32_t side;
+    struct kept_outcome report;
+};
+
+struct item {
+    uint64_t at_us, sequence;
+    enum item_kind kind;
+    uint32_t index; /* member, node or fault */
+    uint64_t token;
+    uint32_t op;
+    enum answer answer;
+    bool failed;
+    struct message message;
+};
+
+struct world {
+    const struct rehearsal_config *config;
+    struct rehearsal_result *result;
+    uint64_t now_us, sequence, calm_us;
+    uint64_t random[FAULTS + 1];
+    uint32_t faults;
+    bool calm;
+
+    struct item **heap;
+    size_t n_heap, room_heap;
+    struct item *free_items[256];
+    size_t n_free;
+
+    struct verified_plan *plan; /* the world's own */
+    struct model_gate *gates;
+    size_t n_gates;
+    uint32_t replicas;
+    struct entry entries[ENTRIES];
+    struct member *members;
+    uint32_t n_members;
+    struct node *nodes;
+    uint32_t n_nodes;
+    bool side_ours[SIDES_MAX];
+
+    struct engine *engine; /* NULL: dead */
+    struct actions actions;
+    uint64_t epoch, tick_token, wall_ms;
+    struct buffer *records;
+    size_t n_records, room_records;
+    uint64_t changes, last_change_ms;
+    bool abort_said;
+    uint32_t n_verdict_done;
+    uint64_t pieces; /* per-seed habits */
+};
+
+/* ---- world.c ---- */
+struct item *item_add(struct world *w, enum item_kind kind, uint64_t after_us);
+uint64_t world_random(struct world *w, unsigned stream);
+bool world_chance(struct world *w, enum fault fault, unsigned in); /* one in `in`, while the fault is on */
+uint64_t world_between(struct world *w, unsigned stream, uint64_t from, uint64_t to);
+void world_say(struct world *w, const char *format, ...) _printf_(2, 3);
+void world_fail(struct world *w, const char *format, ...) _printf_(2, 3);
+bool world_has(const struct world *w, enum fault fault);
+const struct model_gate *world_gate(const struct world *w, const struct digest *digest);
+
+/* ---- coordinator.c ---- */
+void coordinator_start(struct world *w);
+void coordinator_die(struct world *w);
+int coordinator_give(struct world *w, struct event *event);
+void coordinator_receive(struct world *w, struct message *message);
+void coordinator_tick(struct world *w);
+void coordinator_replay_equals(struct world *w);
+const struct run *coordinator_run(const struct world *w);
+void coordinator_command(struct world *w, enum run_event command, const char *text);
+void message_send(struct world *w, uint32_t node, bool to_agent, const struct message *message);
+
+/* ---- line.c ---- */
+void line_cut(struct world *w, uint32_t node, uint64_t for_us);
+void line_connect(struct world *w, uint32_t node);
+void line_cut_seen(struct world *w, uint32_t node);
+
+/* ---- agent.c ---- */
+void agent_receive(struct world *w, struct member *m, struct message *message);
+void agent_kill(struct world *w, struct member *m);
+void agent_start(struct world *w, struct member *m);
+void agent_feed(struct world *w, struct member *m, struct machine_event *event);
+void agent_reports_again(struct world *w, struct member *m);
+void agent_host_dies(struct world *w, struct member *m);
+void agent_lease_look(struct world *w, struct member *m);
+void disk_write(struct member *m);
+void disk_sync(struct member *m);
+
+/* ---- rows.c ---- */
+void row_execute_now(struct world *w, struct member *m);
+void row_finish(struct world *w, struct member *m, const struct item *item);
+void row_kill_now(struct world *w, struct member *m);
+
+/* ---- model.c ---- */
+void model_init(struct world *w);
+void service_start(struct world *w, struct member *m, uint32_t generation);
+void service_end(struct world *w, struct member *m, const char *how);
+void service_ready(struct world *w, struct member *m);
+void service_heal(struct world *w, struct member *m);
+enum mode service_mode(const struct member *m);
+enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
+                         uint32_t self, enum mode wanted);
+bool model_may_stop(const struct world *w, const struct member *m);
+bool model_recovered(const struct world *w);
+void model_look(struct world *w); /* after a change: who may stop now? */
+void model_destroy(struct world *w, struct member *m, const char *why);
+
+/* ---- oracle.c ---- */
+void oracle_signal(struct world *w, struct member *m);
+void oracle_start(struct world *w, struct member *m, const struct row *row);
+void oracle_conclude(struct world *w, struct member *m, enum outcome outcome);
+void oracle_order(struct world *w, const struct run *run, const struct action *action, uint32_t member);
+void oracle_accept(struct world *w, struct member *m, const struct message *message);
+void oracle_answers(struct world *w, const struct message *message);
+void oracle_after(struct world *w); /* every event */
+void oracle_end(struct world *w);
+
+/* ---- faults.c ---- */
+void faults_begin(struct world *w);
+void faults_strike(struct world *w, enum fault fault);
+void faults_calm(struct world *w);
+
+/* ---- names ---- */
+static inline const struct step *step_at(const struct member *m, uint32_t step) {
+    return &m->order->steps[step];
+}
+bool step_closes(const struct member *m, const struct step *step);
+uint32_t step_number(const struct member *m, const char *name);
+enum mode generation_mode(const struct member *m, uint32_t generation);
+
+#endif

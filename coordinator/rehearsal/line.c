@@ -1,0 +1,44 @@
+/* The line between coordinator and agent is a session: what is on it when it breaks is lost, and nothing of an old session
+ * arrives in a new one. Each side notices a break in its own time. */
+#include "coordinator/rehearsal/internal.h"
+
+void line_cut(struct world *w, uint32_t node, uint64_t for_us) {
+    struct node *n = &w->nodes[node];
+    if (!n->connected)
+        return;
+    world_say(w, "line     %s is cut for %llu ms", n->name, (unsigned long long)(for_us / MS));
+    n->connected = false;
+    n->session++;
+    n->cut_until_us = w->now_us + for_us;
+    struct item *seen = item_add(w, ITEM_CUT_SEEN, world_between(w, FAULT_CUT, MS, 5 * SECOND));
+    seen->index = node;
+    seen->token = n->session;
+    struct item *back = item_add(w, ITEM_CONNECT, for_us + world_between(w, FAULT_CUT, MS, 2 * SECOND));
+    back->index = node;
+    back->token = n->session;
+}
+
+void line_cut_seen(struct world *w, uint32_t node) {
+    struct event event = {.kind = EVENT_AGENT_DOWN, .node = w->nodes[node].name};
+    if (!w->engine || w->nodes[node].connected)
+        return;
+    w->nodes[node].known_up = false;
+    (void)!coordinator_give(w, &event);
+}
+
+void line_connect(struct world *w, uint32_t node) {
+    struct node *n = &w->nodes[node];
+    struct event event = {.kind = EVENT_AGENT_UP, .node = n->name};
+    bool anybody = false;
+    for (uint32_t i = 0; i < w->n_members; i++)
+        anybody = anybody || (w->members[i].node == node && w->members[i].agent_up);
+    if (n->connected || !w->engine || !anybody)
+        return; /* whoever comes back connects anew */
+    n->connected = n->known_up = true;
+    n->session++;
+    n->heard_us = w->now_us;
+    (void)!coordinator_give(w, &event);
+    for (uint32_t i = 0; i < w->n_members; i++)
+        if (w->members[i].node == node && w->members[i].agent_up)
+            agent_reports_again(w, &w->members[i]);
+}

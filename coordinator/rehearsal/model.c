@@ -1,0 +1,278 @@
+/* The cluster: entries with replicas over members. A replica on a member that was stopped has missed writes and is in sync
+ * again some time after its member is up; an entry of which no member is left that is up and in sync is lost, and so is a
+ * replica on data that an older release cannot read. Gates answer from this and know nothing else. */
+#include "coordinator/rehearsal/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- gates ---- */
+
+const struct model_gate *world_gate(const struct world *w, const struct digest *digest) {
+    for (size_t i = 0; i < w->n_gates; i++)
+        if (digest_equal(&w->gates[i].digest, digest))
+            return &w->gates[i];
+    return NULL;
+}
+
+static bool listed(const struct digest *list, size_t n, const struct digest *digest) {
+    for (size_t i = 0; i < n; i++)
+        if (digest_equal(&list[i], digest))
+            return true;
+    return false;
+}
+
+static void gates_init(struct world *w) {
+    const struct shape *shape = &w->plan->shape;
+    w->n_gates = w->plan->n_gates;
+    w->gates = calloc(w->n_gates + 1, sizeof(*w->gates));
+    for (size_t i = 0; w->gates && i < w->n_gates; i++) {
+        const struct digest *digest = &w->plan->gate_digests[i];
+        const struct gate *gate = &w->plan->gates[i];
+        enum asks asks = gate->sample ? ASKS_SAMPLE : ASKS_MEMBER;
+        for (size_t k = 0; k < shape->n_waves; k++)
+            if (shape->waves[k].has_last && digest_equal(&shape->waves[k].last, digest))
+                asks = ASKS_LAST;
+        if (listed(shape->recovered, shape->n_recovered, digest))
+            asks = ASKS_RECOVERED;
+        if (listed(shape->may_stop, shape->n_may_stop, digest))
+            asks = ASKS_MAY_STOP;
+        w->gates[i] = (struct model_gate){*digest, asks, gate->name, gate->evidence_age_ms};
+    }
+}
+
+/* ---- beginning ---- */
+
+static uint32_t node_index(struct world *w, const char *name) {
+    for (uint32_t i = 0; i < w->n_nodes; i++)
+        if (strcmp(w->nodes[i].name, name) == 0)
+            return i;
+    w->nodes[w->n_nodes].name = name;
+    return w->n_nodes++;
+}
+
+static void member_init(struct world *w, uint32_t index) {
+    struct member *m = &w->members[index];
+    struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED, .same_boot = true, .now_us = w->now_us};
+    struct machine_actions none;
+    m->index = index;
+    m->order = w->plan->orders[index];
+    m->node = node_index(w, m->order->node);
+    m->agent_up = true;
+    m->written.ran = true;
+    m->service = (struct service){.running = true, .ready = true};
+    m->skew_s = (int64_t)world_between(w, FAULTS, 0, 20) - 10;
+    machine_init(&m->machine, &m->written.record, NULL, NULL);
+    machine_step(&m->machine, &event, &none);
+    m->synced = m->written;
+    item_add(w, ITEM_LEASE, world_between(w, FAULTS, 1, 2 * SECOND))->index = index;
+}
+
+/* Replicas lie in different domains where there are enough of them, as a placement that knows racks would do it. */
+static bool same_place(const struct world *w, const struct entry *entry, uint32_t member) {
+    for (size_t i = 0; i < entry->n; i++) {
+        const char *a = w->members[entry->members[i]].order->domain, *b = w->members[member].order->domain;
+        if (entry->members[i] == member || (a[0] && strcmp(a, b) == 0))
+            return true;
+    }
+    return false;
+}
+
+static void entry_place(struct world *w, struct entry *entry) {
+    for (unsigned tries = 0; entry->n < w->replicas && tries < 200; tries++) {
+        uint32_t member = (uint32_t)(world_random(w, FAULTS) % w->n_members);
+        bool taken = tries < 150 ? same_place(w, entry, member) : false;
+        for (size_t i = 0; i < entry->n; i++)
+            taken = taken || entry->members[i] == member;
+        if (taken)
+            continue;
+        entry->members[entry->n] = member;
+        entry->synced[entry->n++] = true;
+    }
+}
+
+static uint32_t replicas(const struct world *w) {
+    uint32_t most = 2;
+    for (size_t i = 0; i < w->plan->shape.n_waves; i++)
+        if (w->plan->shape.waves[i].limit_count + 1 > most)
+            most = w->plan->shape.waves[i].limit_count + 1;
+    most = most < REPLICAS_MAX ? most : REPLICAS_MAX;
+    return most < w->n_members ? most : w->n_members;
+}
+
+void model_init(struct world *w) {
+    w->n_members = (uint32_t)w->plan->n_orders;
+    w->members = calloc(w->n_members + 1, sizeof(*w->members));
+    w->nodes = calloc(w->n_members + 1, sizeof(*w->nodes));
+    if (!w->members || !w->nodes)
+        abort();
+    gates_init(w);
+    for (uint32_t i = 0; i < w->n_members; i++)
+        member_init(w, i);
+    w->replicas = replicas(w);
+    for (size_t i = 0; i < ENTRIES; i++)
+        entry_place(w, &w->entries[i]);
+    model_look(w);
+}
+
+/* ---- the cluster ---- */
+
+static bool serves(const struct world *w, const struct entry *entry, size_t i) {
+    const struct service *service = &w->members[entry->members[i]].service;
+    return entry->synced[i] && service->running && service->ready && !service->stopping;
+}
+
+/* True when every entry that it holds is held by another one as well. With a cluster of one there is nothing to ask. */
+bool model_may_stop(const struct world *w, const struct member *m) {
+    for (size_t e = 0; e < ENTRIES && w->n_members > 1; e++) {
+        const struct entry *entry = &w->entries[e];
+        bool holds = false, others = false;
+        for (size_t i = 0; i < entry->n; i++)
+            if (entry->members[i] == m->index)
+                holds = serves(w, entry, i);
+            else
+                others = others || serves(w, entry, i);
+        if (holds && !others)
+            return false;
+    }
+    return true;
+}
+
+bool model_recovered(const struct world *w) {
+    for (size_t e = 0; e < ENTRIES; e++)
+        for (size_t i = 0; i < w->entries[e].n; i++)
+            if (!serves(w, &w->entries[e], i) &&
+                w->members[w->entries[e].members[i]].machine.record.state != MACHINE_HELD)
+                return false;
+    return true;
+}
+
+void model_look(struct world *w) {
+    for (uint32_t i = 0; i < w->n_members; i++) {
+        struct member *m = &w->members[i];
+        bool safe = model_may_stop(w, m);
+        if (safe)
+            m->unsafe_since_us = 0;
+        else if (m->unsafe_since_us == 0)
+            m->unsafe_since_us = w->now_us;
+    }
+}
+
+static void unsync(struct world *w, const struct member *m) {
+    for (size_t e = 0; e < ENTRIES; e++)
+        for (size_t i = 0; i < w->entries[e].n; i++)
+            if (w->entries[e].members[i] == m->index)
+                w->entries[e].synced[i] = false;
+}
+
+/* ---- services ---- */
+
+enum mode service_mode(const struct member *m) {
+    return !m->service.running ? MODE_DOWN : generation_mode(m, m->service.generation);
+}
+
+void model_destroy(struct world *w, struct member *m, const char *why) {
+    world_say(w, "DATA     of %s: %s", m->order->member, why);
+    m->data_lost = true;
+    unsync(w, m);
+    model_look(w);
+}
+
+void service_start(struct world *w, struct member *m, uint32_t generation) {
+    struct service *service = &m->service;
+    uint64_t after = 5 * MS + world_random(w, FAULTS) % (20 * MS);
+    *service = (struct service){.running = true, .generation = generation, .token = service->token + 1};
+    world_say(w, "START    %s: generation %u", m->order->member, generation);
+    if (world_chance(w, FAULT_SLOW, 2))
+        after = world_between(w, FAULT_SLOW, 10 * MS, 8 * SECOND);
+    bool new_one = generation > 0;
+    if (new_one && world_chance(w, FAULT_START, 3)) {
+        struct item *item = item_add(w, ITEM_SERVICE_END, world_between(w, FAULT_START, MS, 2 * SECOND));
+        item->index = m->index;
+        item->token = service->token;
+        item->failed = true;
+    }
+    if (new_one && world_chance(w, FAULT_EMPTY, 6))
+        service->empty = true;
+    service->hangs = world_chance(w, FAULT_HANG, 6);
+    if (service->hangs)
+        return;
+    struct item *item = item_add(w, ITEM_SERVICE_READY, after);
+    item->index = m->index;
+    item->token = service->token;
+}
+
+void service_ready(struct world *w, struct member *m) {
+    m->service.ready = true;
+    if (m->service.empty)
+        model_destroy(w, m, "the new release began with an empty disk");
+    struct item *item = item_add(w, ITEM_HEAL, world_between(w, FAULTS, 20 * MS, 500 * MS));
+    item->index = m->index;
+    item->token = m->service.token;
+}
+
+/* Replicas are brought up to date from those that are in sync. */
+void service_heal(struct world *w, struct member *m) {
+    if (!m->service.running || !m->service.ready)
+        return;
+    for (size_t e = 0; e < ENTRIES; e++) {
+        struct entry *entry = &w->entries[e];
+        bool source = entry->n < 2 || !m->data_lost;
+        for (size_t i = 0; i < entry->n; i++)
+            source = source || serves(w, entry, i);
+        for (size_t i = 0; i < entry->n; i++)
+            if (entry->members[i] == m->index && source)
+                entry->synced[i] = true;
+    }
+    m->data_lost = false;
+    model_look(w);
+}
+
+/* `how` NULL: with its host. */
+void service_end(struct world *w, struct member *m, const char *how) {
+    struct service *service = &m->service;
+    bool wanted = service->stopping, ran = service->running;
+    uint64_t signalled = service->signalled_us;
+    *service = (struct service){.token = service->token + 1, .generation = service->generation};
+    if (ran)
+        unsync(w, m);
+    model_look(w);
+    if (!how || !ran || !m->agent_up)
+        return;
+    if (w->calm && !wanted) /* nobody leaves it dead once the faults are over */
+        item_add(w, ITEM_SOMEBODY_STARTS, 3 * SECOND)->index = m->index;
+    world_say(w, "ENDED    %s%s%s", m->order->member, wanted ? "" : ": ", wanted ? "" : how);
+    if (!m->journal_lost) {
+        m->written.ran = false;
+        disk_write(m);
+    }
+    bool stop_is_open = m->row && machine_is_busy(&m->machine) && m->row->primitive == PRIMITIVE_STOP;
+    struct machine_event event = {.kind = wanted && stop_is_open ? MACHINE_EVENT_ANSWER : MACHINE_EVENT_ENDED,
+                                  .op = m->op,
+                                  .answer = ANSWER_YES,
+                                  .age_us = w->now_us - signalled,
+                                  .reason = how};
+    agent_feed(w, m, &event);
+}
+
+/* ---- answers ---- */
+
+enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
+                         uint32_t self, enum mode wanted) {
+    const struct member *about = self < w->n_members ? &w->members[self] : by;
+    bool flaps = w->now_us < by->flaps_until_us && !w->calm;
+    if (flaps && world_random(w, FAULT_FLAP) % 3 == 0)
+        return ANSWER_UNKNOWN;
+    if (flaps && gate->asks != ASKS_SAMPLE && gate->asks != ASKS_LAST && world_random(w, FAULT_FLAP) % 2 == 0)
+        return ANSWER_NO;
+    bool up = by->service.running && by->service.ready;
+    switch (gate->asks) {
+    case ASKS_MAY_STOP: return model_may_stop(w, about) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_RECOVERED: return model_recovered(w) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_MEMBER:
+        return up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_LAST: return by->index % 5 == 0 ? ANSWER_YES : ANSWER_NO;
+    case ASKS_SAMPLE: return !up ? ANSWER_UNKNOWN : by->data_lost ? ANSWER_NO : ANSWER_YES;
+    }
+    return ANSWER_UNKNOWN;
+}

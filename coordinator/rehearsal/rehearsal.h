@@ -1,0 +1,58 @@
+/* A run of a plan in one process: the real engine and the real member machines, against model services, a model network, a
+ * model disk and a virtual clock. One 64-bit seed decides all that is left to chance, so it can be played again.
+ *
+ * What must always hold (DESIGN.md, section 8) is checked after every event against what the model really did. */
+#ifndef KEDGE_REHEARSAL_REHEARSAL_H
+#define KEDGE_REHEARSAL_REHEARSAL_H
+
+#include "common/plan/verify.h"
+
+#include <stdio.h>
+
+/* Each may be switched off alone; its chances come from a stream of its own, so the others stay as they were. */
+enum fault {
+    FAULT_DELAY,       /* messages take up to two seconds */
+    FAULT_CUT,         /* a line breaks, what was on it is lost */
+    FAULT_PARTITION,   /* several lines at once, for longer */
+    FAULT_DUPLICATE,   /* a message arrives twice, or once more from an older reign */
+    FAULT_COORDINATOR, /* it dies: before the journal, between journal and send, in the middle of sending */
+    FAULT_AGENT,       /* an agent is killed, also right after it wrote its journal */
+    FAULT_HOST,        /* a host dies, with what was not synced */
+    FAULT_SLOW_DISK,   /* a sync takes up to two seconds */
+    FAULT_DISK,        /* the journal cannot be written any more, until the agent's next start */
+    FAULT_SLOW,        /* services stop and start slowly */
+    FAULT_START,       /* a new release does not come up */
+    FAULT_HANG,        /* a service neither starts nor ends */
+    FAULT_CRASH,       /* a service ends by itself, and somebody starts it later */
+    FAULT_FLAP,        /* gates say no or unknown for a while */
+    FAULT_EMPTY,       /* a new release comes up green on an empty disk */
+    FAULT_STEP,        /* preparations and side actions fail */
+    FAULT_OPERATORS,   /* two consoles: pause, resume, abort, rollback at any time */
+};
+enum { FAULTS = 17 };
+const char *fault_text(enum fault fault);
+
+/* A new plan with this serial, always the same for the same serial. */
+typedef struct verified_plan *rehearsal_plan_fn(void *context, uint64_t serial);
+
+struct rehearsal_config {
+    uint64_t seed;
+    uint32_t faults; /* bits of enum fault that may happen; a seed takes some of them */
+    bool all_faults; /* it takes all of them */
+    rehearsal_plan_fn *plan;
+    void *context;
+    FILE *transcript; /* NULL: none */
+};
+
+struct rehearsal_result {
+    bool failed;
+    char what[640]; /* "3: ..." the invariant, and what broke it; or "liveness: ..." */
+    uint64_t n_events, at_us;
+    uint32_t faults; /* those that the seed took */
+    char verdict[16], end[512];
+    bool ended, paused;
+};
+
+void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result);
+
+#endif

@@ -1,0 +1,206 @@
+/* The eight primitives as a node of the model does them: each begins something and answers it later. */
+#include "coordinator/rehearsal/internal.h"
+
+#include <string.h>
+
+static struct item *row_later(struct world *w, struct member *m, uint64_t after_us, enum answer answer) {
+    struct item *item = item_add(w, ITEM_ROW, after_us);
+    item->index = m->index;
+    item->token = m->agent_token;
+    item->op = m->op;
+    item->answer = answer;
+    item->message.asked_us = w->now_us;
+    return item;
+}
+
+static uint64_t habit(struct world *w, uint64_t us) {
+    return us + world_random(w, FAULTS) % us;
+}
+
+/* ---- ask ---- */
+
+static uint64_t age_limit_us(const struct world *w, const struct row *row) {
+    uint64_t limit = UINT64_MAX;
+    for (size_t i = 0; i < row->n_gates; i++) {
+        const struct model_gate *gate = world_gate(w, &row->gates[i]);
+        if (gate && gate->age_ms && (uint64_t)gate->age_ms * MS < limit)
+            limit = (uint64_t)gate->age_ms * MS;
+    }
+    return limit == UINT64_MAX ? 0 : limit;
+}
+
+/* A gate after a start is about the mode that was started. */
+static enum mode mode_wanted(const struct member *m) {
+    const struct step *step = m->machine.step;
+    const struct row *rows = m->machine.record.state == MACHINE_RETURNING ? m->machine.way : step->rows;
+    for (uint32_t i = m->machine.record.row; i-- > 0;)
+        if (rows[i].primitive == PRIMITIVE_START)
+            return generation_mode(m, rows[i].generation);
+    return MODE_UNKNOWN;
+}
+
+static void ask(struct world *w, struct member *m, const struct row *row) {
+    struct verdict all = {.answer = ANSWER_YES};
+    for (size_t i = 0; i < row->n_gates; i++) {
+        const struct model_gate *gate = world_gate(w, &row->gates[i]);
+        struct verdict one = {.answer = ANSWER_YES};
+        if (!gate || (gate->asks == ASKS_SAMPLE && row->sample != SAMPLE_COMPARE))
+            continue;
+        one.answer = model_answer(w, gate, m, m->index, mode_wanted(m));
+        verdict_join(&all, &one);
+    }
+    uint64_t takes = habit(w, MS);
+    if (world_chance(w, FAULT_DELAY, 8))
+        takes = world_between(w, FAULT_DELAY, MS, 3 * SECOND);
+    row_later(w, m, takes, all.answer);
+}
+
+/* ---- stop, swap, start ---- */
+
+static void end_later(struct world *w, struct member *m, uint64_t after_us, bool failed) {
+    struct item *item = item_add(w, ITEM_SERVICE_END, after_us);
+    item->index = m->index;
+    item->token = m->service.token;
+    item->failed = failed;
+}
+
+static void stop(struct world *w, struct member *m) {
+    const struct machine_action *action = &m->executing;
+    if (!m->service.running) {
+        row_later(w, m, 0, ANSWER_YES)->message.asked_us = w->now_us;
+        return;
+    }
+    if (action->not_after_us > 0 && w->now_us > action->not_after_us) {
+        struct machine_event event = {.kind = MACHINE_EVENT_STALE, .op = m->op};
+        agent_feed(w, m, &event);
+        return;
+    }
+    if (!m->journal_lost) {
+        m->written.record = action->record;
+        if (m->machine.record.state == MACHINE_FORWARD && action->record.stopped_at_us == 0)
+            m->written.record.stopped_at_us = w->now_us;
+        disk_write(m);
+    }
+    oracle_signal(w, m);
+    m->service.stopping = true;
+    m->service.signalled_us = w->now_us;
+    world_say(w, "STOP     %s", m->order->member);
+    m->service.hangs = world_chance(w, FAULT_HANG, 4);
+    if (m->service.hangs)
+        return;
+    end_later(w, m,
+              world_chance(w, FAULT_SLOW, 2) ? world_between(w, FAULT_SLOW, 10 * MS, 5 * SECOND)
+                                             : habit(w, 4 * MS),
+              false);
+}
+
+void row_kill_now(struct world *w, struct member *m) {
+    world_say(w, "KILL     %s", m->order->member);
+    if (m->service.running)
+        end_later(w, m, 10 * MS, false);
+}
+
+static void start(struct world *w, struct member *m, const struct row *row) {
+    if (m->executing.attempt > 0) {
+        if (!m->service.running) {
+            struct machine_event event = {
+                .kind = MACHINE_EVENT_FAILED, .op = m->op, .reason = "it has ended"};
+            agent_feed(w, m, &event);
+            return;
+        }
+        row_later(w, m, 0, m->service.ready ? ANSWER_YES : ANSWER_NO);
+        return;
+    }
+    oracle_start(w, m, row);
+    if (!m->journal_lost) {
+        m->written.ran = true;
+        m->written.ran_generation = row->generation;
+        m->written.boot = m->boot;
+        disk_write(m);
+    }
+    service_start(w, m, row->generation);
+    row_later(w, m, 0, ANSWER_UNKNOWN);
+}
+
+/* ---- run ---- */
+
+static bool side_of(const struct world *w, const char *name, size_t *side, bool *opens) {
+    for (*side = 0; *side < w->plan->shape.n_side_actions && *side < SIDES_MAX; ++*side) {
+        *opens = strcmp(w->plan->shape.side_actions[*side].open_step, name) == 0;
+        if (*opens || strcmp(w->plan->shape.side_actions[*side].close_step, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void run(struct world *w, struct member *m) {
+    size_t side;
+    bool opens;
+    struct item *item;
+    if (!side_of(w, m->machine.step->name, &side, &opens)) {
+        row_later(w, m, habit(w, 20 * MS), ANSWER_YES);
+        return;
+    }
+    if (world_chance(w, FAULT_STEP, 8)) {
+        item = row_later(w, m, habit(w, 20 * MS), ANSWER_NO);
+        item->failed = true;
+        return;
+    }
+    if (w->side_ours[side] != opens)
+        world_say(w, "side     %s is %s by %s", w->plan->shape.side_actions[side].name,
+                  opens ? "opened" : "put back", m->order->member);
+    w->side_ours[side] = opens;
+    row_later(w, m, habit(w, 10 * MS), ANSWER_YES);
+}
+
+/* ---- the door ---- */
+
+void row_execute_now(struct world *w, struct member *m) {
+    const struct row *row = m->row;
+    switch (row->primitive) {
+    case PRIMITIVE_OBSERVE:
+        row_later(w, m, 500,
+                  m->service.running && m->service.ready && m->service.generation == row->generation
+                      ? ANSWER_YES
+                      : ANSWER_NO);
+        return;
+    case PRIMITIVE_ASK: ask(w, m, row); return;
+    case PRIMITIVE_RENDER:
+    case PRIMITIVE_STAGE:
+        row_later(w, m, habit(w, 10 * MS), ANSWER_YES)->failed = world_chance(w, FAULT_STEP, 60);
+        return;
+    case PRIMITIVE_STOP: stop(w, m); return;
+    case PRIMITIVE_SWAP:
+        m->link = row->generation;
+        row_later(w, m, 0, ANSWER_YES);
+        return;
+    case PRIMITIVE_START: start(w, m, row); return;
+    case PRIMITIVE_RUN: run(w, m); return;
+    }
+}
+
+static bool asks_may_stop(const struct world *w, const struct row *row) {
+    for (size_t i = 0; i < row->n_gates; i++) {
+        const struct model_gate *gate = world_gate(w, &row->gates[i]);
+        if (gate && gate->asks == ASKS_MAY_STOP)
+            return true;
+    }
+    return false;
+}
+
+void row_finish(struct world *w, struct member *m, const struct item *item) {
+    const struct row *row = m->row;
+    struct machine_event event = {.kind = item->failed ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER,
+                                  .op = item->op,
+                                  .answer = item->answer,
+                                  .reason = item->failed ? "no room on the disk" : "it is not so"};
+    if (row->primitive == PRIMITIVE_ASK) {
+        event.age_us = w->now_us - item->message.asked_us;
+        event.limit_us = age_limit_us(w, row);
+        if (item->answer == ANSWER_YES && asks_may_stop(w, row)) {
+            m->asked_us = item->message.asked_us;
+            m->asked_limit_us = event.limit_us;
+        }
+    }
+    agent_feed(w, m, &event);
+}

@@ -1,0 +1,321 @@
+/* Why a heap of things that will happen and nothing else: there is no second source of order. Two things at the same
+ * moment happen in the order in which they were decided, so a seed gives the same run to the last byte. */
+#include "coordinator/rehearsal/internal.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *fault_text(enum fault fault) {
+    static const char *const texts[FAULTS] = {
+        "delay", "cut",   "partition", "duplicate", "coordinator", "agent", "host", "slow-disk", "disk",
+        "slow",  "start", "hang",      "crash",     "flap",        "empty", "step", "operators"};
+    return (unsigned)fault < FAULTS ? texts[fault] : "?";
+}
+
+/* ---- chance ---- */
+
+static uint64_t mix(uint64_t x) { /* splitmix64 */
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+uint64_t world_random(struct world *w, unsigned stream) {
+    w->random[stream] += 0x9e3779b97f4a7c15u;
+    return mix(w->random[stream]) >> 8;
+}
+
+bool world_has(const struct world *w, enum fault fault) {
+    return !w->calm && (w->faults & 1u << fault) != 0;
+}
+
+bool world_chance(struct world *w, enum fault fault, unsigned in) {
+    return world_has(w, fault) && world_random(w, fault) % in == 0;
+}
+
+uint64_t world_between(struct world *w, unsigned stream, uint64_t from, uint64_t to) {
+    return from + world_random(w, stream) % (to - from + 1);
+}
+
+/* ---- what is said ---- */
+
+void world_say(struct world *w, const char *format, ...) {
+    va_list ap;
+    if (!w->config->transcript)
+        return;
+    fprintf(w->config->transcript, "%5u.%06u  ", (unsigned)(w->now_us / SECOND),
+            (unsigned)(w->now_us % SECOND));
+    va_start(ap, format);
+    vfprintf(w->config->transcript, format, ap);
+    va_end(ap);
+    fputc('\n', w->config->transcript);
+}
+
+void world_fail(struct world *w, const char *format, ...) {
+    va_list ap;
+    if (w->result->failed)
+        return;
+    w->result->failed = true;
+    w->result->at_us = w->now_us;
+    va_start(ap, format);
+    vsnprintf(w->result->what, sizeof(w->result->what), format, ap);
+    va_end(ap);
+    world_say(w, "BROKEN   %s", w->result->what);
+}
+
+/* ---- what will happen ---- */
+
+static bool before(const struct item *a, const struct item *b) {
+    return a->at_us != b->at_us ? a->at_us < b->at_us : a->sequence < b->sequence;
+}
+
+struct item *item_add(struct world *w, enum item_kind kind, uint64_t after_us) {
+    struct item *item = w->n_free > 0 ? w->free_items[--w->n_free] : malloc(sizeof(*item));
+    if (w->n_heap + 1 >= w->room_heap) {
+        w->room_heap = w->room_heap ? w->room_heap * 2 : 256;
+        w->heap = realloc(w->heap, w->room_heap * sizeof(struct item *));
+    }
+    if (!item || !w->heap)
+        abort();
+    *item = (struct item){.at_us = w->now_us + after_us, .sequence = ++w->sequence, .kind = kind};
+    size_t at = w->n_heap++;
+    for (; at > 0 && before(item, w->heap[(at - 1) / 2]); at = (at - 1) / 2)
+        w->heap[at] = w->heap[(at - 1) / 2];
+    w->heap[at] = item;
+    return item;
+}
+
+static struct item *item_take(struct world *w) {
+    struct item *first = w->heap[0], *last = w->heap[--w->n_heap];
+    size_t at = 0;
+    for (size_t child; (child = at * 2 + 1) < w->n_heap; at = child) {
+        if (child + 1 < w->n_heap && before(w->heap[child + 1], w->heap[child]))
+            child++;
+        if (!before(w->heap[child], last))
+            break;
+        w->heap[at] = w->heap[child];
+    }
+    if (w->n_heap > 0)
+        w->heap[at] = last;
+    return first;
+}
+
+static void item_free(struct world *w, struct item *item) {
+    if (w->n_free < sizeof(w->free_items) / sizeof(w->free_items[0]))
+        w->free_items[w->n_free++] = item;
+    else
+        free(item);
+}
+
+static void machine_time(struct world *w, struct member *m, const struct item *item) {
+    struct machine_event event = {.kind = MACHINE_EVENT_TIME};
+    if (m->agent_up && item->token == m->time_token)
+        agent_feed(w, m, &event);
+}
+
+static void apply(struct world *w) {
+    struct event event = {.kind = EVENT_APPLY, .text = "alice"};
+    if (!w->engine) {
+        item_add(w, ITEM_APPLY, SECOND);
+        return;
+    }
+    event.plan = w->config->plan(w->config->context, w->plan->header.serial);
+    if (coordinator_give(w, &event) != 0 && w->engine && !coordinator_run(w))
+        world_fail(w, "setup: the plan is refused: %s", w->actions.refused);
+    if (!coordinator_run(w))
+        item_add(w, ITEM_APPLY, SECOND);
+}
+
+static void happen(struct world *w, struct item *item) {
+    struct member *m = &w->members[item->index < w->n_members ? item->index : 0];
+    switch (item->kind) {
+    case ITEM_TICK:
+        if (item->token == w->tick_token)
+            coordinator_tick(w);
+        return;
+    case ITEM_TO_COORDINATOR:
+        if (w->engine && w->nodes[item->index].connected &&
+            w->nodes[item->index].session == item->message.session)
+            coordinator_receive(w, &item->message);
+        return;
+    case ITEM_TO_AGENT:
+        if (w->nodes[item->index].connected && w->nodes[item->index].session == item->message.session)
+            agent_receive(w, &w->members[item->message.member], &item->message);
+        return;
+    case ITEM_CUT_SEEN:
+        if (item->token == w->nodes[item->index].session)
+            line_cut_seen(w, item->index);
+        return;
+    case ITEM_CONNECT:
+        if (item->token == w->nodes[item->index].session)
+            line_connect(w, item->index);
+        return;
+    case ITEM_COORDINATOR_UP: coordinator_start(w); return;
+    case ITEM_AGENT_UP:
+        if (item->token == m->agent_token)
+            agent_start(w, m);
+        return;
+    case ITEM_MACHINE_TIME: machine_time(w, m, item); return;
+    case ITEM_EXECUTE:
+        if (m->agent_up && item->token == m->agent_token && item->op == m->op)
+            row_execute_now(w, m);
+        return;
+    case ITEM_ROW:
+        if (m->agent_up && item->token == m->agent_token && item->op == m->op)
+            row_finish(w, m, item);
+        return;
+    case ITEM_SERVICE_READY:
+        if (item->token == m->service.token && m->service.running)
+            service_ready(w, m);
+        return;
+    case ITEM_SERVICE_END:
+        if (item->token == m->service.token && m->service.running)
+            service_end(w, m, item->failed ? "exit code 1" : "it ended");
+        return;
+    case ITEM_SOMEBODY_STARTS:
+        if (!m->service.running && !machine_is_busy(&m->machine) && m->machine.record.state != MACHINE_HELD) {
+            world_say(w, "hands    %s is started by somebody", m->order->member);
+            service_start(w, m, m->link);
+        }
+        return;
+    case ITEM_HEAL:
+        if (item->token == m->service.token)
+            service_heal(w, m);
+        return;
+    case ITEM_LEASE:
+        agent_lease_look(w, m);
+        if (!w->calm || w->now_us < w->calm_us + 3600ull * SECOND)
+            item_add(w, ITEM_LEASE, 2 * SECOND)->index = item->index;
+        return;
+    case ITEM_FAULT: faults_strike(w, (enum fault)item->index); return;
+    case ITEM_APPLY: apply(w); return;
+    case ITEM_CALM: faults_calm(w); return;
+    }
+}
+
+static bool turn(struct world *w, uint64_t until_us) {
+    if (w->result->failed || w->n_heap == 0 || w->heap[0]->at_us > until_us)
+        return false;
+    struct item *item = item_take(w);
+    w->now_us = item->at_us;
+    w->result->n_events++;
+    happen(w, item);
+    item_free(w, item);
+    oracle_after(w);
+    return true;
+}
+
+static void run_for(struct world *w, uint64_t for_us, bool until_end) {
+    uint64_t until = w->now_us + for_us;
+    for (;;) {
+        const struct run *run = coordinator_run(w);
+        if (until_end && run && (run->state == RUN_ENDED || run->paused))
+            return;
+        if (!turn(w, until))
+            break;
+    }
+    if (!w->result->failed)
+        w->now_us = until;
+}
+
+/* ---- beginning and end ---- */
+
+static void seed(struct world *w) {
+    uint64_t base = mix(w->config->seed ^ 0x6b65646765u);
+    for (unsigned i = 0; i <= FAULTS; i++)
+        w->random[i] = mix(base + i * 0x1000193u);
+    bool some = world_random(w, FAULTS) % 10 != 0;
+    for (unsigned i = 0; i < FAULTS; i++)
+        if (world_random(w, FAULTS) % 3 == 0 && some)
+            w->faults |= 1u << i;
+    if (w->config->all_faults)
+        w->faults = UINT32_MAX;
+    w->faults &= w->config->faults;
+    w->result->faults = w->faults;
+}
+
+/* The faults are over: the run has to end, or to pause with a reason; then somebody resumes it, and at last gives it up. */
+static void live(struct world *w) {
+    const struct run *run = NULL;
+    for (unsigned i = 0; i < 8 && !w->result->failed; i++) {
+        run_for(w, 600ull * SECOND, true);
+        run = coordinator_run(w);
+        if (!run || run->state == RUN_ENDED || !run->paused)
+            break;
+        char text[512];
+        engine_explain_run(w->engine, run, text, sizeof(text));
+        if (strlen(text) <= strlen("paused: "))
+            world_fail(w, "liveness: the run is paused without a reason");
+        world_say(w, "# %s", text);
+        if (i < 7)
+            coordinator_command(w, RUN_EVENT_RESUME, "somebody");
+    }
+    run = coordinator_run(w);
+    if (run && run->state != RUN_ENDED && !w->result->failed) {
+        char text[512];
+        engine_explain_run(w->engine, run, text, sizeof(text));
+        if (!run->paused)
+            world_fail(
+                w,
+                "liveness: ten minutes after the last fault the run is %s and neither ended nor paused: %s",
+                run_state_text(run->state), text);
+        coordinator_command(w, RUN_EVENT_ABORT, "somebody");
+        run_for(w, 600ull * SECOND, true);
+        run = coordinator_run(w);
+        if (run && run->state != RUN_ENDED)
+            world_fail(w, "liveness: ten minutes after an abort the run has not ended");
+    }
+}
+
+static void summary(struct world *w) {
+    const struct run *run = coordinator_run(w);
+    if (!run)
+        return;
+    w->result->ended = run->state == RUN_ENDED;
+    w->result->paused = run->paused;
+    snprintf(w->result->verdict, sizeof(w->result->verdict), "%s", run_verdict_text(run->verdict));
+    engine_explain_run(w->engine, run, w->result->end, sizeof(w->result->end));
+}
+
+static void deinit(struct world *w) {
+    engine_free(w->engine);
+    actions_deinit(&w->actions);
+    for (size_t i = 0; i < w->n_records; i++)
+        buffer_deinit(&w->records[i]);
+    free(w->records);
+    while (w->n_heap > 0)
+        free(w->heap[--w->n_heap]);
+    while (w->n_free > 0)
+        free(w->free_items[--w->n_free]);
+    free(w->heap);
+    free(w->members);
+    free(w->nodes);
+    free(w->gates);
+    verified_plan_free(w->plan);
+}
+
+void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result) {
+    struct world w = {.config = config, .result = result, .now_us = SECOND, .wall_ms = 100000};
+    *result = (struct rehearsal_result){.n_events = 0};
+    seed(&w);
+    w.plan = config->plan(config->context, 1);
+    if (!w.plan)
+        abort();
+    model_init(&w);
+    coordinator_start(&w);
+    item_add(&w, ITEM_APPLY, 100 * MS);
+    faults_begin(&w);
+    while (!w.calm && turn(&w, UINT64_MAX))
+        ;
+    if (!result->failed)
+        live(&w);
+    if (!result->failed) {
+        run_for(&w, 120ull * SECOND, false);
+        oracle_end(&w);
+        coordinator_replay_equals(&w);
+    }
+    summary(&w);
+    deinit(&w);
+}

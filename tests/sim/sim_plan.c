@@ -1,0 +1,248 @@
+/* Why not the planner: the simulator wants shapes that no recipe has, thousands a second, and no signatures. */
+#include "tests/sim/sim_plan.h"
+
+#include <stdlib.h>
+
+enum gate_number { GATE_MAY_STOP, GATE_RECOVERED, GATE_OLD, GATE_NEW, GATE_LAST, GATE_SAMPLE, GATE_COUNT };
+static const char *const gate_names[GATE_COUNT] = {"writable",  "replicated", "old-alive",
+                                                   "new-alive", "leader",     "reads-back"};
+
+static void *keep(struct arena *arena, size_t n, size_t size) {
+    void *p = arena_array(arena, n ? n : 1, size);
+    if (!p)
+        abort();
+    return p;
+}
+
+static uint64_t mix(uint64_t x) {
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return (x ^ (x >> 31)) >> 3;
+}
+
+struct sim_shape sim_shape_of(uint64_t seed) {
+    uint64_t r[12];
+    for (unsigned i = 0; i < 12; i++)
+        r[i] = mix(seed * 0x9e3779b97f4a7c15u + i * 0xd1342543de82ef95u + 1);
+    unsigned limit = 1 + (unsigned)(r[1] % 3), n = 2 + (unsigned)(r[0] % 7);
+    bool domains = r[2] % 2 == 0;
+    return (struct sim_shape){
+        .n_members = n,
+        .n_canaries = r[3] % 3 == 0 ? 0 : 1 + (unsigned)(r[3] % 7 == 0 && n > 3),
+        .limit = limit,
+        .limit_percent = r[4] % 3 == 0 ? 40 : 0,
+        .members_per_domain = domains ? 1 + (unsigned)(r[2] % 3) : 0,
+        .one_domain = domains && r[5] % 2 == 0,
+        .has_last = r[6] % 2 == 0,
+        .side_action = r[7] % 3 != 0,
+        .sample = r[8] % 2 == 0,
+        .soak_ms = r[9] % 3 == 0 ? 0 : 400,
+        .soak_read_only_ms = r[9] % 5 == 0 ? 0 : 300,
+        .detection_ms = r[10] % 3 == 0 ? 0 : 200,
+        .wait_limit_ms = 5000,
+        .way_back = r[11] % 4 == 0   ? WAY_BACK_UNTIL_START
+                    : r[11] % 4 == 1 ? WAY_BACK_UNTIL_PROMOTION
+                                     : WAY_BACK_UNTIL_FINALIZE,
+    };
+}
+
+static struct digest gate_digest(enum gate_number gate) {
+    return (struct digest){{0x10, (uint8_t)gate}};
+}
+
+struct rows {
+    struct arena *arena;
+    struct row list[16];
+    size_t n;
+};
+
+static struct row *add(struct rows *rows, enum primitive primitive, uint32_t generation,
+                       enum on_failure on_failure) {
+    struct row *row = &rows->list[rows->n++];
+    *row = (struct row){.primitive = primitive, .generation = generation, .on_failure = on_failure};
+    return row;
+}
+
+static struct row *ask(struct rows *rows, enum gate_number a, int b, enum on_failure on_failure) {
+    struct digest *gates = keep(rows->arena, 2, sizeof(*gates));
+    struct row *row = add(rows, PRIMITIVE_ASK, 0, on_failure);
+    gates[0] = gate_digest(a);
+    row->gates = gates;
+    row->n_gates = 1;
+    if (b >= 0)
+        gates[row->n_gates++] = gate_digest((enum gate_number)b);
+    row->deadline_ms = on_failure == ON_FAILURE_STOP ? 10000 : 20000;
+    return row;
+}
+
+static struct step step_of(const struct rows *rows, const char *name, enum verb verb) {
+    struct row *list = keep(rows->arena, rows->n, sizeof(*list));
+    for (size_t i = 0; i < rows->n; i++)
+        list[i] = rows->list[i];
+    return (struct step){name, verb, list, rows->n};
+}
+
+static struct step change(struct arena *arena, const struct sim_shape *s, const char *name, enum verb verb,
+                          uint32_t generation) {
+    struct rows rows = {.arena = arena};
+    enum on_failure bad = verb == VERB_REVERT ? ON_FAILURE_HOLD : ON_FAILURE_RETURN;
+    ask(&rows, GATE_MAY_STOP, s->sample ? GATE_SAMPLE : -1, ON_FAILURE_STOP)->sample =
+        s->sample ? SAMPLE_CAPTURE : SAMPLE_NONE;
+    add(&rows, PRIMITIVE_STOP, 0, bad)->deadline_ms = 8000;
+    add(&rows, PRIMITIVE_SWAP, generation, bad);
+    struct row *start = add(&rows, PRIMITIVE_START, generation, bad);
+    start->deadline_ms = 10000;
+    start->hard_cap_ms = 20000;
+    add(&rows, PRIMITIVE_OBSERVE, generation, bad);
+    ask(&rows, verb == VERB_REVERT ? GATE_OLD : GATE_NEW, -1, bad);
+    if (s->sample)
+        ask(&rows, GATE_SAMPLE, -1, ON_FAILURE_HOLD)->sample = SAMPLE_COMPARE;
+    return step_of(&rows, name, verb);
+}
+
+static struct step prepare(struct arena *arena) {
+    struct rows rows = {.arena = arena};
+    add(&rows, PRIMITIVE_STAGE, 1, ON_FAILURE_STOP);
+    add(&rows, PRIMITIVE_RENDER, 1, ON_FAILURE_STOP);
+    return step_of(&rows, "prepare", VERB_PREPARE);
+}
+
+static struct step side(struct arena *arena, const char *name) {
+    struct rows rows = {.arena = arena};
+    struct check *done = keep(arena, 1, sizeof(*done));
+    add(&rows, PRIMITIVE_RUN, 0, ON_FAILURE_STOP)->done_if = done;
+    return step_of(&rows, name, VERB_ACT);
+}
+
+static const struct work_order *order(struct arena *arena, const struct sim_shape *s, uint64_t serial,
+                                      unsigned i) {
+    struct work_order *o = keep(arena, 1, sizeof(*o));
+    struct step *steps = keep(arena, 6, sizeof(*steps));
+    struct generation *generations = keep(arena, 2, sizeof(*generations));
+    struct lease *lease = keep(arena, 1, sizeof(*lease));
+    bool canary = i < s->n_canaries;
+    generations[0].mode = canary ? MODE_READ_ONLY : MODE_READ_WRITE;
+    generations[1].mode = MODE_READ_WRITE;
+    size_t n = 0;
+    steps[n++] = prepare(arena);
+    steps[n++] = change(arena, s, "switch", VERB_SWITCH, 1);
+    if (canary)
+        steps[n++] = change(arena, s, "promote", VERB_PROMOTE, 2);
+    steps[n++] = change(arena, s, "return", VERB_REVERT, 0);
+    steps[n++] = side(arena, "open delay");
+    steps[n++] = side(arena, "close delay");
+    *lease = (struct lease){.name = "delay",
+                            .close_step = "close delay",
+                            .previous = "0",
+                            .ours = "600",
+                            .ttl_ms = 8000,
+                            .delta_ms = 2000,
+                            .rank = i,
+                            .on_loss = ON_LOSS_UNDO};
+    *o = (struct work_order){
+        .format = 1,
+        .cluster = "shop",
+        .serial = serial,
+        .role = "server",
+        .member = arena_format(arena, "shop/server@n%u", i + 1),
+        .node = arena_format(arena, "n%u", i + 1),
+        .domain = s->members_per_domain ? arena_format(arena, "zone-%u", i / s->members_per_domain) : "",
+        .self = arena_format(arena, "10.0.0.%u", i + 1),
+        .end_mode = MODE_READ_WRITE,
+        .way_back = s->way_back,
+        .generations = generations,
+        .n_generations = canary ? 2 : 1,
+        .steps = steps,
+        .n_steps = n,
+        .leases = lease,
+        .n_leases = s->side_action ? 1 : 0,
+        .from_version = "1.0",
+        .to_version = "1.1"};
+    return o;
+}
+
+static struct wave wave(struct arena *arena, const struct sim_shape *s, enum wave_kind kind, unsigned from,
+                        unsigned to) {
+    uint32_t *members = keep(arena, to - from, sizeof(*members));
+    for (unsigned i = from; i < to; i++)
+        members[i - from] = i;
+    return (struct wave){.name = kind == WAVE_CANARY ? "canary" : "rolling",
+                         .kind = kind,
+                         .members = members,
+                         .n_members = to - from,
+                         .limit_count = s->limit,
+                         .limit_percent = s->limit_percent,
+                         .one_domain = s->one_domain,
+                         .has_last = s->has_last && kind == WAVE_ROLLING,
+                         .last = gate_digest(GATE_LAST),
+                         .soak_read_only_ms = s->soak_read_only_ms,
+                         .soak_ms = s->soak_ms,
+                         .wait_limit_ms = s->wait_limit_ms};
+}
+
+static void gates(struct verified_plan *plan, const struct sim_shape *s) {
+    struct gate *list = keep(plan->arena, GATE_COUNT, sizeof(*list));
+    struct digest *digests = keep(plan->arena, GATE_COUNT, sizeof(*digests));
+    struct sample *sample = keep(plan->arena, 1, sizeof(*sample));
+    for (unsigned g = 0; g < GATE_COUNT; g++) {
+        list[g] = (struct gate){.name = gate_names[g],
+                                .scope = g <= GATE_RECOVERED ? GATE_SCOPE_CLUSTER : GATE_SCOPE_MEMBER,
+                                .sample = g == GATE_SAMPLE ? sample : NULL,
+                                .detection_ms = s->detection_ms,
+                                .evidence_age_ms = 1000};
+        digests[g] = gate_digest((enum gate_number)g);
+    }
+    plan->gates = list;
+    plan->gate_digests = digests;
+    plan->n_gates = GATE_COUNT;
+}
+
+static void shape(struct verified_plan *plan, const struct sim_shape *s) {
+    struct arena *arena = plan->arena;
+    struct wave *waves = keep(arena, 2, sizeof(*waves));
+    struct digest *asked = keep(arena, 2, sizeof(*asked));
+    struct side_action *sides = keep(arena, 1, sizeof(*sides));
+    if (s->n_canaries > 0)
+        waves[plan->shape.n_waves++] = wave(arena, s, WAVE_CANARY, 0, s->n_canaries);
+    if (s->n_members > s->n_canaries)
+        waves[plan->shape.n_waves++] = wave(arena, s, WAVE_ROLLING, s->n_canaries, s->n_members);
+    asked[0] = gate_digest(GATE_MAY_STOP);
+    asked[1] = gate_digest(GATE_RECOVERED);
+    *sides = (struct side_action){"delay", "open delay", "close delay", "0", "600", 8000};
+    plan->shape.format = 1;
+    plan->shape.strategy = "rolling";
+    plan->shape.point_of_no_return = "";
+    plan->shape.waves = waves;
+    plan->shape.may_stop = &asked[0];
+    plan->shape.recovered = &asked[1];
+    plan->shape.n_may_stop = plan->shape.n_recovered = 1;
+    plan->shape.side_actions = sides;
+    plan->shape.n_side_actions = s->side_action ? 1 : 0;
+}
+
+struct verified_plan *sim_plan(void *context, uint64_t serial) {
+    const struct sim_shape *s = context;
+    struct verified_plan *plan = calloc(1, sizeof(*plan));
+    if (!plan || !(plan->arena = arena_new(16 << 20)))
+        abort();
+    plan->signed_by_enough = true;
+    plan->digest = (struct digest){{0x20, (uint8_t)serial}};
+    plan->header = (struct header){.format = 1,
+                                   .cluster = "shop",
+                                   .serial = serial,
+                                   .root = {{0x30, (uint8_t)serial}},
+                                   .from_version = "1.0",
+                                   .to_version = "1.1",
+                                   .author = "alice",
+                                   .ticket = "",
+                                   .reason = "",
+                                   .not_after_s = 1000000};
+    const struct work_order **orders = keep(plan->arena, s->n_members, sizeof(*orders));
+    for (unsigned i = 0; i < s->n_members; i++)
+        orders[i] = order(plan->arena, s, serial, i);
+    plan->orders = orders;
+    plan->n_orders = s->n_members;
+    gates(plan, s);
+    shape(plan, s);
+    return plan;
+}

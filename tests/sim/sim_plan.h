@@ -1,0 +1,17 @@
+/* Plans for the simulator: what the planner makes, in every shape that it can have, from one number. */
+#ifndef KEDGE_TESTS_SIM_PLAN_H
+#define KEDGE_TESTS_SIM_PLAN_H
+
+#include "common/plan/verify.h"
+
+struct sim_shape {
+    unsigned n_members, n_canaries, limit, limit_percent, members_per_domain;
+    bool one_domain, has_last, side_action, sample;
+    uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
+    enum way_back way_back;
+};
+
+struct sim_shape sim_shape_of(uint64_t seed);
+struct verified_plan *sim_plan(void *shape, uint64_t serial);
+
+#endif
