@@ -49,6 +49,10 @@ bool outcome_changed_nothing(enum outcome outcome) {
     return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
 }
 
+bool outcome_is_said_again(enum outcome outcome) {
+    return !outcome_changed_nothing(outcome);
+}
+
 bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,
                             const struct offer *offer) {
     bool newer = offer->epoch > epoch || (offer->epoch == epoch && offer->expires_s > expires_s);

@@ -39,6 +39,10 @@ bool acceptance_is_latched(const struct seen *seen, uint64_t serial);
 /* Such a step may be ordered again. */
 bool outcome_changed_nothing(enum outcome outcome);
 
+/* Whether a step that ended so is reported again, unasked, to a coordinator that comes back. One that changed nothing is
+ * not: the coordinator orders it anew, and the old word would pass for the answer to the new order. */
+bool outcome_is_said_again(enum outcome outcome);
+
 /* How the same step ended before, by an order of that epoch and expiry: true when that is the answer to this one too, and
  * nothing is done again. */
 bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,

@@ -83,8 +83,13 @@ void member_reports_again(const struct member *m) {
     snprintf(part, sizeof(part), "/%s/", m->name);
     for (const char *key = journal_next(m->executor->journal, RECORD_OUTCOME, first);
          key && strncmp(key, first, len) == 0; key = journal_next(m->executor->journal, RECORD_OUTCOME, key))
-        if (strstr(key + len, part))
-            send_outcome(m->executor, journal_get(m->executor->journal, RECORD_OUTCOME, key));
+        if (strstr(key + len, part)) {
+            struct outcome_record record;
+            struct bytes packed = journal_get(m->executor->journal, RECORD_OUTCOME, key);
+            if (packed.data && outcome_record_unpack(packed, &record) == 0 &&
+                outcome_is_said_again(record.outcome))
+                send_outcome(m->executor, packed);
+        }
 }
 
 static bool proves(enum outcome outcome, const struct step *step) {

@@ -73,7 +73,7 @@ static void say(struct world *w, struct member *m, uint32_t step, uint64_t seria
 
 void agent_reports_again(struct world *w, struct member *m) {
     for (uint32_t i = 0; i < STEPS_MAX; i++)
-        if (m->written.outcomes[i].is)
+        if (m->written.outcomes[i].is && outcome_is_said_again(m->written.outcomes[i].outcome))
             report_send(w, m, i, &m->written.outcomes[i]);
 }
 
