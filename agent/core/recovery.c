@@ -77,6 +77,14 @@ static void ask_done(struct member_machine *m, const struct row *row, const stru
                    event->now_us, actions);
 }
 
+/* Nobody knows whether the run that wanted it still lives: it may have ended meanwhile, and what is opened after that
+ * nobody closes. A coordinator that still wants it orders it anew, and done_if is looked at first. */
+static void open_again_by_order(struct member_machine *m, struct machine_actions *actions) {
+    reason_set(m, "the agent was restarted in the middle of this step; it goes on when it is ordered again",
+               NULL);
+    conclude(m, OUTCOME_FAILED, actions);
+}
+
 void machine_recover(struct member_machine *m, const struct machine_event *event,
                      struct machine_actions *actions) {
     m->recovered = true;
@@ -85,6 +93,11 @@ void machine_recover(struct member_machine *m, const struct machine_event *event
     const struct row *row = row_now(m);
     if (!row) { /* killed between the last row and the conclusion */
         row_begin(m, event->now_us, actions);
+        return;
+    }
+    if (m->record.state == MACHINE_FORWARD && m->step->verb == VERB_ACT &&
+        !step_is_closing(m->order, m->step)) {
+        open_again_by_order(m, actions);
         return;
     }
     if (!event->same_boot && m->record.stopped_at_us)

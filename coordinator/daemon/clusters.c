@@ -265,6 +265,8 @@ void cluster_report(struct daemon *d, const char *node, const struct report *rep
     if (!seen || report->outcome == OUTCOME_BEGUN)
         return;
     seen->reported_ms = daemon_now(d);
+    if (report->at_ms > seen->seen_ms)
+        seen->seen_ms = report->at_ms; /* what was seen before the report does not overtake it */
     seen->mode = report->mode;
     seen->origin = report->origin;
     seen->generation = report->generation;

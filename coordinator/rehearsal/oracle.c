@@ -210,7 +210,7 @@ void oracle_conclude(struct world *w, struct member *m, enum outcome outcome) {
         m->concluded[m->written.step] = true;
     if (changed)
         m->stopped_by_kedge = false;
-    if (find_row(step, PRIMITIVE_STOP))
+    if (find_row(step, PRIMITIVE_STOP) && !outcome_changed_nothing(outcome))
         w->last_change_ms = w->now_us / MS;
 }
 

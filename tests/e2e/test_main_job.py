@@ -34,7 +34,7 @@ def test_F01_F02_F03_F07_F16_F18_F22_F32_clean_canary_then_rolling(make_fleet):
 
     # F22: nothing is finalized by itself, so the way back is still open.
     assert "ended" in fleet.kedge("run", "report", run_id)
-    fleet.kedge("status")
+    fleet.wait(lambda: fleet.kedge("status", code=None) and fleet.last.returncode == 0, what="status says that all is well")
     json.loads(fleet.kedge("status", "--json"))
 
 

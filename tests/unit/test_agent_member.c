@@ -581,18 +581,26 @@ TEST("a stop that was never signalled asks may-stop again after a crash") {
     check(w.running);
 }
 
-TEST("a command that was cut off is asked for, or has failed where nothing can be asked") {
+TEST("a put-back that was cut off is asked for; an opening waits to be ordered again") {
     struct world w;
+    world_init(&w);
+    w.die_after_row = 0;
+    do_step(&w, "close delay");
+    require(w.dead);
+    restart(&w, true, "close delay");
+    check_eq_int(w.outcome, OUTCOME_DONE);
+
     world_init(&w);
     w.die_after_row = 0;
     do_step(&w, "open delay");
     require(w.dead);
     restart(&w, true, "open delay");
-    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.outcome, OUTCOME_FAILED);
+    check_contains(w.reason, "ordered again");
 
     struct row blind[] = {act_rows[0]};
     blind[0].done_if = NULL;
-    struct step step = steps[4];
+    struct step step = steps[5];
     step.rows = blind;
     struct machine_record record = {.state = MACHINE_FORWARD, .changed = true, .serial = 7};
     machine_init(&w.m, &record, &order, &step);
