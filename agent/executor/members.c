@@ -5,6 +5,7 @@
  * untouched. After the stop a failing journal changes nothing but the alarm. */
 #include "agent/executor/executor.h"
 
+#include "agent/core/acceptance.h"
 #include "agent/executor/generations.h"
 #include "common/base/log.h"
 
