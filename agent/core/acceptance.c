@@ -61,9 +61,8 @@ bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expir
 
 bool acceptance_has_begun(const struct member_machine *machine, const struct work_order *order,
                           const struct step *step, bool ended) {
-    for (size_t i = 0; i < order->n_leases; i++)
-        if (strcmp(order->leases[i].close_step, step->name) == 0)
-            return true; /* puts a previous value back */
+    if (step_puts_back(order, step))
+        return true;
     if (machine->record.serial != order->serial)
         return false;
     return machine->record.started_new || machine_is_busy(machine) || ended;

@@ -46,6 +46,9 @@ bool return_may_be_ordered(enum way_back way_back, const struct machine_record *
 /* The first row of this primitive, or NULL; `step` may be NULL. */
 const struct row *step_find_row(const struct step *step, enum primitive primitive);
 
+/* The close step of a side action: it puts the previous value back. */
+bool step_puts_back(const struct work_order *order, const struct step *step);
+
 /* Put-backs and the way back: they go on after an abort. */
 bool step_is_closing(const struct work_order *order, const struct step *step);
 

@@ -150,14 +150,16 @@ const struct row *row_now(const struct member_machine *m) {
     return NULL;
 }
 
-/* Put-backs and the way back go on after an abort; nothing else begins. */
-bool step_is_closing(const struct work_order *order, const struct step *step) {
-    if (step->verb == VERB_REVERT)
-        return true;
+bool step_puts_back(const struct work_order *order, const struct step *step) {
     for (size_t i = 0; i < order->n_leases; i++)
         if (strcmp(order->leases[i].close_step, step->name) == 0)
             return true;
     return false;
+}
+
+/* Put-backs and the way back go on after an abort; nothing else begins. */
+bool step_is_closing(const struct work_order *order, const struct step *step) {
+    return step->verb == VERB_REVERT || step_puts_back(order, step);
 }
 
 static enum mode mode_of(const struct member_machine *m, const struct row *row) {
