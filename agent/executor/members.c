@@ -72,9 +72,12 @@ void member_say(struct member *m, const struct work_order *order, const struct s
         (void)!link_client_send(&m->executor->link, MESSAGE_REPORT, buffer_bytes(&bytes));
 }
 
-static void send_outcome(struct executor *executor, struct bytes packed) {
+/* `again`: unasked, to a coordinator that has come back. */
+static void send_outcome(struct executor *executor, struct bytes packed, bool again) {
     struct outcome_record record;
-    if (packed.data && executor->is_open && outcome_record_unpack(packed, &record) == 0)
+    if (!packed.data || !executor->is_open || outcome_record_unpack(packed, &record) < 0)
+        return;
+    if (!again || outcome_is_said_again(record.outcome))
         (void)!link_client_send(&executor->link, MESSAGE_REPORT, record.report);
 }
 
@@ -84,13 +87,8 @@ void member_reports_again(const struct member *m) {
     snprintf(part, sizeof(part), "/%s/", m->name);
     for (const char *key = journal_next(m->executor->journal, RECORD_OUTCOME, first);
          key && strncmp(key, first, len) == 0; key = journal_next(m->executor->journal, RECORD_OUTCOME, key))
-        if (strstr(key + len, part)) {
-            struct outcome_record record;
-            struct bytes packed = journal_get(m->executor->journal, RECORD_OUTCOME, key);
-            if (packed.data && outcome_record_unpack(packed, &record) == 0 &&
-                outcome_is_said_again(record.outcome))
-                send_outcome(m->executor, packed);
-        }
+        if (strstr(key + len, part))
+            send_outcome(m->executor, journal_get(m->executor->journal, RECORD_OUTCOME, key), true);
 }
 
 static bool proves(enum outcome outcome, const struct step *step) {
@@ -163,7 +161,7 @@ static void act_report(struct member *m, const struct machine_action *action) {
     struct bytes kept = journal_get(m->executor->journal, RECORD_OUTCOME, key);
     log_info("report", "%s %s: %s%s%s", m->name, step->name, outcome_text(action->outcome),
              action->reason[0] ? ": " : "", action->reason);
-    send_outcome(m->executor, kept);
+    send_outcome(m->executor, kept, false);
 }
 
 static void perform(struct member *m, const struct machine_actions *actions) {
