@@ -37,6 +37,9 @@ const char *view_member_name(const json_t *run, const char *name);
 /* The members of a cluster, as a table on standard output. */
 void cluster_print(struct cli *cli, const json_t *cluster);
 
+/* The member of a run by its name, or NULL. */
+const json_t *view_run_member(const json_t *run, const char *name);
+
 /* "RUNNING", "PAUSED by ...", "ENDED: done": for heads and lists. */
 void view_run_state(struct buffer *out, const json_t *run);
 enum colour view_run_colour(const json_t *run);

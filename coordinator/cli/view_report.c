@@ -66,16 +66,6 @@ static void head(struct buffer *out, const json_t *run) {
 
 /* ---- planned against actual ---- */
 
-static const json_t *member_named(const json_t *run, const char *name) {
-    size_t i;
-    const json_t *member;
-    json_array_foreach(json_list(run, "members"), i, member) {
-        if (strcmp(json_text(member, "name"), name) == 0)
-            return member;
-    }
-    return NULL;
-}
-
 static bool is_way_forward(const char *step) {
     return strcmp(step, "prepare") != 0 && strcmp(step, "return") != 0 && !strchr(step, ' ');
 }
@@ -101,7 +91,7 @@ static struct wave_sum wave_sum(const json_t *run, const json_t *wave) {
     size_t i;
     const json_t *name;
     json_array_foreach(json_list(wave, "members"), i, name) {
-        const json_t *member = member_named(run, json_string_value(name));
+        const json_t *member = view_run_member(run, json_string_value(name));
         int64_t began = member_began(member);
         sum.n++;
         sum.n_done += strcmp(json_text(member, "state"), "done") == 0;

@@ -72,7 +72,7 @@ static bool member_is_over(const json_t *member) {
     return false;
 }
 
-static const json_t *member_find(const json_t *run, const char *name) {
+const json_t *view_run_member(const json_t *run, const char *name) {
     size_t i;
     const json_t *member;
     json_array_foreach(json_list(run, "members"), i, member) {
@@ -89,7 +89,7 @@ static void waves(struct buffer *out, const json_t *run) {
     json_array_foreach(list, i, wave) {
         size_t n_over = 0, n = json_array_size(json_list(wave, "members"));
         json_array_foreach(json_list(wave, "members"), m, name) {
-            const json_t *member = member_find(run, json_string_value(name));
+            const json_t *member = view_run_member(run, json_string_value(name));
             n_over += member && member_is_over(member);
         }
         buffer_format(out, "%swave %s %zu of %zu, %lld at once", i ? "   " : "", json_text(wave, "name"),
