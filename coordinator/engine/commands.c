@@ -82,29 +82,19 @@ static void command_run(struct run *run, const struct event *event) {
 /* ---- about one member ---- */
 
 static bool member_event_of(enum run_event command, enum member_event *outp) {
-    switch (command) {
-    case RUN_EVENT_RETRY: *outp = MEMBER_EVENT_RETRY; return true;
-    case RUN_EVENT_SKIP: *outp = MEMBER_EVENT_SKIP; return true;
-    case RUN_EVENT_RETIRE: *outp = MEMBER_EVENT_RETIRE; return true;
-    case RUN_EVENT_PROMOTE: *outp = MEMBER_EVENT_PROMOTE; return true;
-    case RUN_EVENT_WAIVE: *outp = MEMBER_EVENT_WAIVE; return true;
-    case RUN_EVENT_PREPARED:
-    case RUN_EVENT_PREPARE_FAILED:
-    case RUN_EVENT_OPENED:
-    case RUN_EVENT_OPEN_FAILED:
-    case RUN_EVENT_WAVES_OVER:
-    case RUN_EVENT_CANARY_FAILED:
-    case RUN_EVENT_ABORTED:
-    case RUN_EVENT_ROLLS_BACK:
-    case RUN_EVENT_ALL_BACK:
-    case RUN_EVENT_CLOSED:
-    case RUN_EVENT_PAUSE:
-    case RUN_EVENT_RESUME:
-    case RUN_EVENT_ABORT:
-    case RUN_EVENT_ROLLBACK:
-    case RUN_EVENT_CLEAR:
-    case RUN_EVENT_SUPERSEDE: break;
-    }
+    static const struct {
+        enum run_event command;
+        enum member_event event;
+    } rows[] = {
+        {RUN_EVENT_RETRY, MEMBER_EVENT_RETRY},   {RUN_EVENT_SKIP, MEMBER_EVENT_SKIP},
+        {RUN_EVENT_RETIRE, MEMBER_EVENT_RETIRE}, {RUN_EVENT_PROMOTE, MEMBER_EVENT_PROMOTE},
+        {RUN_EVENT_WAIVE, MEMBER_EVENT_WAIVE},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (rows[i].command == command) {
+            *outp = rows[i].event;
+            return true;
+        }
     return false;
 }
 
