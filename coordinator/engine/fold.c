@@ -370,6 +370,7 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         run->paused = false;
         run->wait_since_ms = 0;
         retry_failed(run, record->at_ms);
+        recovered_judge_anew(run);
         break;
     case RUN_EVENT_ABORT:
         run->aborting = true;

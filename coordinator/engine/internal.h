@@ -92,6 +92,7 @@ void may_stop_retry(struct run *run, uint32_t member);
 void recovered_begin(struct run *run, uint32_t member);
 void recovered_poll(struct run *run, uint32_t member);
 void recovered_answered(struct run *run, uint32_t member);
+void recovered_judge_anew(struct run *run);
 
 /* ---- choose.c ---- */
 bool choose_has_room(const struct run *run);

@@ -5,7 +5,9 @@
  * wave's soak. A no or an unknown begins the count anew. While it recovers that is waiting, and at the wait limit,
  * counted from the first no however often yes came between, the run is paused; while it soaks, and after it is done, two
  * noes one after the other are a relapse, which pauses the run with the reason, also one that somebody had paused (F12).
- * Unknown is no relapse: trouble of an agent is not ill health of its member. */
+ * Unknown is no relapse: trouble of an agent is not ill health of its member. But nobody soaks for ever: without a yes
+ * for the wait limit, or with a soak that was begun anew for so long beyond its length, the run is paused too. `run
+ * resume` judges all this anew: what is still ill pauses the run again. */
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
@@ -65,12 +67,24 @@ void recovered_poll(struct run *run, uint32_t member) {
 
 void recovered_begin(struct run *run, uint32_t member) {
     struct run_member *m = &run->members[member];
-    m->good_since_ms = m->bad_since_ms = 0;
+    m->good_since_ms = m->bad_since_ms = m->ill_since_ms = 0;
     m->n_bad = 0;
     m->backoff_ms = 0;
     m->soaked = m->relapsed = false;
     questions_drop(run, member);
     timer_set(run->engine, &m->poll, run->engine->now_ms);
+}
+
+/* After `run resume`: what is ill still is so, and says it again. */
+void recovered_judge_anew(struct run *run) {
+    uint64_t now = run->engine->now_ms;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        struct run_member *m = &run->members[i];
+        m->relapsed = false;
+        m->n_bad = 0;
+        m->bad_since_ms = m->bad_since_ms ? now : 0;
+        m->ill_since_ms = m->ill_since_ms ? now : 0;
+    }
 }
 
 /* ---- judging ---- */
@@ -107,22 +121,40 @@ static void relapse(struct run *run, struct run_member *m, const struct reasons 
                text);
 }
 
+/* Who is done may be unknown: nothing waits for it but the next stop, and that one says so. */
+static bool took_too_long(const struct run *run, const struct run_member *m) {
+    uint64_t now = run->engine->now_ms, limit = wave_of(run, m)->wait_limit_ms;
+    if (limit == 0 || m->state == MEMBER_DONE)
+        return false;
+    if (is_recovering(m->state))
+        return now >= m->bad_since_ms + limit;
+    if (member_is_held_back(run, m))
+        return false;
+    return now >= m->ill_since_ms + limit ||
+           (is_soaking(m) && now >= m->bad_since_ms + limit + needed_ms(run, m));
+}
+
+static void too_long(struct run *run, struct run_member *m, const struct reasons *reasons) {
+    uint64_t now = run->engine->now_ms;
+    char text[KEDGE_REASON_MAX];
+    m->relapsed = true;
+    reasons_text(reasons, text, sizeof(text));
+    run_pause(run, "%s has not %s for %llu s: %s", m->order->member,
+              is_recovering(m->state) ? "recovered" : "stayed well",
+              (unsigned long long)((now - m->bad_since_ms) / 1000), text);
+    m->bad_since_ms = m->ill_since_ms = now; /* resumed, it has the same time again */
+}
+
 static void not_good(struct run *run, struct run_member *m, enum answer answer,
                      const struct reasons *reasons) {
     uint64_t now = run->engine->now_ms;
-    uint32_t limit = wave_of(run, m)->wait_limit_ms;
     m->good_since_ms = 0;
     m->bad_since_ms = m->bad_since_ms ? m->bad_since_ms : now;
+    m->ill_since_ms = m->ill_since_ms ? m->ill_since_ms : now;
     if (answer == ANSWER_NO && !is_recovering(m->state) && !member_is_held_back(run, m))
         relapse(run, m, reasons);
-    if (is_recovering(m->state) && limit > 0 && now >= m->bad_since_ms + limit) {
-        char text[KEDGE_REASON_MAX];
-        m->relapsed = true;
-        reasons_text(reasons, text, sizeof(text));
-        run_pause(run, "%s has not recovered for %llu s: %s", m->order->member,
-                  (unsigned long long)((now - m->bad_since_ms) / 1000), text);
-        m->bad_since_ms = now; /* resumed, it has the same time again */
-    }
+    if (took_too_long(run, m))
+        too_long(run, m, reasons);
     m->backoff_ms = m->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : m->backoff_ms * 2;
     m->backoff_ms = m->backoff_ms < ASK_AGAIN_LAST_MS ? m->backoff_ms : ASK_AGAIN_LAST_MS;
     timer_set(run->engine, &m->poll, now + m->backoff_ms);
@@ -135,6 +167,8 @@ static uint64_t watch_ms(const struct run *run) {
 static void held(struct run *run, uint32_t member) {
     struct run_member *m = &run->members[member];
     bool read_only = m->state == MEMBER_RECOVERING && work_order_step(m->order, "promote") != NULL;
+    m->bad_since_ms =
+        0; /* a yes now and then did not set the limit back: it counts from the first no of a state */
     if (is_recovering(m->state)) {
         commit_member_event(run, member,
                             read_only ? MEMBER_EVENT_RECOVERED_READ_ONLY : MEMBER_EVENT_RECOVERED, "");
@@ -154,10 +188,9 @@ static void good(struct run *run, uint32_t member) {
     m->n_bad = 0;
     m->backoff_ms = 0;
     m->relapsed = false;
-    if (!is_recovering(
-            m->state)) /* a yes now and then does not set the limit back: it counts from the first no */
-        m->bad_since_ms = 0;
+    m->ill_since_ms = 0;
     if (is_watched(m)) {
+        m->bad_since_ms = 0;
         timer_set(run->engine, &m->poll, now + watch_ms(run));
         return;
     }

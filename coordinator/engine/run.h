@@ -93,8 +93,9 @@ struct run_member {
     bool surveyed;                    /* counted in run->n_surveyed */
     bool soaked;                      /* read-only soak is over, waits for promotion */
     uint64_t good_since_ms;           /* its gates say yes without a break since then; 0: they do not */
-    uint64_t bad_since_ms;
-    unsigned n_bad; /* noes one after the other */
+    uint64_t bad_since_ms;            /* the first answer in this state that was not yes; 0: none was */
+    uint64_t ill_since_ms;            /* the first one after the last yes; 0: that was the last */
+    unsigned n_bad;                   /* noes one after the other */
     bool relapsed;
     uint64_t backoff_ms;
     struct timer poll;
