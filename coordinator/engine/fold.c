@@ -372,12 +372,14 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         retry_failed(run, record->at_ms);
         recovered_judge_anew(run);
         break;
-    case RUN_EVENT_ABORT:
+    case RUN_EVENT_ABORT: /* nobody can resume it any more, so it is not paused: its closing moves go on */
         run->aborting = true;
+        run->paused = false;
         text_set(&run->pause_reason, record->text);
         break;
     case RUN_EVENT_SUPERSEDE:
         run->aborting = run->superseded = true;
+        run->paused = false;
         text_set(&run->pause_reason, record->text);
         break;
     case RUN_EVENT_ROLLBACK:

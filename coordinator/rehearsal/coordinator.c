@@ -23,6 +23,8 @@ static void record_keep(struct world *w, struct bytes bytes) {
         if (!w->records)
             abort();
     }
+    for (size_t i = 0; i < bytes.len; i++)
+        world_fold(w, bytes.data[i]);
     w->records[w->n_records] = (struct buffer){0};
     buffer_append(&w->records[w->n_records++], bytes.data, bytes.len);
 }
@@ -317,9 +319,8 @@ void coordinator_die(struct world *w) {
         w->nodes[i].connected = w->nodes[i].known_up = false;
         w->nodes[i].session++;
     }
-    item_add(w, ITEM_COORDINATOR_UP,
-             world_between(w, FAULT_COORDINATOR, 10 * MS,
-                           world_random(w, FAULT_COORDINATOR) % 8 ? 3 * SECOND : 40 * SECOND));
+    uint64_t most = world_random(w, FAULT_COORDINATOR) % 8 ? 3 * SECOND : 40 * SECOND;
+    item_add(w, ITEM_COORDINATOR_UP, world_between(w, FAULT_COORDINATOR, 10 * MS, most));
 }
 
 void coordinator_start(struct world *w) {

@@ -34,8 +34,8 @@ static void crash(struct world *w, struct member *m) {
 static void operators(struct world *w) {
     static const enum run_event words[] = {RUN_EVENT_PAUSE, RUN_EVENT_RESUME, RUN_EVENT_RESUME,
                                            RUN_EVENT_ABORT, RUN_EVENT_ROLLBACK};
-    unsigned which =
-        (unsigned)(world_random(w, FAULT_OPERATORS) % (world_random(w, FAULT_OPERATORS) % 3 ? 3 : 5));
+    unsigned n_words = world_random(w, FAULT_OPERATORS) % 3 ? 3 : 5;         /* one draw in an expression: */
+    unsigned which = (unsigned)(world_random(w, FAULT_OPERATORS) % n_words); /* C orders no two operands */
     bool both = world_random(w, FAULT_OPERATORS) % 4 == 0;
     coordinator_command(w, words[which], "alice");
     if (both)

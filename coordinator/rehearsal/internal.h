@@ -212,6 +212,7 @@ struct world {
 struct item *item_add(struct world *w, enum item_kind kind, uint64_t after_us);
 uint64_t world_random(struct world *w, unsigned stream);
 bool world_chance(struct world *w, enum fault fault, unsigned in); /* one in `in`, while the fault is on */
+void world_fold(struct world *w, uint64_t what);
 uint64_t world_between(struct world *w, unsigned stream, uint64_t from, uint64_t to);
 void world_say(struct world *w, const char *format, ...) _printf_(2, 3);
 void world_fail(struct world *w, const char *format, ...) _printf_(2, 3);

@@ -232,6 +232,9 @@ void oracle_after(struct world *w) {
         two = two || (domain && strcmp(domain, m->order->domain) != 0);
         domain = m->order->domain;
     }
+    const struct run *run = coordinator_run(w);
+    if (run && run->aborting && run->paused)
+        world_fail(w, "7: the run is being aborted and says that it is paused, which nobody can end");
     if (n > most)
         world_fail(w, "2: %u members are stopped at once, %u may", n, most);
     if (one && two)

@@ -51,6 +51,7 @@ struct rehearsal_result {
     uint32_t faults; /* those that the seed took */
     char verdict[16], end[512];
     bool ended, paused;
+    uint64_t digest; /* of all that happened, in its order: the same seed gives the same in every build */
 };
 
 void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result);

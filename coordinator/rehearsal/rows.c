@@ -157,6 +157,7 @@ static void run(struct world *w, struct member *m) {
 
 void row_execute_now(struct world *w, struct member *m) {
     const struct row *row = m->row;
+    struct item *item;
     switch (row->primitive) {
     case PRIMITIVE_OBSERVE:
         row_later(w, m, 500,
@@ -167,7 +168,8 @@ void row_execute_now(struct world *w, struct member *m) {
     case PRIMITIVE_ASK: ask(w, m, row); return;
     case PRIMITIVE_RENDER:
     case PRIMITIVE_STAGE:
-        row_later(w, m, habit(w, 10 * MS), ANSWER_YES)->failed = world_chance(w, FAULT_STEP, 60);
+        item = row_later(w, m, habit(w, 10 * MS), ANSWER_YES);
+        item->failed = world_chance(w, FAULT_STEP, 60);
         return;
     case PRIMITIVE_STOP: stop(w, m); return;
     case PRIMITIVE_SWAP:

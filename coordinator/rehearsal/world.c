@@ -39,6 +39,11 @@ uint64_t world_between(struct world *w, unsigned stream, uint64_t from, uint64_t
     return from + world_random(w, stream) % (to - from + 1);
 }
 
+/* What happened, in its order, and what was decided: two builds that differ in one draw differ here. */
+void world_fold(struct world *w, uint64_t what) {
+    w->result->digest = mix(w->result->digest ^ what);
+}
+
 /* ---- what is said ---- */
 
 void world_say(struct world *w, const char *format, ...) {
@@ -201,6 +206,8 @@ static bool turn(struct world *w, uint64_t until_us) {
     struct item *item = item_take(w);
     w->now_us = item->at_us;
     w->result->n_events++;
+    world_fold(w, w->now_us);
+    world_fold(w, (uint64_t)item->kind << 56 ^ (uint64_t)item->index << 32 ^ item->sequence);
     happen(w, item);
     item_free(w, item);
     oracle_after(w);

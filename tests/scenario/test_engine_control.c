@@ -443,6 +443,25 @@ TEST("F06 F29 a run waits while one of a cluster that it depends on, or that dep
     check(engine_run(w->engine, 2)->since_ms >= engine_run(w->engine, 1)->ended_ms);
 }
 
+TEST(
+    "F06 F08 a paused run that is aborted is paused no more, and says what it waits for until it has ended") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    char text[256];
+    w->step_ms = 20000;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SWITCHING, 60000));
+    check(world_command(w, RUN_EVENT_PAUSE, "alice") == 0);
+    check(world_command(w, RUN_EVENT_ABORT, "bob") == 0);
+    check(!world_run_of(w)->paused);
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_eq_str(text, "aborting: orders in flight finish or return first");
+    check(world_command(w, RUN_EVENT_PAUSE, "alice") == ENGINE_REFUSED);
+    world_crash(w);
+    check(!world_run_of(w)->paused);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+}
+
 TEST("F06 a run that waits is aborted like any other") {
     struct world_config config = {.n_members = 2, .soak_ms = 200, .amend = clusters};
     _cleanup_(world_freep) struct world *w = world_new(&config);

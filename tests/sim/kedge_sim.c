@@ -17,7 +17,7 @@ struct options {
 };
 
 struct tally {
-    uint64_t n_seeds, n_events, n_done, n_failed, n_aborted, n_back, n_paused, n_other;
+    uint64_t n_seeds, n_events, n_done, n_failed, n_aborted, n_back, n_paused, digest;
 };
 
 static struct rehearsal_result run_seed(uint64_t seed, uint32_t faults, FILE *transcript) {
@@ -61,6 +61,7 @@ static int report(uint64_t seed, const struct rehearsal_result *result) {
 static void count(struct tally *tally, const struct rehearsal_result *r) {
     tally->n_seeds++;
     tally->n_events += r->n_events;
+    tally->digest = tally->digest * 0x100000001b3u ^ r->digest;
     tally->n_done += r->ended && strcmp(r->verdict, "done") == 0;
     tally->n_failed += r->ended && strcmp(r->verdict, "failed") == 0;
     tally->n_aborted += r->ended && strcmp(r->verdict, "aborted") == 0;
@@ -90,6 +91,7 @@ static int run_many(const struct options *o) {
            (double)tally.n_events / took, (unsigned long long)tally.n_done,
            (unsigned long long)tally.n_failed, (unsigned long long)tally.n_aborted,
            (unsigned long long)tally.n_back);
+    printf("digest %016llx\n", (unsigned long long)tally.digest);
     if (tally.n_seeds >= 300 && (!tally.n_done || !tally.n_failed || !tally.n_aborted || !tally.n_back)) {
         printf("the faults are too much or too little: some verdict never came\n");
         return 1;
@@ -102,6 +104,7 @@ static int run_one(const struct options *o) {
     printf("seed %llu: %llu events, %s: %s\n  faults:", (unsigned long long)o->from,
            (unsigned long long)result.n_events, result.verdict, result.failed ? result.what : result.end);
     print_faults(result.faults);
+    printf("  digest %016llx\n", (unsigned long long)result.digest);
     return result.failed;
 }
 
