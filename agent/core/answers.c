@@ -140,6 +140,10 @@ static void too_late(struct member_machine *m, const struct row *row, uint64_t n
 void row_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
     if (!m->order)
         return;
+    if (machine_is_at_barrier(m)) {
+        barrier_time_passed(m, now_us, actions);
+        return;
+    }
     const struct row *row = row_now(m);
     if (now_us >= m->deadline_us || now_us >= m->cap_us) {
         too_late(m, row, now_us, actions);

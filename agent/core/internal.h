@@ -43,6 +43,14 @@ void way_plan(struct member_machine *m);
 /* What people may order although a member may not do it alone. */
 bool return_may_be_ordered(enum way_back way_back, const struct machine_record *record);
 
+/* The open step may lead to the way back by itself: not from a return, and not from behind a barrier, where others may
+ * have gone on with the new release. */
+bool may_return_alone(const struct member_machine *m);
+
+/* At the barrier: lets the hold limit run, and what its end leads to. */
+void barrier_arm(struct member_machine *m);
+void barrier_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
+
 /* The first row of this primitive, or NULL; `step` may be NULL. */
 const struct row *step_find_row(const struct step *step, enum primitive primitive);
 

@@ -18,11 +18,12 @@ struct state_row {
 #define TO(state) (1u << (state))
 static const struct state_row states[MACHINE_STATES] = {
     [MACHINE_IDLE] = {"idle", TO(MACHINE_FORWARD)},
-    [MACHINE_FORWARD] = {"forward",
-                         TO(MACHINE_IDLE) | TO(MACHINE_RETURNING) | TO(MACHINE_HOLDING) | TO(MACHINE_HELD)},
+    [MACHINE_FORWARD] = {"forward", TO(MACHINE_IDLE) | TO(MACHINE_RETURNING) | TO(MACHINE_HOLDING) |
+                                        TO(MACHINE_HELD) | TO(MACHINE_BARRIER)},
     [MACHINE_RETURNING] = {"returning", TO(MACHINE_IDLE) | TO(MACHINE_HOLDING) | TO(MACHINE_HELD)},
     [MACHINE_HOLDING] = {"holding", TO(MACHINE_HELD)},
     [MACHINE_HELD] = {"held", TO(MACHINE_FORWARD)},
+    [MACHINE_BARRIER] = {"at the barrier", TO(MACHINE_FORWARD) | TO(MACHINE_RETURNING)},
 };
 
 const char *machine_state_text(enum machine_state state) {
@@ -31,12 +32,13 @@ const char *machine_state_text(enum machine_state state) {
 
 static void invariant(const struct member_machine *m) {
     bool open = m->record.state == MACHINE_FORWARD || m->record.state == MACHINE_RETURNING ||
-                m->record.state == MACHINE_HOLDING;
+                m->record.state == MACHINE_HOLDING || m->record.state == MACHINE_BARRIER;
     assert(open == (m->order != NULL) && open == (m->step != NULL));
     assert(!m->record.stopped || m->record.changed);
     assert(m->record.state != MACHINE_RETURNING || m->record.changed);
     assert(m->record.state != MACHINE_HOLDING || m->record.changed);
-    assert(!open || m->record.outcome == OUTCOME_NONE);
+    assert(!open || m->record.outcome == OUTCOME_NONE || m->record.state == MACHINE_BARRIER);
+    assert(m->record.state != MACHINE_BARRIER || m->record.barrier != BARRIER_NONE);
     assert(m->record.state != MACHINE_HELD || m->record.held);
 }
 
@@ -55,22 +57,38 @@ void reason_set(struct member_machine *m, const char *text, const char *more) {
 
 /* ---- orders ---- */
 
-static const char *refusal(const struct member_machine *m, const struct machine_event *event) {
+/* At the barrier lies the order by which it goes back: no other plan may take its place. */
+static const char *barrier_refuses(const struct member_machine *m, const struct work_order *order,
+                                   const struct step *step) {
+    bool half = step->verb == VERB_PASS || step->verb == VERB_START;
+    if (!machine_is_at_barrier(m))
+        return half ? "it is not stopped at a barrier: it was returned, or never stopped" : NULL;
+    if (m->record.serial != order->serial)
+        return "it is stopped at the barrier of another plan: order its start or its return first";
+    if (step->verb == VERB_START && m->record.barrier != BARRIER_PASSED)
+        return "the barrier is not passed yet";
+    return half || step->verb == VERB_REVERT ? NULL : "it is stopped at a barrier";
+}
+
+const char *machine_refuses(const struct member_machine *m, const struct work_order *order,
+                            const struct step *step) {
     const struct machine_record *record = &m->record;
-    bool same_plan = record->serial == event->order->serial;
-    if (m->order)
+    bool same_plan = record->serial == order->serial;
+    if (m->order && !machine_is_at_barrier(m))
         return "another step of this member is open";
     if (m->journal_lost)
         return "this agent's journal cannot be written (journal lost); mend its disk and restart it";
-    if (event->refused)
-        return event->refused;
-    if (event->step->verb == VERB_REVERT && same_plan &&
-        !return_may_be_ordered(event->order->way_back, record))
+    if (step->verb == VERB_REVERT && same_plan && !return_may_be_ordered(order->way_back, record))
         return "the way back is closed: the new release has already been at work on the data";
-    if (record->state == MACHINE_HELD && same_plan && event->step->verb != VERB_REVERT &&
-        event->step->verb != VERB_ACT)
+    if (record->state == MACHINE_HELD && same_plan && step->verb != VERB_REVERT && step->verb != VERB_ACT)
         return "the member is held; order its return, or approve a newer plan";
-    return NULL;
+    return barrier_refuses(m, order, step);
+}
+
+static const char *refusal(const struct member_machine *m, const struct machine_event *event) {
+    const char *why = machine_refuses(m, event->order, event->step);
+    bool open = m->order && !machine_is_at_barrier(m);
+    return event->refused && !open && !m->journal_lost ? event->refused : why;
 }
 
 static void order_begin(struct member_machine *m, const struct machine_event *event,
@@ -84,7 +102,9 @@ static void order_begin(struct member_machine *m, const struct machine_event *ev
     m->order = event->order;
     m->step = event->step;
     m->record.outcome = OUTCOME_NONE;
-    m->record.stopped_at_us = m->record.interruption_us = m->record.evidence_age_us = 0;
+    if (m->record.state != MACHINE_BARRIER) /* there the interruption goes on */
+        m->record.stopped_at_us = 0;
+    m->record.interruption_us = m->record.evidence_age_us = 0;
     m->evidence_us = m->evidence_limit_us = 0;
     m->stale = 0;
     m->record.reason[0] = 0;
@@ -147,6 +167,7 @@ static void ended(struct member_machine *m, const struct machine_event *event,
         reason_set(m, why, NULL);
         conclude(m, OUTCOME_FAILED, actions);
         return;
+    case MACHINE_BARRIER:
     case MACHINE_HOLDING: return;
     case MACHINE_IDLE:
     case MACHINE_HELD:

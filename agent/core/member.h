@@ -10,6 +10,10 @@
  *             │         └── the return failed ─────────────────────────────────▶ HELD
  *             └──────────── order: return, or a newer plan ────────────────────── HELD
  *
+ *   A downtime: FORWARD ── step stop is done ──▶ BARRIER ── step start ──▶ FORWARD. At the barrier the order stays open and
+ * a deadline runs, the signed hold limit. Before the step `pass` was done its end leads to RETURNING; after it the member
+ * stays down, with an alarm, until it is ordered to start or to return: others may have gone on by then.
+ *
  * The machine borrows the order of its open step until the step is concluded. */
 #ifndef KEDGE_AGENT_CORE_MEMBER_H
 #define KEDGE_AGENT_CORE_MEMBER_H
@@ -17,8 +21,18 @@
 #include "agent/core/primitives.h"
 #include "common/plan/work_order.h"
 
-enum machine_state { MACHINE_IDLE, MACHINE_FORWARD, MACHINE_RETURNING, MACHINE_HOLDING, MACHINE_HELD };
-enum { MACHINE_STATES = 5 };
+enum machine_state {
+    MACHINE_IDLE,
+    MACHINE_FORWARD,
+    MACHINE_RETURNING,
+    MACHINE_HOLDING,
+    MACHINE_HELD,
+    MACHINE_BARRIER
+};
+enum { MACHINE_STATES = 6 };
+
+enum barrier { BARRIER_NONE, BARRIER_STOPPED, BARRIER_PASSED };
+enum { BARRIERS = 3 };
 const char *machine_state_text(enum machine_state state);
 
 /* What the journal keeps of a machine: enough to go on after a crash, with the order beside it. */
@@ -39,6 +53,8 @@ struct machine_record {
     uint64_t interruption_us; /* see struct report */
     uint64_t evidence_age_us;
     char reason[KEDGE_REASON_MAX]; /* why it ended, returns or is held; "" none */
+    enum barrier barrier;          /* of a downtime: how far */
+    uint64_t hold_until_us;        /* monotonic: the end of the hold limit; meaningful with `barrier` */
 };
 
 enum machine_event_kind {
@@ -151,6 +167,18 @@ uint64_t machine_next_deadline(const struct member_machine *machine);
 static inline bool machine_is_busy(const struct member_machine *machine) {
     return machine->order != NULL;
 }
+
+/* A step of this verb, when it is done, has proven what runs. */
+bool verb_proves(enum verb verb);
+
+/* Stopped, with its order kept; it takes the next step of that order. */
+static inline bool machine_is_at_barrier(const struct member_machine *machine) {
+    return machine->record.state == MACHINE_BARRIER;
+}
+
+/* Why this step would be refused now; NULL: it would begin. */
+const char *machine_refuses(const struct member_machine *machine, const struct work_order *order,
+                            const struct step *step);
 
 /* True if the member may go back alone after what has happened in this plan. */
 bool way_back_is_open(enum way_back way_back, const struct machine_record *record);

@@ -30,7 +30,7 @@ static void undo(struct member_machine *m, uint64_t now_us, struct machine_actio
         end_unchanged(m, actions);
     else if (m->step->verb == VERB_REVERT)
         way_again(m, now_us, actions);
-    else if (way_back_is_open(m->order->way_back, &m->record)) {
+    else if (may_return_alone(m)) {
         reason_set(m, "the node was restarted in the middle of this step", NULL);
         return_begin(m, now_us, actions);
     } else
@@ -90,6 +90,12 @@ void machine_recover(struct member_machine *m, const struct machine_event *event
     m->recovered = true;
     if (!m->order)
         return;
+    if (!event->same_boot) /* the clock of the hold limit has ended with the host */
+        m->record.hold_until_us = event->now_us;
+    if (machine_is_at_barrier(m)) {
+        barrier_arm(m);
+        return;
+    }
     const struct row *row = row_now(m);
     if (!row) { /* killed between the last row and the conclusion */
         row_begin(m, event->now_us, actions);

@@ -40,24 +40,69 @@ void act_execute(struct member_machine *m, const struct row *row, struct machine
         action->not_after_us = m->evidence_us + m->evidence_limit_us;
 }
 
+bool verb_proves(enum verb verb) {
+    return verb == VERB_SWITCH || verb == VERB_PROMOTE || verb == VERB_REVERT || verb == VERB_START;
+}
+
+/* ---- the barrier ---- */
+
+/* Does the end of this step leave the member stopped at the barrier? Notes how far it is. */
+static bool ends_at_barrier(struct member_machine *m, enum outcome outcome) {
+    bool done = outcome == OUTCOME_DONE;
+    if (done && m->step->verb == VERB_STOP)
+        m->record.barrier = BARRIER_STOPPED;
+    else if (done && m->step->verb == VERB_PASS)
+        m->record.barrier = BARRIER_PASSED;
+    else if (done || m->record.changed || outcome == OUTCOME_HELD)
+        m->record.barrier = BARRIER_NONE;
+    return m->record.barrier != BARRIER_NONE;
+}
+
+void barrier_arm(struct member_machine *m) {
+    m->deadline_us = m->record.hold_until_us;
+    m->cap_us = m->poll_us = UINT64_MAX;
+}
+
+void barrier_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {
+    if (now_us < m->deadline_us)
+        return;
+    if (m->record.barrier == BARRIER_PASSED) {
+        m->deadline_us = UINT64_MAX;
+        reason_set(m,
+                   "the hold limit is over and the barrier was passed: it stays down until it is ordered to "
+                   "start or to return",
+                   NULL);
+        machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = m->record.reason;
+        return;
+    }
+    reason_set(m, "the hold limit was over before the barrier was passed", NULL);
+    m->record.outcome = OUTCOME_NONE;
+    m->record.changed = m->record.stopped = true;
+    return_begin(m, now_us, actions);
+}
+
 /* A held member is freed by what brought it to a proven generation, and by nothing less. */
 static bool stays_held(const struct member_machine *m, enum outcome outcome) {
-    bool proven = (outcome == OUTCOME_DONE || outcome == OUTCOME_RETURNED) && m->step->verb != VERB_ACT &&
-                  m->step->verb != VERB_PREPARE;
+    bool proven = outcome == OUTCOME_RETURNED || (outcome == OUTCOME_DONE && verb_proves(m->step->verb));
     return m->record.held && !proven;
 }
 
 void conclude(struct member_machine *m, enum outcome outcome, struct machine_actions *actions) {
     m->record.outcome = outcome;
     m->record.held = stays_held(m, outcome);
-    machine_move(m, m->record.held ? MACHINE_HELD : MACHINE_IDLE);
+    bool at_barrier = ends_at_barrier(m, outcome);
+    machine_move(m, at_barrier ? MACHINE_BARRIER : m->record.held ? MACHINE_HELD : MACHINE_IDLE);
     act_journal(m, true, actions);
     act_report(m, outcome, actions);
+    m->asking = false;
+    m->record.changed = m->record.stopped = false;
+    if (at_barrier) {
+        barrier_arm(m);
+        return;
+    }
     m->order = NULL;
     m->step = NULL;
     m->deadline_us = m->cap_us = m->poll_us = UINT64_MAX;
-    m->asking = false;
-    m->record.changed = m->record.stopped = false;
 }
 
 void conclude_held(struct member_machine *m, struct machine_actions *actions) {
@@ -77,6 +122,11 @@ bool way_back_is_open(enum way_back way_back, const struct machine_record *recor
     case WAY_BACK_NEVER: return !record->started_new;
     }
     return false;
+}
+
+bool may_return_alone(const struct member_machine *m) {
+    return m->step->verb != VERB_REVERT && m->step->verb != VERB_START &&
+           way_back_is_open(m->order->way_back, &m->record);
 }
 
 /* What people may order although a member may not do it alone. */
@@ -132,6 +182,7 @@ size_t rows_now(const struct member_machine *m) {
     case MACHINE_RETURNING: return m->n_way;
     case MACHINE_HOLDING: return 1;
     case MACHINE_IDLE:
+    case MACHINE_BARRIER:
     case MACHINE_HELD: return 0;
     }
     return 0;
@@ -145,6 +196,7 @@ const struct row *row_now(const struct member_machine *m) {
     case MACHINE_RETURNING: return &m->way[m->record.row];
     case MACHINE_HOLDING: return &m->hold;
     case MACHINE_IDLE:
+    case MACHINE_BARRIER:
     case MACHINE_HELD: return NULL;
     }
     return NULL;
@@ -215,7 +267,7 @@ static bool latch_stops(struct member_machine *m, const struct row *row, uint64_
         conclude(m, OUTCOME_FAILED, actions);
         return true;
     }
-    if (!m->record.stopped || !way_back_is_open(m->order->way_back, &m->record))
+    if (!m->record.stopped || !may_return_alone(m))
         return false; /* what was begun is finished */
     reason_set(m, "the run was aborted", NULL);
     return_begin(m, now_us, actions);
@@ -231,6 +283,7 @@ static void rows_finished(struct member_machine *m, struct machine_actions *acti
     case MACHINE_RETURNING: conclude(m, OUTCOME_RETURNED, actions); return;
     case MACHINE_HOLDING: conclude_held(m, actions); return;
     case MACHINE_IDLE:
+    case MACHINE_BARRIER:
     case MACHINE_HELD: return;
     }
 }
@@ -264,6 +317,8 @@ void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions 
     const struct row *row = row_now(m);
     if (row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_OBSERVE)
         m->record.generation = row->generation;
+    if (row->primitive == PRIMITIVE_STOP && m->step->verb == VERB_STOP)
+        m->record.hold_until_us = after_ms(now_us, row->hold_ms);
     m->record.row++;
     row_begin(m, now_us, actions);
 }
@@ -281,7 +336,7 @@ static void hold_begin(struct member_machine *m, uint64_t now_us, struct machine
 
 static void failed_forward(struct member_machine *m, const struct row *row, const char *why, uint64_t now_us,
                            struct machine_actions *actions) {
-    bool way_open = m->step->verb != VERB_REVERT && way_back_is_open(m->order->way_back, &m->record);
+    bool way_open = may_return_alone(m);
     reason_set(m, NULL, why);
     if (!m->record.changed)
         conclude(m,
@@ -324,6 +379,7 @@ void row_failed(struct member_machine *m, const char *why, uint64_t now_us, stru
         conclude_held(m, actions);
         return;
     case MACHINE_IDLE:
+    case MACHINE_BARRIER:
     case MACHINE_HELD: return;
     }
 }

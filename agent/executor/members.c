@@ -92,8 +92,7 @@ void member_reports_again(const struct member *m) {
 }
 
 static bool proves(enum outcome outcome, const struct step *step) {
-    return outcome == OUTCOME_RETURNED ||
-           (outcome == OUTCOME_DONE && step->verb != VERB_ACT && step->verb != VERB_PREPARE);
+    return outcome == OUTCOME_RETURNED || (outcome == OUTCOME_DONE && verb_proves(step->verb));
 }
 
 /* What was proven is what a restart of the host starts, and where `current` leads outlives the host. */

@@ -201,8 +201,9 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     struct error err = {""};
     char why[KEDGE_REASON_MAX] = "";
     snprintf(why, sizeof(why), "%.500s", refused);
-    if (!why[0] && machine_is_busy(&m->machine))
-        snprintf(why, sizeof(why), "another step of this member is open");
+    const char *no = why[0] ? NULL : machine_refuses(&m->machine, v->order, v->step);
+    if (no)
+        snprintf(why, sizeof(why), "%.500s", no);
     if (!why[0] && keep_order(m, claim, &err) < 0)
         snprintf(why, sizeof(why), "%.500s", err.text);
     if (why[0]) {
@@ -217,6 +218,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     if (change.plan)
         note_plan(m->executor, m->cluster, &seen, v);
     prepare_prune(m, v->order);
+    struct verified_order *at_barrier = TAKE(m->order); /* the machine borrows it until it has the next */
     m->order = v;
     m->epoch = v->epoch;
     m->expires_s = v->expires_s;
@@ -230,6 +232,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
                                   .step = v->step,
                                   .latched = acceptance_is_latched(&seen, v->header.serial)};
     member_feed(m, &event);
+    verified_order_free(at_barrier);
 }
 
 /* ---- facts ---- */
@@ -342,7 +345,9 @@ static void accept(struct member *m, struct verified_order *v, const struct orde
         verified_order_free(v);
         return;
     }
-    if (m->incoming || machine_is_busy(&m->machine)) {
+    struct machine_event now = {.kind = MACHINE_EVENT_TIME};
+    member_feed(m, &now); /* a hold limit that is over comes first */
+    if (m->incoming || (machine_is_busy(&m->machine) && !machine_is_at_barrier(&m->machine))) {
         member_say(m, v->order, v->step, OUTCOME_REFUSED, "another step of this member is open");
         verified_order_free(v);
         return;

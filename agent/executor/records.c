@@ -42,6 +42,10 @@ void machine_record_pack(const struct machine_record *record, struct buffer *out
     buffer_u64(out, record->interruption_us);
     buffer_u64(out, record->evidence_age_us);
     pack_text(out, record->reason);
+    if (record->barrier == BARRIER_NONE)
+        return; /* as agents wrote it that knew no barrier */
+    pack_u8(out, record->barrier);
+    buffer_u64(out, record->hold_until_us);
 }
 
 int machine_record_unpack(struct bytes packed, struct machine_record *out) {
@@ -65,6 +69,10 @@ int machine_record_unpack(struct bytes packed, struct machine_record *out) {
         from.failed = true;
     else if (reason.len > 0)
         memcpy(out->reason, reason.data, reason.len);
+    if (!from.failed && from.rest.len > 0) {
+        out->barrier = (enum barrier)unpack_below(&from, BARRIERS);
+        out->hold_until_us = unpack_u64(&from);
+    }
     return done(&from);
 }
 

@@ -32,8 +32,9 @@ static bool recover_order(struct member *m, struct machine_record *record) {
     struct step_record step;
     struct error err = {""};
     _cleanup_(arena_freep) struct arena *arena = arena_new(64 * 1024);
-    bool open =
-        record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE && record->state != MACHINE_HELD;
+    bool at_barrier = record->state == MACHINE_BARRIER;
+    bool open = at_barrier || (record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
+                               record->state != MACHINE_HELD);
     if (!open || !arena)
         return false;
     if (step_record_unpack(journal_get(m->executor->journal, RECORD_STEP, m->name), arena, &step) < 0 ||
@@ -44,7 +45,8 @@ static bool recover_order(struct member *m, struct machine_record *record) {
         snprintf(record->reason, sizeof(record->reason), "its open step cannot go on: %.400s", err.text);
         return false;
     }
-    member_outcome_drop(m, m->order->order, m->order->step);
+    if (!at_barrier) /* there the step has ended, and was reported */
+        member_outcome_drop(m, m->order->order, m->order->step);
     m->epoch = step.epoch;
     m->expires_s = step.expires_s;
     return true;

@@ -55,8 +55,17 @@ enum { PRIMITIVES = 8 };
 const char *primitive_text(enum primitive primitive);
 
 /* What a step is for. */
-enum verb { VERB_PREPARE, VERB_SWITCH, VERB_PROMOTE, VERB_REVERT, VERB_ACT };
-enum { VERBS = 5 };
+enum verb {
+    VERB_PREPARE,
+    VERB_SWITCH,
+    VERB_PROMOTE,
+    VERB_REVERT,
+    VERB_ACT,
+    VERB_STOP, /* the halves of a downtime: down to the barrier ... */
+    VERB_PASS, /* ... the word that it is passed: from now on nobody goes back alone ... */
+    VERB_START /* ... and up with the new generation */
+};
+enum { VERBS = 8 };
 const char *verb_text(enum verb verb);
 
 /* What an asking row does with a sample. */
@@ -85,8 +94,15 @@ enum outcome {
 enum { OUTCOMES = 8 };
 const char *outcome_text(enum outcome outcome);
 
-enum wave_kind { WAVE_CANARY, WAVE_ROLLING };
-enum { WAVE_KINDS = 2 };
+enum wave_kind {
+    WAVE_CANARY,
+    WAVE_ROLLING,
+    WAVE_STOP, /* of a downtime: all members of the wave at once, no may-stop is asked */
+    WAVE_PASS, /* every member confirms that the barrier is passed */
+    WAVE_START
+};
+enum { WAVE_KINDS = 5 };
+const char *wave_kind_text(enum wave_kind kind);
 
 /* Urgent: soaks are as short as the gates' detection time. Nothing else is different. */
 enum urgency { URGENCY_NORMAL, URGENCY_URGENT };

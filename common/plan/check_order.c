@@ -139,9 +139,35 @@ static int sequence_check(const struct step *step, struct error *err) {
                   : 0;
 }
 
+/* The halves of a downtime: stop ends with a stop that has a hold limit, pass has nothing to do, start does not stop. */
+static int halves_check(const struct step *step, struct error *err) {
+    size_t n_stops = 0, n_starts = 0;
+    if (step->verb == VERB_PASS)
+        return step->n_rows == 0 ? 0
+                                 : error_set(err, -EBADMSG, "pass has rows; it is a word and does nothing");
+    for (size_t i = 0; i < step->n_rows; i++) {
+        const struct row *row = &step->rows[i];
+        n_stops += row->primitive == PRIMITIVE_STOP;
+        n_starts += row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_SWAP;
+        bool holds = row->primitive == PRIMITIVE_STOP && row->hold_ms > 0;
+        if (holds && step->verb != VERB_STOP)
+            return error_set(err, -EBADMSG, "row %zu: a stop with a hold limit belongs to the verb stop",
+                             i + 1);
+        if (step->verb == VERB_STOP && holds != (i + 1 == step->n_rows))
+            return error_set(err, -EBADMSG, "row %zu: the last row of stop, and no other, has a hold limit",
+                             i + 1);
+    }
+    if (step->verb == VERB_STOP && (n_stops != 1 || n_starts > 0))
+        return error_set(err, -EBADMSG, "stop must stop once and start nothing");
+    if (step->verb == VERB_START && (n_stops > 0 || n_starts == 0))
+        return error_set(err, -EBADMSG, "start must start and not stop");
+    return 0;
+}
+
 static int step_check(const struct work_order *order, const struct step *step, const struct gate_set *gates,
                       struct error *err) {
-    int r = step->n_rows > 0 ? 0 : error_set(err, -EBADMSG, "it has no rows");
+    bool empty = step->n_rows == 0 && step->verb != VERB_PASS;
+    int r = empty ? error_set(err, -EBADMSG, "it has no rows") : halves_check(step, err);
     for (size_t i = 0; r == 0 && i < step->n_rows; i++) {
         r = row_check(order, &step->rows[i], gates, err);
         if (r < 0)
@@ -160,6 +186,26 @@ static int lease_check(const struct work_order *order, const struct lease *lease
     if (lease->ttl_ms == 0 || lease->ttl_ms + (uint64_t)lease->rank * lease->delta_ms > UINT32_MAX)
         return error_set(err, -EBADMSG, "lease %s ends after %u + %u * %u ms", lease->name, lease->ttl_ms,
                          lease->rank, lease->delta_ms);
+    return 0;
+}
+
+static size_t verbs_count(const struct work_order *order, enum verb verb) {
+    size_t n = 0;
+    for (size_t i = 0; i < order->n_steps; i++)
+        n += order->steps[i].verb == verb;
+    return n;
+}
+
+/* Who is stopped at a barrier has a way on and a way back. */
+static int barrier_check(const struct work_order *order, struct error *err) {
+    size_t stop = verbs_count(order, VERB_STOP), pass = verbs_count(order, VERB_PASS),
+           start = verbs_count(order, VERB_START);
+    if (stop > 1 || stop != pass || stop != start)
+        return error_set(err, -EBADMSG, "stop, pass and start belong together, each once");
+    if (stop == 1 && verbs_count(order, VERB_REVERT) != 1)
+        return error_set(err, -EBADMSG, "a member that is stopped at a barrier has no way back");
+    if (stop == 1 && (verbs_count(order, VERB_SWITCH) > 0 || verbs_count(order, VERB_PROMOTE) > 0))
+        return error_set(err, -EBADMSG, "a downtime has no switch and no promote");
     return 0;
 }
 
@@ -186,6 +232,8 @@ int order_check(const struct work_order *order, const struct order_frame *frame,
         if (r == 0 && work_order_step(order, order->steps[i].name) != &order->steps[i])
             r = error_set(err, -EBADMSG, "step %s stands twice", order->steps[i].name);
     }
+    if (r == 0)
+        r = barrier_check(order, err);
     for (size_t i = 0; r == 0 && i < order->n_leases; i++)
         r = lease_check(order, &order->leases[i], err);
     return r;

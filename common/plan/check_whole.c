@@ -31,6 +31,37 @@ static int wave_check(const struct wave *wave, size_t n_orders, const struct gat
     return wave->has_last ? gates_known(gates, &wave->last, 1, "finds who goes last", err) : 0;
 }
 
+static bool is_of_downtime(enum wave_kind kind) {
+    return kind == WAVE_STOP || kind == WAVE_PASS || kind == WAVE_START;
+}
+
+/* All stop, all pass, all start, in this order: the waves of a downtime stand alone in their plan. */
+static int downtime_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
+                          struct error *err) {
+    size_t n[WAVE_KINDS] = {0}, n_waves = 0, n_pass_waves = 0;
+    enum wave_kind before = WAVE_STOP;
+    for (size_t i = 0; i < shape->n_waves; i++) {
+        const struct wave *wave = &shape->waves[i];
+        n[wave->kind] += wave->n_members;
+        n_waves += is_of_downtime(wave->kind);
+        n_pass_waves += wave->kind == WAVE_PASS;
+        if (is_of_downtime(wave->kind) && wave->kind < before)
+            return error_set(err, -EBADMSG, "wave %s comes too late", wave->name);
+        before = is_of_downtime(wave->kind) ? wave->kind : before;
+    }
+    for (size_t i = 0; i < n_orders; i++)
+        if ((work_order_step(orders[i], "stop") != NULL) != (n_waves > 0))
+            return error_set(err, -EBADMSG, "%s: its steps are not those of the plan's waves",
+                             orders[i]->member);
+    if (n_waves == 0)
+        return 0;
+    if (n_waves != shape->n_waves || shape->n_side_actions > 0 || n_pass_waves != 1)
+        return error_set(err, -EBADMSG, "a downtime has waves of its own, one barrier and no side action");
+    if (n[WAVE_STOP] != n_orders || n[WAVE_PASS] != n_orders || n[WAVE_START] != n_orders)
+        return error_set(err, -EBADMSG, "not every member stops, passes and starts once");
+    return 0;
+}
+
 static int side_action_check(const struct side_action *action, const struct work_order *order,
                              struct error *err) {
     const char *names[] = {action->open_step, action->close_step};
@@ -57,6 +88,8 @@ int shape_check(const struct shape *shape, const struct work_order *const *order
     int r = format_check(shape->format, "plan", err);
     for (size_t i = 0; r == 0 && i < shape->n_waves; i++)
         r = wave_check(&shape->waves[i], n_orders, gates, err);
+    if (r == 0)
+        r = downtime_check(shape, orders, n_orders, err);
     for (size_t i = 0; r == 0 && i < shape->n_side_actions; i++)
         for (size_t k = 0; r == 0 && k < n_orders; k++)
             r = side_action_check(&shape->side_actions[i], orders[k], err);

@@ -43,7 +43,8 @@ struct row {
     enum primitive primitive;
     uint32_t deadline_ms; /* start: without progress; stop: until SIGKILL */
     uint32_t hard_cap_ms; /* start: whatever the progress */
-    uint32_t hold_ms;     /* ask: how long yes must last without a break */
+    uint32_t hold_ms;     /* ask: how long yes must last without a break; stop: the hold limit, how long the
+                           member may stay stopped before the barrier is passed or it is started */
     uint32_t generation;  /* stage, render, swap, start, observe: which */
     const struct digest *gates;
     size_t n_gates;

@@ -1,18 +1,15 @@
 #include "tests/unit/test.h"
 
-#include "agent/core/internal.h"
+#include "tests/unit/machine_world.h"
 
 #include <signal.h>
 
 /* ---- one member's order: prepare, switch, promote, return, open and close ---- */
 
-static struct digest gate_digest = {{1}};
 static struct check nothing;
 static struct argument argument = {.text = "/bin/true"};
 static struct command command = {.arguments = &argument, .n_arguments = 1, .deadline_ms = 1000};
 
-#define ASK(...)                                                                                             \
-    { .primitive = PRIMITIVE_ASK, .gates = &gate_digest, .n_gates = 1, __VA_ARGS__ }
 static const struct row prepare_rows[] = {{.primitive = PRIMITIVE_STAGE, .generation = 1},
                                           {.primitive = PRIMITIVE_RENDER, .generation = 1}};
 static const struct row switch_rows[] = {
@@ -39,8 +36,6 @@ static const struct row return_rows[] = {
     ASK(.deadline_ms = 1000, .on_failure = ON_FAILURE_RETURN),
 };
 static const struct row act_rows[] = {{.primitive = PRIMITIVE_RUN, .command = &command, .done_if = &nothing}};
-#define STEP(name_, verb_, rows_)                                                                            \
-    { .name = name_, .verb = verb_, .rows = rows_, .n_rows = sizeof(rows_) / sizeof(rows_[0]) }
 static const struct step steps[] = {
     STEP("prepare", VERB_PREPARE, prepare_rows), STEP("switch", VERB_SWITCH, switch_rows),
     STEP("promote", VERB_PROMOTE, promote_rows), STEP("return", VERB_REVERT, return_rows),
@@ -61,123 +56,9 @@ static const struct step *step_named(const char *name) {
     return work_order_step(&order, name);
 }
 
-/* ---- a world that answers every action with yes, but where it is told otherwise ---- */
-
-struct world {
-    struct member_machine m;
-    struct machine_record kept, synced; /* what the journal holds, what of it would outlive the host */
-    uint64_t now_us;
-    bool running;
-    uint32_t running_generation;
-    unsigned n_signals, n_starts, n_kills, n_alarms;
-    enum outcome outcome;
-    char reason[512];
-    unsigned bad; /* this primitive answers `bad_answer` while the step goes forward */
-    enum answer bad_answer;
-    int bad_times;     /* -1: always */
-    bool bad_fails;    /* as a definite failure */
-    int die_at_row;    /* crash just after the record of this row was written; -1 none */
-    int die_after_row; /* crash after this row was performed, before its answer; -1 none */
-    bool dead;
-};
-
-static void world_init(struct world *w) {
-    *w = (struct world){
-        .now_us = 1000000, .running = true, .bad = PRIMITIVES, .die_at_row = -1, .die_after_row = -1};
-    struct machine_record record = {0};
-    machine_init(&w->m, &record, NULL, NULL);
-    struct machine_actions actions;
-    machine_step(
-        &w->m,
-        &(struct machine_event){
-            .kind = MACHINE_EVENT_RECOVERED, .now_us = w->now_us, .same_boot = true, .running = true},
-        &actions);
-}
-
-static void perform(struct world *w, const struct row *row) {
-    if (row->primitive == PRIMITIVE_STOP && w->running) {
-        w->running = false;
-        w->n_signals++;
-    }
-    if (row->primitive == PRIMITIVE_START && !w->running) {
-        w->running = true;
-        w->running_generation = row->generation;
-        w->n_starts++;
-    }
-}
-
-/* Performs one list of actions; true when `answer` was filled. */
-static bool perform_all(struct world *w, const struct machine_actions *actions,
-                        struct machine_event *answer) {
-    for (size_t i = 0; i < actions->n; i++) {
-        const struct machine_action *action = &actions->items[i];
-        switch (action->kind) {
-        case MACHINE_ACTION_JOURNAL:
-            w->kept = action->record;
-            if (action->sync)
-                w->synced = action->record;
-            if (action->record.outcome == OUTCOME_NONE && (int)action->record.row == w->die_at_row) {
-                w->dead = true;
-                return false;
-            }
-            break;
-        case MACHINE_ACTION_EXECUTE:
-            *answer =
-                (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = action->op, .now_us = w->now_us};
-            if (action->row->primitive == w->bad && w->bad_times != 0 &&
-                w->m.record.state == MACHINE_FORWARD) {
-                w->bad_times -= w->bad_times > 0;
-                answer->answer = w->bad_answer;
-                answer->kind = w->bad_fails ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER;
-                answer->reason = "as told";
-                if (w->bad == PRIMITIVE_START && w->bad_fails)
-                    w->running = false;
-                return true;
-            }
-            if (action->attempt == 0)
-                perform(w, action->row);
-            if (action->row->primitive == PRIMITIVE_STOP)
-                w->kept.stopped_at_us = w->now_us;
-            if ((int)w->kept.row == w->die_after_row) {
-                w->dead = true;
-                return false;
-            }
-            return true;
-        case MACHINE_ACTION_KILL:
-            w->n_kills++;
-            w->running = false;
-            break;
-        case MACHINE_ACTION_REPORT:
-            w->outcome = action->outcome;
-            snprintf(w->reason, sizeof(w->reason), "%s", action->reason);
-            break;
-        case MACHINE_ACTION_ALARM: w->n_alarms++; break;
-        }
-    }
-    return false;
-}
-
-static void run(struct world *w, struct machine_event event) {
-    for (int i = 0; i < 10000 && !w->dead; i++) {
-        struct machine_actions actions;
-        struct machine_event answer;
-        machine_step(&w->m, &event, &actions);
-        if (perform_all(w, &actions, &answer)) {
-            event = answer;
-            continue;
-        }
-        uint64_t next = machine_next_deadline(&w->m);
-        if (next == UINT64_MAX || w->dead)
-            return;
-        w->now_us = next > w->now_us ? next : w->now_us;
-        event = (struct machine_event){.kind = MACHINE_EVENT_TIME, .now_us = w->now_us};
-    }
-    if (!w->dead)
-        test_fail(__FILE__, __LINE__, "it does not end");
-}
-
 static void do_step(struct world *w, const char *name) {
-    run(w, (struct machine_event){
+    world_run(
+        w, (struct machine_event){
                .kind = MACHINE_EVENT_ORDER, .now_us = w->now_us, .order = &order, .step = step_named(name)});
 }
 
@@ -190,11 +71,11 @@ static void restart(struct world *w, bool same_boot, const char *step) {
     if (!same_boot)
         w->running = false;
     machine_init(&w->m, &record, open ? &order : NULL, open ? step_named(step) : NULL);
-    run(w, (struct machine_event){.kind = MACHINE_EVENT_RECOVERED,
-                                  .now_us = w->now_us,
-                                  .same_boot = same_boot,
-                                  .running = w->running,
-                                  .running_generation = w->running_generation});
+    world_run(w, (struct machine_event){.kind = MACHINE_EVENT_RECOVERED,
+                                        .now_us = w->now_us,
+                                        .same_boot = same_boot,
+                                        .running = w->running,
+                                        .running_generation = w->running_generation});
 }
 
 /* ---- the table ---- */
@@ -239,7 +120,7 @@ TEST("between stop and proof nothing is synced") {
             if (actions.items[k].kind == MACHINE_ACTION_JOURNAL && actions.items[k].sync)
                 synced_row[n_syncs++] =
                     actions.items[k].record.outcome ? -1 : (int)actions.items[k].record.row;
-        if (!perform_all(&w, &actions, &event)) {
+        if (!world_perform(&w, &actions, &event)) {
             if (!machine_is_busy(&w.m))
                 break;
             event = (struct machine_event){.kind = MACHINE_EVENT_TIME,
@@ -326,7 +207,7 @@ TEST("lost data stops the new one at once, neither promoted nor returned") {
     for (int i = 0; i < 200; i++) {
         struct machine_actions actions;
         machine_step(&w.m, &event, &actions);
-        if (perform_all(&w, &actions, &event)) {
+        if (world_perform(&w, &actions, &event)) {
             const struct row *row = row_now(&w.m);
             if (row && row->sample == SAMPLE_COMPARE && w.m.record.state == MACHINE_FORWARD) {
                 event.answer = ANSWER_NO;
@@ -357,14 +238,15 @@ TEST("an end that nobody asked for fails the step, exit code 0 included") {
     for (int i = 0; i < 8; i++) {
         struct machine_actions actions;
         machine_step(&w.m, &event, &actions);
-        if (!perform_all(&w, &actions, &event))
+        if (!world_perform(&w, &actions, &event))
             break;
         if (row_now(&w.m)->primitive == PRIMITIVE_OBSERVE)
             break;
     }
     require(row_now(&w.m)->primitive == PRIMITIVE_OBSERVE);
     w.running = false;
-    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ENDED, .now_us = w.now_us, .reason = "exit code 0"});
+    world_run(
+        &w, (struct machine_event){.kind = MACHINE_EVENT_ENDED, .now_us = w.now_us, .reason = "exit code 0"});
     check_eq_int(w.outcome, OUTCOME_RETURNED);
     check_contains(w.reason, "exit code 0");
     check_eq_int(w.running_generation, 0);
@@ -380,27 +262,27 @@ TEST("F08 abort before the stop changes nothing, closings go on, the way back st
                  &actions);
     uint32_t op = actions.items[actions.n - 1].op;
     machine_step(&w.m, &(struct machine_event){.kind = MACHINE_EVENT_LATCH}, &actions);
-    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = op, .now_us = 2});
+    world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = op, .now_us = 2});
     check_eq_int(w.outcome, OUTCOME_FAILED);
     check_eq_int(w.n_signals, 0);
     check_contains(w.reason, "aborted");
-    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
-                                   .order = &order,
-                                   .step = step_named("switch"),
-                                   .latched = true,
-                                   .now_us = 3});
+    world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                         .order = &order,
+                                         .step = step_named("switch"),
+                                         .latched = true,
+                                         .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_REFUSED);
-    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
-                                   .order = &order,
-                                   .step = step_named("close delay"),
-                                   .latched = true,
-                                   .now_us = 3});
+    world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                         .order = &order,
+                                         .step = step_named("close delay"),
+                                         .latched = true,
+                                         .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_DONE);
-    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
-                                   .order = &order,
-                                   .step = step_named("return"),
-                                   .latched = true,
-                                   .now_us = 3});
+    world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                         .order = &order,
+                                         .step = step_named("return"),
+                                         .latched = true,
+                                         .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_DONE);
 }
 
@@ -413,14 +295,14 @@ TEST("a stop that is too slow is killed, and one that never ends is reported") {
                  &(struct machine_event){
                      .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")},
                  &actions);
-    require(perform_all(&w, &actions, &answer));
+    require(world_perform(&w, &actions, &answer));
     machine_step(&w.m, &answer, &actions); /* the stop is out, and is not answered */
     uint32_t op = actions.items[actions.n - 1].op;
     uint64_t due = machine_next_deadline(&w.m);
     machine_step(&w.m, &(struct machine_event){.kind = MACHINE_EVENT_TIME, .now_us = due}, &actions);
     require(actions.n == 1);
     check_eq_int(actions.items[0].kind, MACHINE_ACTION_KILL);
-    run(&w, (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = op, .now_us = due + 10});
+    world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_ANSWER, .op = op, .now_us = due + 10});
     check_eq_int(w.outcome, OUTCOME_DONE);
 }
 
@@ -441,7 +323,7 @@ TEST("old evidence puts the stop off, three times at most") {
             n_stale++;
             continue;
         }
-        if (!perform_all(&w, &actions, &event))
+        if (!world_perform(&w, &actions, &event))
             break;
         event.now_us = 200;
         event.age_us = 100;
@@ -604,7 +486,7 @@ TEST("a put-back that was cut off is asked for; an opening waits to be ordered a
     step.rows = blind;
     struct machine_record record = {.state = MACHINE_FORWARD, .changed = true, .serial = 7};
     machine_init(&w.m, &record, &order, &step);
-    run(&w, (struct machine_event){
-                .kind = MACHINE_EVENT_RECOVERED, .now_us = 5, .same_boot = true, .running = true});
+    world_run(&w, (struct machine_event){
+                      .kind = MACHINE_EVENT_RECOVERED, .now_us = 5, .same_boot = true, .running = true});
     check_eq_int(w.outcome, OUTCOME_FAILED);
 }
