@@ -89,7 +89,12 @@ static bool aborted(struct run *run) {
              run->pause_reason && run->pause_reason[0] ? " by " : "",
              run->pause_reason ? run->pause_reason : "");
     say_members(run, what, text, sizeof(text));
-    commit_run_event(run, RUN_EVENT_ABORTED, run->superseded ? VERDICT_SUPERSEDED : VERDICT_ABORTED, text);
+    bool failed = run_is_downtime(run) && first_bad(run); /* nobody's word, but what went wrong */
+    commit_run_event(run, RUN_EVENT_ABORTED,
+                     run->superseded ? VERDICT_SUPERSEDED
+                     : failed        ? VERDICT_FAILED
+                                     : VERDICT_ABORTED,
+                     text);
     return true;
 }
 
@@ -260,7 +265,7 @@ static bool advance_waves(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     const struct wave *wave = run->wave < shape->n_waves ? &shape->waves[run->wave] : NULL;
     if (run->aborting)
-        return aborted(run);
+        return (!barrier_may_return(run) || barrier_returns(run)) && aborted(run);
     if (run->rollback)
         return rolls_back(run);
     if (!wave)
@@ -269,7 +274,9 @@ static bool advance_waves(struct run *run) {
         return true;
     if (run->paused || is_asking(run))
         return false;
-    if (run->wave_over[run->wave] == wave->n_members) {
+    bool over =
+        wave_is_of_downtime(wave) ? barrier_is_over(run, wave) : run->wave_over[run->wave] == wave->n_members;
+    if (over) {
         if (run->wave + 1 == shape->n_waves)
             return waves_over(run);
         commit(run->engine,
@@ -278,7 +285,9 @@ static bool advance_waves(struct run *run) {
                NULL);
         return true;
     }
-    return change_next(run);
+    if (wave->kind == WAVE_STOP && has_expired(run))
+        return false;
+    return wave_is_of_downtime(wave) ? barrier_advance(run, wave) : change_next(run);
 }
 
 /* ---- the way back ---- */

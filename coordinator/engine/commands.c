@@ -27,6 +27,12 @@ static int check_again(const struct run *run, struct actions *actions) {
 
 /* A way back that is closed is said before anything is touched. */
 static int check_rollback(const struct run *run, struct actions *actions) {
+    if (run_is_downtime(run))
+        return engine_refuse(
+            actions,
+            "a downtime run is not rolled back: before the barrier is passed `kedge run abort` "
+            "returns everybody; after it a new downtime plan leads to %s",
+            run->plan->header.from_version);
     uint32_t n_changed = 0;
     if (run->aborting && run->n_sides > 0)
         return engine_refuse(
@@ -66,6 +72,12 @@ static int check_run(const struct run *run, enum run_event command, struct actio
     if (command == RUN_EVENT_RESUME && !run->paused)
         return engine_refuse(actions, "the run is not paused");
     return command == RUN_EVENT_ROLLBACK ? check_rollback(run, actions) : 0;
+}
+
+/* The engine's own word, with the reason; agents hear it at once. */
+void run_abort(struct run *run, const char *why) {
+    commit_run_event(run, RUN_EVENT_ABORT, VERDICT_NONE, why);
+    order_latch(run, NULL);
 }
 
 static void command_run(struct run *run, const struct event *event) {

@@ -82,16 +82,22 @@ static int check_serial(const struct engine *engine, const struct header *header
     return 0;
 }
 
+/* A downtime member stands once in a wave of each kind; any other in one wave. */
+static unsigned wave_bit(const struct wave *wave) {
+    return wave_is_of_downtime(wave) ? 1u << wave->kind : 1u;
+}
+
 static int check_waves(const struct verified_plan *plan, struct actions *actions) {
-    bool *seen = must(calloc(plan->n_orders + 1, sizeof(*seen)));
+    unsigned *seen = must(calloc(plan->n_orders + 1, sizeof(*seen)));
     int r = 0;
     for (size_t w = 0; w < plan->shape.n_waves; w++)
         for (size_t i = 0; i < plan->shape.waves[w].n_members; i++) {
             uint32_t member = plan->shape.waves[w].members[i];
-            if (seen[member] && r == 0)
+            unsigned bit = wave_bit(&plan->shape.waves[w]);
+            if (seen[member] & bit && r == 0)
                 r = engine_refuse(actions, "the plan is broken: %s stands in two waves",
                                   plan->orders[member]->member);
-            seen[member] = true;
+            seen[member] |= bit;
         }
     for (size_t i = 0; i < plan->n_orders && r == 0; i++)
         if (!seen[i])
@@ -101,9 +107,14 @@ static int check_waves(const struct verified_plan *plan, struct actions *actions
 }
 
 static int check_steps(const struct verified_plan *plan, struct actions *actions) {
-    static const char *const needed[] = {"prepare", "switch", "return"};
+    static const char *const one_by_one[] = {"prepare", "switch", "return"}, *const downtime[] = {
+                                                                                 "prepare", "stop", "pass",
+                                                                                 "start", "return"};
+    bool halves = plan->shape.n_waves > 0 && wave_is_of_downtime(&plan->shape.waves[0]);
+    const char *const *needed = halves ? downtime : one_by_one;
+    size_t n_needed = halves ? ARRAY_LEN(downtime) : ARRAY_LEN(one_by_one);
     for (size_t i = 0; i < plan->n_orders; i++)
-        for (size_t k = 0; k < ARRAY_LEN(needed); k++)
+        for (size_t k = 0; k < n_needed; k++)
             if (!work_order_step(plan->orders[i], needed[k]))
                 return engine_refuse(actions, "the plan is broken: %s has no step \"%s\"",
                                      plan->orders[i]->member, needed[k]);

@@ -141,6 +141,9 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
     case MEMBER_PREPARING:
     case MEMBER_SWITCHING:
     case MEMBER_PROMOTING:
+    case MEMBER_STOPPING:
+    case MEMBER_PASSING:
+    case MEMBER_STARTING:
     case MEMBER_REVERTING: explain_ordered(run, m, outp); break;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:
@@ -164,6 +167,16 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
     case MEMBER_HELD: say(outp, "HELD by its own agent", "nothing, until somebody has looked at it"); break;
     case MEMBER_SKIPPED: say(outp, "left out of this run by an operator", "it stays as it is"); break;
     case MEMBER_RETIRED: say(outp, "gone for good, by an operator's word", "nothing is asked of it"); break;
+    case MEMBER_STOPPED:
+        say(outp, "is stopped at the barrier",
+            "its agent starts what it ran before, if the barrier is not passed within the hold limit");
+        break;
+    case MEMBER_PASSED:
+        say(outp, "is stopped, and the barrier is passed",
+            run->aborting || run->state == RUN_ENDED ? "it stays down, with an alarm of its agent: the run "
+                                                       "was aborted after the point of no return"
+                                                     : "it is started in its wave; by itself it stays down");
+        break;
     case MEMBER_BACK: say(outp, "is back on what it ran before", "nothing more"); break;
     }
     explain_hold(run, m, outp);

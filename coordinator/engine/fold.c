@@ -177,10 +177,10 @@ static bool event_of_step(const char *step, enum member_event *outp) {
         const char *step;
         enum member_event event;
     } rows[] = {
-        {"prepare", MEMBER_EVENT_ORDERED_PREPARE},
-        {"switch", MEMBER_EVENT_ORDERED_SWITCH},
-        {"promote", MEMBER_EVENT_ORDERED_PROMOTE},
-        {"return", MEMBER_EVENT_ORDERED_RETURN},
+        {"prepare", MEMBER_EVENT_ORDERED_PREPARE}, {"switch", MEMBER_EVENT_ORDERED_SWITCH},
+        {"promote", MEMBER_EVENT_ORDERED_PROMOTE}, {"return", MEMBER_EVENT_ORDERED_RETURN},
+        {"stop", MEMBER_EVENT_ORDERED_STOP},       {"pass", MEMBER_EVENT_ORDERED_PASS},
+        {"start", MEMBER_EVENT_ORDERED_START},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].step, step) == 0) {
@@ -208,7 +208,8 @@ static bool fold_ordered(struct run *run, const struct record *record) {
 
 static bool fold_reported(struct run *run, const struct record *record) {
     struct run_member *m = &run->members[record->member];
-    if (record->number >= OUTCOMES || !m->step || strcmp(m->step, record->name) != 0)
+    bool asked = m->step && strcmp(m->step, record->name) == 0;
+    if (record->number >= OUTCOMES || (!asked && !barrier_unasked(m, record->name)))
         return false;
     enum outcome outcome = (enum outcome)record->number;
     if (strcmp(record->name, "prepare") != 0)

@@ -113,6 +113,19 @@ void sides_lease(struct run *run, uint32_t member);
 void side_report(struct run *run, uint32_t member, uint32_t side, const struct engine_report *report);
 void side_again(struct run *run, uint32_t node);
 
+/* ---- barrier.c ---- */
+bool wave_is_of_downtime(const struct wave *wave);
+bool run_is_downtime(const struct run *run);
+bool barrier_may_return(const struct run *run); /* members are stopped, and not all have passed yet */
+bool barrier_advance(struct run *run, const struct wave *wave);
+bool barrier_is_over(const struct run *run, const struct wave *wave);
+bool barrier_returns(
+    struct run *run); /* before the pass: everybody back; true when there is nothing left to wait for */
+bool barrier_unasked(const struct run_member *member, const char *step);
+
+/* ---- commands.c ---- */
+void run_abort(struct run *run, const char *why);
+
 /* ---- advance.c ---- */
 void run_advance(struct run *run);
 void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);  /* unless it is */

@@ -16,9 +16,13 @@
 #define REFUSED(text)                                                                                        \
     { MOVE_REFUSED, 0, text }
 
+#define NO_HALVES(text)                                                                                      \
+    [MEMBER_EVENT_ORDERED_STOP] = REFUSED(text), [MEMBER_EVENT_ORDERED_PASS] = REFUSED(text),                \
+    [MEMBER_EVENT_ORDERED_START] = REFUSED(text)
 #define NO_ORDERS(text)                                                                                      \
-    [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(text), [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(text),           \
-    [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(text), [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(text)
+    NO_HALVES(text),                                                                                         \
+        [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(text), [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(text),       \
+        [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(text), [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(text)
 #define NO_REPORTS(text)                                                                                     \
     [MEMBER_EVENT_BEGUN] = IGNORED(text), [MEMBER_EVENT_REPORTED_DONE] = IGNORED(text),                      \
     [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(text), [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(text),          \
@@ -48,11 +52,13 @@
 
 #define LATE "no order is in flight: a repeated report"
 #define BUSY "another order is in flight"
+#define DOWN "it is stopped at the barrier"
 
 static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
     {
         [MEMBER_PLANNED] =
             {
+                NO_HALVES("it is not prepared"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = TO(PREPARING),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared"),
@@ -67,6 +73,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PREPARING] =
             {
+                NO_HALVES("it is not prepared"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = TO(PREPARING),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared yet"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared yet"),
@@ -75,6 +82,9 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PREPARED] =
             {
+                [MEMBER_EVENT_ORDERED_STOP] = TO(STOPPING),
+                [MEMBER_EVENT_ORDERED_PASS] = REFUSED("it is not stopped"),
+                [MEMBER_EVENT_ORDERED_START] = REFUSED("it is not stopped"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it is prepared"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = TO(SWITCHING),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it was not switched"),
@@ -89,6 +99,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_SWITCHING] =
             {
+                NO_HALVES(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = TO(SWITCHING),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -97,6 +108,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_RECOVERING] =
             {
+                NO_HALVES("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("its recovered gates have not held yet"),
@@ -113,6 +125,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_SOAKING_READ_ONLY] =
             {
+                NO_HALVES("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
@@ -127,6 +140,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PROMOTING] =
             {
+                NO_HALVES(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
@@ -135,6 +149,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_SETTLING] =
             {
+                NO_HALVES("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was promoted"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was promoted"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it was promoted"),
@@ -151,6 +166,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_SOAKING] =
             {
+                NO_HALVES("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is in its end mode"),
@@ -167,6 +183,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_DONE] =
             {
+                NO_HALVES("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it is done"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is done"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is done"),
@@ -215,6 +232,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_REVERTING] =
             {
+                NO_HALVES(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -267,6 +285,85 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_PROMOTION("it is gone for good"),
                 NO_WAIVER("it is gone for good"),
             },
+        [MEMBER_STOPPING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP] = TO(STOPPING),
+                [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
+                ORDERED(TO(STOPPED), BEFORE, TO(FAILED), TO(FAILED), TO(RETURNED)),
+            },
+        [MEMBER_STOPPED] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_PASS] = TO(PASSING),
+                [MEMBER_EVENT_ORDERED_START] = REFUSED("the barrier is not passed"),
+                [MEMBER_EVENT_BEGUN] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED),
+                [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),
+                NO_GATES(DOWN),
+                NO_RETRY,
+                GOES,
+                NO_SKIP(DOWN),
+                NO_PROMOTION(DOWN),
+                NO_WAIVER(DOWN),
+            },
+        [MEMBER_PASSING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PASS] = TO(PASSING),
+                [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
+                ORDERED(TO(PASSED), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+            },
+        [MEMBER_PASSED] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
+                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(DOWN),
+                [MEMBER_EVENT_ORDERED_PASS] = REFUSED("it has passed the barrier"),
+                [MEMBER_EVENT_ORDERED_START] = TO(STARTING),
+                [MEMBER_EVENT_BEGUN] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),
+                [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED),
+                [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),
+                NO_GATES(DOWN),
+                NO_RETRY,
+                GOES,
+                NO_SKIP(DOWN),
+                NO_PROMOTION(DOWN),
+                NO_WAIVER(DOWN),
+            },
+        [MEMBER_STARTING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_START] = TO(STARTING),
+                ORDERED(TO(RECOVERING), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+            },
 };
 
 struct member_move member_move(enum member_state state, enum member_event event) {
@@ -296,6 +393,11 @@ static const struct {
     [MEMBER_BACK] = {"back", false, false, true, false},
     [MEMBER_SKIPPED] = {"skipped", false, false, true, false},
     [MEMBER_RETIRED] = {"retired", false, false, true, false},
+    [MEMBER_STOPPING] = {"stopping", true, true, false, false},
+    [MEMBER_STOPPED] = {"stopped", false, true, false, false},
+    [MEMBER_PASSING] = {"passing the barrier", true, true, false, false},
+    [MEMBER_PASSED] = {"stopped, barrier passed", false, true, false, false},
+    [MEMBER_STARTING] = {"starting", true, true, false, false},
 };
 
 const char *member_state_text(enum member_state state) {
@@ -334,6 +436,9 @@ static const char *const event_texts[MEMBER_EVENTS] = {
     [MEMBER_EVENT_RETIRE] = "retired",
     [MEMBER_EVENT_PROMOTE] = "its read-only soak was ended by an operator",
     [MEMBER_EVENT_WAIVE] = "a gate was waived",
+    [MEMBER_EVENT_ORDERED_STOP] = "ordered to stop",
+    [MEMBER_EVENT_ORDERED_PASS] = "ordered to pass the barrier",
+    [MEMBER_EVENT_ORDERED_START] = "ordered to start",
 };
 
 const char *member_event_text(enum member_event event) {

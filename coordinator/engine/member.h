@@ -13,6 +13,9 @@
  *
  *   `run rollback`, from RECOVERING … DONE:   return ─▶ REVERTING ─▶ RECOVERING_BACK ─▶ BACK
  *
+ *   A downtime:  PREPARED ─stop▶ STOPPING ─▶ STOPPED ─pass▶ PASSING ─▶ PASSED ─start▶ STARTING ─▶ RECOVERING
+ *                                              └── return, or its hold limit is over ──▶ REVERTING … · RETURNED
+ *
  * Every (state, event) pair is answered in member.c: it moves, is ignored on purpose, or is refused with a reason. */
 #ifndef KEDGE_ENGINE_MEMBER_H
 #define KEDGE_ENGINE_MEMBER_H
@@ -38,8 +41,13 @@ enum member_state {
     MEMBER_BACK,
     MEMBER_SKIPPED,
     MEMBER_RETIRED,
+    MEMBER_STOPPING, /* a downtime, from here to STARTING */
+    MEMBER_STOPPED,
+    MEMBER_PASSING,
+    MEMBER_PASSED,
+    MEMBER_STARTING,
 };
-enum { MEMBER_STATES = 18 };
+enum { MEMBER_STATES = 23 };
 
 /* Numbers of MEMBER_EVENT records are in journals: append only. */
 enum member_event {
@@ -62,8 +70,11 @@ enum member_event {
     MEMBER_EVENT_RETIRE,
     MEMBER_EVENT_PROMOTE, /* the read-only soak is ended now */
     MEMBER_EVENT_WAIVE,   /* one gate is set aside for its stop */
+    MEMBER_EVENT_ORDERED_STOP,
+    MEMBER_EVENT_ORDERED_PASS,
+    MEMBER_EVENT_ORDERED_START,
 };
-enum { MEMBER_EVENTS = 19 };
+enum { MEMBER_EVENTS = 22 };
 
 enum move_kind {
     MOVE_UNANSWERED, /* a hole in the table; a test looks for it */

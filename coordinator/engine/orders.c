@@ -4,6 +4,7 @@
 #include "coordinator/engine/internal.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t expires_s(const struct run *run, uint64_t last_s) {
@@ -107,7 +108,12 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
     bool ends_run =
         run->state == RUN_PREPARING || (run->state == RUN_WAVES && wave->kind == WAVE_CANARY &&
                                         (m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED));
-    if (m->state == MEMBER_HELD)
+    if (!ends_run && barrier_may_return(run) && !run->aborting) {
+        char why[KEDGE_REASON_MAX];
+        snprintf(why, sizeof(why), "the barrier was not reached by all: %.100s: %.300s", name,
+                 report->reason);
+        run_abort(run, why);
+    } else if (m->state == MEMBER_HELD)
         run_pause(run, "ALARM: %s is held by its agent: %s", name, report->reason);
     else if (!ends_run)
         run_pause(run, "%s: %s %s: %s; the budget of failures is 0", name, report->step,
@@ -163,7 +169,7 @@ bool order_report(struct engine *engine, const struct event *event) {
         side_report(run, member, side, report);
         return true;
     }
-    if (!m->step || strcmp(m->step, report->step) != 0)
+    if ((!m->step || strcmp(m->step, report->step) != 0) && !barrier_unasked(m, report->step))
         return pass_over(engine, "no such order is in flight: a repeated report");
     struct member_move move = member_move(m->state, member_event_of_outcome(report->outcome));
     if (move.kind != MOVE_TO && move.kind != MOVE_BEFORE)

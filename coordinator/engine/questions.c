@@ -70,9 +70,10 @@ void gate_lists_make(struct run *run) {
         const struct wave *wave = member->wave < shape->n_waves ? &shape->waves[member->wave] : NULL;
         const struct digest *last = wave && wave->has_last ? &wave->last : NULL;
         bool promotes = work_order_step(member->order, "promote") != NULL;
+        const char *first = work_order_step(member->order, "switch") ? "switch" : "start";
         member_list_make(run, member, STAGE_BEFORE, "return", last);
-        member_list_make(run, member, STAGE_READ_ONLY, "switch", last);
-        member_list_make(run, member, STAGE_AFTER, promotes ? "promote" : "switch", last);
+        member_list_make(run, member, STAGE_READ_ONLY, first, last);
+        member_list_make(run, member, STAGE_AFTER, promotes ? "promote" : first, last);
     }
 }
 
@@ -96,7 +97,12 @@ static enum stage stage_of(const struct run_member *member) {
     case MEMBER_RECOVERING_BACK:
     case MEMBER_BACK:
     case MEMBER_SKIPPED:
-    case MEMBER_RETIRED: break;
+    case MEMBER_RETIRED:
+    case MEMBER_STOPPING:
+    case MEMBER_STOPPED:
+    case MEMBER_PASSING:
+    case MEMBER_PASSED:
+    case MEMBER_STARTING: break;
     }
     return STAGE_BEFORE;
 }

@@ -97,6 +97,7 @@ struct run_member {
     uint64_t ill_since_ms;            /* the first one after the last yes; 0: that was the last */
     unsigned n_bad;                   /* noes one after the other */
     bool relapsed;
+    bool stays; /* at the barrier: its return was ordered */
     uint64_t backoff_ms;
     struct timer poll;
     char *waits; /* what its own agent said when it last declined to stop */
