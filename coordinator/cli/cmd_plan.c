@@ -120,6 +120,7 @@ static const struct {
                  {"soak", "soak"},
                  {"soak-read-only", "soak-read-only"},
                  {"wait-limit", "wait-limit"},
+                 {"hold-limit", "hold-limit"},
                  {"config", "config"},
                  {"change", "change"},
                  {"set", "choice"},

@@ -22,12 +22,13 @@ static const struct cli_option cut_options[] = {
     {0}};
 static const struct cli_option plan_options[] = {
     {"to", "RELEASE", "release to go to, SYSTEM-VERSION"},
-    {"strategy", "WORDS", "canary,rolling, rolling, config-only or restart (as the cluster file says)"},
+    {"strategy", "WORDS", "canary,rolling, rolling, downtime, config-only, restart (the cluster file's)"},
     {"canary", "N|MEMBER", "how many or which members go first; may be repeated"},
     {"limit", "N|N%", "members in change at once"},
     {"soak", "10s", "how long a changed member must be well; --soak-read-only for the canary"},
     {"soak-read-only", "10s", NULL},
     {"wait-limit", "30m", "after waiting so long to stop a member, pause"},
+    {"hold-limit", "10m", "downtime: how long a member may stay stopped before the barrier is passed"},
     {"config", "found|release", "configuration to start from (found)"},
     {"change", "KEY=VALUE", "change the configuration; also -KEY, KEY->NEW, KEY?=VALUE"},
     {"set", "OPTION=WORD", "a choice that the recipe offers; may be repeated"},

@@ -121,7 +121,7 @@ static json_t *wave_json(const struct verified_plan *plan, const struct wave *wa
     for (size_t i = 0; i < wave->n_members; i++)
         (void)json_array_append_new(members, json_string(plan->orders[wave->members[i]]->member));
     put(object, "name", json_string(wave->name));
-    put(object, "kind", json_string(wave->kind == WAVE_CANARY ? "canary" : "rolling"));
+    put(object, "kind", json_string(wave_kind_text(wave->kind)));
     put(object, "members_as_expected_today", members);
     put(object, "limit_count", number(wave->limit_count));
     put(object, "limit_percent", number(wave->limit_percent));

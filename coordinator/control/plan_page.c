@@ -358,6 +358,28 @@ static void gates(struct page *page) {
 
 /* ---- waves ---- */
 
+/* What is different in a downtime stands in the wave itself, not in a step that one must look for. */
+static const char *downtime_words(enum wave_kind kind) {
+    switch (kind) {
+    case WAVE_STOP:
+        return "all at once; the cluster is NOT asked whether they may. Whoever is not told in time that the "
+               "barrier is "
+               "passed (hold limit, see its stop) starts what it ran before by itself";
+    case WAVE_PASS:
+        return "POINT OF NO RETURN: every agent writes down that the barrier is passed; if one does not, all "
+               "go back. "
+               "After it nobody goes back by itself: at the end of its hold limit a member stays down, with "
+               "an alarm";
+    case WAVE_START:
+        return "all at once; one that fails is stopped and held, with an alarm; the gates of the cluster are "
+               "asked when "
+               "all are up";
+    case WAVE_CANARY:
+    case WAVE_ROLLING: break;
+    }
+    return NULL;
+}
+
 static void wave_head(struct page *page, size_t index) {
     const struct shape *shape = &page->plan->shape;
     const struct wave *wave = &shape->waves[index];
@@ -366,6 +388,11 @@ static void wave_head(struct page *page, size_t index) {
     snprintf(text, sizeof(text), "WAVE %zu of %zu: %s, %zu member%s", index + 1, shape->n_waves, wave->name,
              wave->n_members, wave->n_members == 1 ? "" : "s");
     title(page, text);
+    if (downtime_words(wave->kind)) {
+        entry(page, "downtime", downtime_words(wave->kind));
+        if (wave->kind != WAVE_START)
+            return;
+    }
     FILE *out = piece_open(page, &piece);
     if (out) {
         fprintf(out, "%u at once", wave->limit_count);

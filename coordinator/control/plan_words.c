@@ -202,6 +202,10 @@ void words_row(FILE *out, const struct verified_plan *plan, const struct work_or
     case PRIMITIVE_STOP:
         fprintf(out, "SIG%s; SIGKILL after ", signal_word(row->signal));
         words_duration(out, row->deadline_ms);
+        if (row->hold_ms > 0) {
+            fputs("; hold limit ", out);
+            words_duration(out, row->hold_ms);
+        }
         return;
     case PRIMITIVE_SWAP: fputs("to ", out), generation_words(out, order, row->generation); return;
     case PRIMITIVE_START: fputs("a new process", out), within(out, row); return;

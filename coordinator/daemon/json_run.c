@@ -314,7 +314,7 @@ static json_t *waves_of(const struct run *run) {
         for (size_t k = 0; k < wave->n_members; k++)
             json_add(members, json_text_of(run->members[wave->members[k]].order->member));
         put_text(json, "name", wave->name);
-        put_text(json, "kind", wave->kind == WAVE_CANARY ? "canary" : "rolling");
+        put_text(json, "kind", wave_kind_text(wave->kind));
         put_text(json, "state", wave_state(run, i));
         put_number(json, "limit", wave->limit_count);
         json_put(json, "members", members);

@@ -79,17 +79,17 @@ static int take_strategy(struct taking *t, const char *name, const char *text) {
         bool canary;
         enum planner_goal goal;
     } rows[] = {
-        {"canary,rolling", true, PLANNER_GOAL_UPGRADE},
-        {"rolling", false, PLANNER_GOAL_UPGRADE},
-        {"config-only", false, PLANNER_GOAL_CONFIG_ONLY},
-        {"restart", false, PLANNER_GOAL_RESTART},
+        {"canary,rolling", true, PLANNER_GOAL_UPGRADE},   {"rolling", false, PLANNER_GOAL_UPGRADE},
+        {"config-only", false, PLANNER_GOAL_CONFIG_ONLY}, {"restart", false, PLANNER_GOAL_RESTART},
+        {"downtime", false, PLANNER_GOAL_DOWNTIME},
     };
     size_t i = 0;
     while (i < ARRAY_LEN(rows) && strcmp(rows[i].text, text) != 0)
         i++;
     if (i == ARRAY_LEN(rows))
         return error_set(t->err, -EINVAL,
-                         "%s \"%s\": expected canary,rolling, rolling, config-only or restart", name, text);
+                         "%s \"%s\": expected canary,rolling, rolling, downtime, config-only or restart",
+                         name, text);
     t->options->canary = rows[i].canary;
     t->options->goal = rows[i].goal;
     if (t->options->canary && t->options->n_canaries == 0)
@@ -144,6 +144,13 @@ static int take_soak_read_only(struct taking *t, const char *name, const char *t
 
 static int take_wait_limit(struct taking *t, const char *name, const char *text) {
     return take_duration(t, name, text, &t->options->wait_limit_ms);
+}
+
+static int take_hold_limit(struct taking *t, const char *name, const char *text) {
+    int r = take_duration(t, name, text, &t->options->hold_ms);
+    if (r == 0 && t->options->hold_ms == 0)
+        r = error_set(t->err, -EINVAL, "%s: a member needs some time to hear the next word", name);
+    return r;
 }
 
 static int take_config(struct taking *t, const char *name, const char *text) {
@@ -202,6 +209,7 @@ static const struct {
     {"limit", take_limit},           {"soak", take_soak},         {"soak-read-only", take_soak_read_only},
     {"wait-limit", take_wait_limit}, {"config", take_config},     {"consent", take_consent},
     {"choice", take_choice},         {"change", take_change},     {"urgent", take_urgent},
+    {"hold-limit", take_hold_limit},
 };
 
 static int argument_take(struct taking *t, const struct fact *argument) {

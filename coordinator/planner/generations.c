@@ -65,7 +65,8 @@ void render_make(struct planning *p, struct member_plan *m) {
         m->render.shipped = p->input->shipped;
         carries_add(p, role, ops, &n);
     }
-    bool whole = options->goal == PLANNER_GOAL_UPGRADE; /* else only what the operator asked for */
+    bool whole =
+        options->goal == PLANNER_GOAL_UPGRADE || is_downtime(p); /* else only what the operator asked for */
     if (whole)
         recipe_ops_add(p, m, p->recipe->config, p->recipe->n_config, ops, &n);
     for (size_t i = 0; whole && i < m->path.n_rows; i++)

@@ -16,9 +16,9 @@ static bool same_from_seen(const struct planning *p, size_t i) {
 static void version_judge(struct planning *p, const struct member_plan *m) {
     const struct version_path *path = &m->path;
     hops_judge(p, m);
-    if (path->verdict == VERSION_DOWNTIME && path->n_rows == 1)
-        refuse(p, "needs-downtime", "%s -> %s needs a downtime, which this Kedge cannot do yet: %s",
-               m->from_version, p->to_version, path->why);
+    if (path->verdict == VERSION_DOWNTIME && path->n_rows == 1 && !is_downtime(p))
+        refuse(p, "needs-downtime", "%s -> %s needs a downtime (--strategy downtime): %s", m->from_version,
+               p->to_version, path->why);
 }
 
 void versions_judge(struct planning *p) {
@@ -149,7 +149,7 @@ void gates_judge(struct planning *p) {
         if (unique == 0 || strcmp(p->known.items[unique - 1], p->known.items[i]) != 0)
             p->known.items[unique++] = p->known.items[i];
     p->known.n = unique;
-    p->may_stop = uses_resolve(p, may_stop, n_may_stop, p->n_sides, &p->n_may_stop);
+    p->may_stop = uses_resolve(p, may_stop, is_downtime(p) ? 0 : n_may_stop, p->n_sides, &p->n_may_stop);
     p->recovered = uses_resolve(p, recovered, n_recovered, 0, &p->n_recovered);
     for (size_t i = 0; p->may_stop && i < p->n_sides && !p->failed; i++)
         side_gate_add(p, &p->sides[i], &p->may_stop[p->n_may_stop++]);
@@ -157,10 +157,15 @@ void gates_judge(struct planning *p) {
 
 /* ---- strategy ---- */
 
+bool is_downtime(const struct planning *p) {
+    return p->input->options.goal == PLANNER_GOAL_DOWNTIME;
+}
+
 const char *strategy_text(const struct planner_options *options) {
     switch (options->goal) {
     case PLANNER_GOAL_CONFIG_ONLY: return "config-only";
     case PLANNER_GOAL_RESTART: return "restart";
+    case PLANNER_GOAL_DOWNTIME: return "downtime";
     case PLANNER_GOAL_UPGRADE: break;
     }
     return options->canary ? "canary,rolling" : "rolling";
@@ -194,7 +199,7 @@ static void config_only_judge(struct planning *p) {
 
 void goal_judge(struct planning *p) {
     const struct planner_options *options = &p->input->options;
-    if (options->goal == PLANNER_GOAL_UPGRADE)
+    if (options->goal == PLANNER_GOAL_UPGRADE || options->goal == PLANNER_GOAL_DOWNTIME)
         return;
     if (!p->release_as_found)
         refuse(p, "release-not-everywhere",
@@ -221,6 +226,8 @@ static uint32_t at_once(const struct planning *p) {
 }
 
 void capacity_judge(struct planning *p) {
+    if (is_downtime(p))
+        return; /* nothing is served, on purpose */
     const char *text = NULL;
     struct error why = {{0}};
     if (template_fill(p->arena, p->recipe->capacity, TEMPLATE_TEXT, &p->scope, &text, &why) < 0)

@@ -167,10 +167,32 @@ static int change_add(const struct making *making, struct work_order *order, con
     return r < 0 ? r : step_add(making, order, name, verb, &rows);
 }
 
+/* The halves. Nobody's may-stop is asked: that everything goes down is what is signed. */
+static int halves_add(const struct making *making, struct work_order *order) {
+    const struct recipe_role *role = making->m->member->role;
+    struct rows stop = {.n = 0}, pass = {.n = 0}, start = {.n = 0};
+    ask_add(&stop, making->proof, making->proof ? 1 : 0, PROOF_DEADLINE_MS, SAMPLE_CAPTURE, ON_FAILURE_STOP);
+    struct row *row = row_add(&stop, PRIMITIVE_STOP, role->stop_deadline_ms, ON_FAILURE_RETURN);
+    row->signal = role->signal;
+    row->hold_ms = making->p->input->options.hold_ms;
+    start_add(making, &start, 1, order->generations[0].mode, ON_FAILURE_HOLD);
+    int r = order->generations[0].mode == MODE_READ_WRITE ? commands_add(making, &start) : 0;
+    if (r == 0)
+        r = step_add(making, order, "stop", VERB_STOP, &stop);
+    if (r == 0)
+        r = step_add(making, order, "pass", VERB_PASS, &pass);
+    return r < 0 ? r : step_add(making, order, "start", VERB_START, &start);
+}
+
 static int return_add(const struct making *making, struct work_order *order) {
     struct rows rows = {.n = 0};
     const struct member_plan *m = making->m;
-    stop_add(making, &rows, ON_FAILURE_HOLD);
+    if (is_downtime(making->p)) { /* it is down already: nothing is to be asked */
+        const struct recipe_role *role = m->member->role;
+        row_add(&rows, PRIMITIVE_STOP, role->stop_deadline_ms, ON_FAILURE_HOLD)->signal = role->signal;
+    } else {
+        stop_add(making, &rows, ON_FAILURE_HOLD);
+    }
     start_add(making, &rows, 0, m->part == PART_BROKEN ? m->end_mode : m->mode, ON_FAILURE_HOLD);
     return step_add(making, order, "return", VERB_REVERT, &rows);
 }
@@ -189,10 +211,10 @@ static int sides_add(const struct making *making, struct work_order *order) {
 
 static int steps_make(const struct making *making, struct work_order *order, bool read_only_first) {
     struct planning *p = making->p;
-    order->steps = keep(p, 4 + 2 * p->n_sides, sizeof(*order->steps));
+    order->steps = keep(p, 5 + 2 * p->n_sides, sizeof(*order->steps));
     int r = order->steps ? prepare_add(making, order) : p->failed;
     if (r == 0)
-        r = change_add(making, order, "switch", VERB_SWITCH, 1);
+        r = is_downtime(p) ? halves_add(making, order) : change_add(making, order, "switch", VERB_SWITCH, 1);
     if (r == 0 && read_only_first)
         r = change_add(making, order, "promote", VERB_PROMOTE, 2);
     if (r == 0)

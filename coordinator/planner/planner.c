@@ -15,6 +15,7 @@ void planner_options_init(struct planner_options *options, const struct cluster_
                                         .soak_read_only_ms = cluster->soak_read_only_ms,
                                         .soak_ms = cluster->soak_ms,
                                         .wait_limit_ms = cluster->wait_limit_ms,
+                                        .hold_ms = 10 * 60 * 1000,
                                         .author = "",
                                         .ticket = "",
                                         .reason = ""};
@@ -118,7 +119,10 @@ static int encode(struct planning *p, const struct codec_message *codec, const v
 
 /* What cannot be undone, from the rows of all members; "" when nothing in the plan is final by itself. */
 static const char *no_return_text(struct planning *p) {
-    const char *text = "";
+    const char *text = is_downtime(p)
+                           ? "when the barrier is passed no member goes back by itself: after that "
+                             "what is stopped stays down until it is started or returned by order"
+                           : "";
     for (size_t i = 0; i < p->n_order; i++)
         for (size_t k = 0; k < p->order[i]->path.n_rows; k++) {
             const char *says = p->order[i]->path.rows[k]->no_return;
@@ -272,7 +276,8 @@ static void result_fill(const struct planning *p, struct planner_result *result)
 /* Everything that can object. Work orders are made even when something has objected already: making them finds more. */
 static struct work_order *judge_and_make(struct planning *p) {
     versions_judge(p);
-    sides_look(p);
+    if (!is_downtime(p)) /* they keep others from reacting to one that is away; here nobody is there */
+        sides_look(p);
     gates_judge(p);
     capacity_judge(p);
     renders_make(p);

@@ -51,7 +51,8 @@ enum planner_config {
 enum planner_goal {
     PLANNER_GOAL_UPGRADE,     /* strategies rolling and canary,rolling: to another release */
     PLANNER_GOAL_CONFIG_ONLY, /* the release as it is everywhere, with the operator's own changes and no others */
-    PLANNER_GOAL_RESTART      /* the same release and configuration once more */
+    PLANNER_GOAL_RESTART,     /* the same release and configuration once more */
+    PLANNER_GOAL_DOWNTIME     /* to another release: all stop, pass the barrier, all start */
 };
 
 struct planner_options {
@@ -63,6 +64,7 @@ struct planner_options {
     uint32_t limit_count;   /* members in change at once, at least 1 */
     uint32_t limit_percent; /* 0: no further limit */
     uint32_t soak_read_only_ms, soak_ms, wait_limit_ms;
+    uint32_t hold_ms; /* downtime: how long a member may stay stopped before the barrier is passed */
     const char *const *consents;
     size_t n_consents;
     const struct fact *choices; /* the recipe's options, by name */

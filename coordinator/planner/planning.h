@@ -105,6 +105,7 @@ void capacity_judge(struct planning *p);
 void consents_judge(struct planning *p);
 /* After the configurations were made: does the plan do what its strategy says, and no more? */
 void goal_judge(struct planning *p);
+bool is_downtime(const struct planning *p);
 const char *strategy_text(const struct planner_options *options);
 
 /* hops.c: versions that the recipe reaches only over others, or refuses. */

@@ -123,7 +123,51 @@ static void rolling_add(struct planning *p, const struct recipe_role *role) {
     last_set(p, role, wave);
 }
 
+/* ---- downtime ---- */
+
+static void downtime_add(struct planning *p, enum wave_kind kind, const char *what,
+                         const struct recipe_role *role) {
+    uint32_t *members = keep(p, p->n_order, sizeof(*members));
+    size_t n = 0;
+    for (size_t i = 0; members && i < p->n_order; i++)
+        if (!role || p->order[i]->member->role == role)
+            members[n++] = (uint32_t)i;
+    if (n == 0)
+        return;
+    const char *name = role && p->recipe->n_roles > 1 ? keep_format(p, "%s %s", what, role->name) : what;
+    p->waves[p->n_waves++] = (struct wave){.name = name,
+                                           .kind = kind,
+                                           .members = members,
+                                           .n_members = n,
+                                           .limit_count = (uint32_t)n,
+                                           .soak_ms = p->input->options.soak_ms,
+                                           .wait_limit_ms = p->input->options.wait_limit_ms};
+}
+
+/* Role after role down, one barrier for all, role after role up. */
+static void downtime_make(struct planning *p) {
+    const struct recipe *recipe = p->recipe;
+    p->order = keep(p, p->n_members, sizeof(*p->order));
+    p->waves = keep(p, 2 * recipe->n_roles + 1, sizeof(*p->waves));
+    if (!p->order || !p->waves)
+        return;
+    for (size_t i = 0; i < recipe->n_roles; i++)
+        for (int last = 0; last < 2; last++) {
+            order_append(p, PART_BROKEN, &recipe->roles[i], last);
+            order_append(p, PART_ROLLING, &recipe->roles[i], last);
+        }
+    for (size_t i = 0; i < recipe->n_roles; i++)
+        downtime_add(p, WAVE_STOP, "stop", &recipe->roles[i]);
+    downtime_add(p, WAVE_PASS, "barrier", NULL);
+    for (size_t i = 0; i < recipe->n_roles; i++)
+        downtime_add(p, WAVE_START, "start", &recipe->roles[i]);
+}
+
 void waves_make(struct planning *p) {
+    if (is_downtime(p)) {
+        downtime_make(p);
+        return;
+    }
     canaries_choose(p);
     p->order = keep(p, p->n_members, sizeof(*p->order));
     p->waves = keep(p, p->recipe->n_roles + 2, sizeof(*p->waves));
