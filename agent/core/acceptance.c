@@ -19,7 +19,7 @@ static int serial_check(const struct seen *seen, const struct offer *offer, stru
 }
 
 int acceptance_check(const struct seen *seen, const struct offer *offer, struct error *err) {
-    if (offer->epoch < seen->epoch)
+    if (offer->epoch < seen->epoch && !KEDGE_MUTANT(epoch_ignored))
         return error_set(
             err, -ESTALE,
             "the order is of epoch %llu, this node obeys epoch %llu: an older coordinator speaks",
@@ -56,7 +56,7 @@ bool outcome_is_said_again(enum outcome outcome) {
 bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,
                             const struct offer *offer) {
     bool newer = offer->epoch > epoch || (offer->epoch == epoch && offer->expires_s > expires_s);
-    return !(outcome_changed_nothing(outcome) && newer);
+    return !(outcome_changed_nothing(outcome) && newer) && !KEDGE_MUTANT(order_done_twice);
 }
 
 bool acceptance_has_begun(const struct member_machine *machine, const struct work_order *order,

@@ -3,6 +3,7 @@
 #define KEDGE_AGENT_CORE_INTERNAL_H
 
 #include "agent/core/member.h"
+#include "common/base/mutant.h"
 
 /* The row that record.state and record.row name. */
 const struct row *row_now(const struct member_machine *machine);

@@ -59,7 +59,8 @@ static void look(struct member_machine *m, const struct row *row, const struct m
         look_at_stop(m, row, event, actions);
         return;
     }
-    bool started = event->running && event->running_generation == row->generation;
+    bool started =
+        event->running && !KEDGE_MUTANT(start_beside) && event->running_generation == row->generation;
     row_begin(m, event->now_us, actions);
     if (!started || actions->n == 0 || actions->items[actions->n - 1].kind != MACHINE_ACTION_EXECUTE)
         return;

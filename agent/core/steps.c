@@ -36,7 +36,8 @@ void act_execute(struct member_machine *m, const struct row *row, struct machine
     action->attempt = m->attempt;
     m->asking = true;
     action->record = m->record;
-    if (row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD && m->evidence_limit_us > 0)
+    if (row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD && m->evidence_limit_us > 0 &&
+        !KEDGE_MUTANT(last_answer_too_old))
         action->not_after_us = m->evidence_us + m->evidence_limit_us;
 }
 
@@ -119,7 +120,7 @@ bool way_back_is_open(enum way_back way_back, const struct machine_record *recor
     case WAY_BACK_UNTIL_PROMOTION: return !record->promoted;
     case WAY_BACK_UNTIL_START:
     case WAY_BACK_CLUSTER:
-    case WAY_BACK_NEVER: return !record->started_new;
+    case WAY_BACK_NEVER: return !record->started_new || KEDGE_MUTANT(way_back_overstepped);
     }
     return false;
 }
@@ -259,8 +260,8 @@ static void arm(struct member_machine *m, const struct row *row, uint64_t now_us
 /* An abort latches: before what cannot be taken back it is looked for once more. True when it ended or turned the step. */
 static bool latch_stops(struct member_machine *m, const struct row *row, uint64_t now_us,
                         struct machine_actions *actions) {
-    if (!m->latched || m->record.state != MACHINE_FORWARD || !primitive_rule(row->primitive)->latched ||
-        step_is_closing(m->order, m->step))
+    if (!m->latched || KEDGE_MUTANT(latch_ignored) || m->record.state != MACHINE_FORWARD ||
+        !primitive_rule(row->primitive)->latched || step_is_closing(m->order, m->step))
         return false;
     if (!m->record.changed) {
         reason_set(m, "the run was aborted before this step changed anything", NULL);
@@ -280,7 +281,9 @@ static void rows_finished(struct member_machine *m, struct machine_actions *acti
         m->record.reason[0] = 0;
         conclude(m, OUTCOME_DONE, actions);
         return;
-    case MACHINE_RETURNING: conclude(m, OUTCOME_RETURNED, actions); return;
+    case MACHINE_RETURNING:
+        conclude(m, KEDGE_MUTANT(returned_is_done) ? OUTCOME_DONE : OUTCOME_RETURNED, actions);
+        return;
     case MACHINE_HOLDING: conclude_held(m, actions); return;
     case MACHINE_IDLE:
     case MACHINE_BARRIER:
@@ -305,7 +308,11 @@ void row_begin(struct member_machine *m, uint64_t now_us, struct machine_actions
     /* After the first change nothing waits for a disk: its synced intent already leads to the way back. But for the one
      * row that closes the way back: a host that dies after it must not find a journal that still takes it for open. */
     bool closes_way = way_open && !way_back_is_open(m->order->way_back, &m->record);
-    act_journal(m, closes_way || (rule->before == DURABLE_SYNCED && (first_change || first_stop)), actions);
+    act_journal(m,
+                (closes_way && !KEDGE_MUTANT(way_back_not_synced)) ||
+                    (rule->before == DURABLE_SYNCED && !KEDGE_MUTANT(intent_not_synced) &&
+                     (first_change || first_stop)),
+                actions);
     if (first_change)
         act_report(m, OUTCOME_BEGUN, actions);
     m->attempt = 0;

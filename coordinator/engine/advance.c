@@ -145,7 +145,9 @@ static bool advance_preparing(struct run *run) {
         timer_set(run->engine, &run->start, not_before_ms);
         return false;
     }
-    if (run->n_state[MEMBER_PREPARED] + run->n_state[MEMBER_SKIPPED] == run_n_present(run) && !run->paused) {
+    bool prepared = run->n_state[MEMBER_PREPARED] + run->n_state[MEMBER_SKIPPED] == run_n_present(run) ||
+                    (KEDGE_MUTANT(prepare_not_awaited) && run->n_state[MEMBER_PREPARED] > 0);
+    if (prepared && !run->paused) {
         commit_run_event(run, RUN_EVENT_PREPARED, VERDICT_NONE, "");
         return true;
     }
@@ -264,7 +266,7 @@ static bool rolls_back(struct run *run) {
 static bool advance_waves(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     const struct wave *wave = run->wave < shape->n_waves ? &shape->waves[run->wave] : NULL;
-    if (run->aborting)
+    if (run->aborting && !KEDGE_MUTANT(abort_forgotten))
         return (!barrier_may_return(run) || barrier_returns(run)) && aborted(run);
     if (run->rollback)
         return rolls_back(run);

@@ -23,12 +23,12 @@ static enum rank rank_of(const struct run_member *m) {
 /* How many may be in change at once: the count, and the percentage of the cluster's members, whichever is less (F14). */
 static uint32_t wave_limit(const struct run *run, const struct wave *wave) {
     uint32_t limit = wave->limit_count;
-    if (wave->limit_percent > 0) {
+    if (wave->limit_percent > 0 && !KEDGE_MUTANT(percent_ignored)) {
         uint32_t part = (uint32_t)((uint64_t)run_n_present(run) * wave->limit_percent / 100);
         part = part > 0 ? part : 1;
         limit = part < limit ? part : limit;
     }
-    return limit;
+    return limit + KEDGE_MUTANT(limit_off_by_one);
 }
 
 static uint32_t n_in_change(const struct run *run) {
@@ -81,7 +81,7 @@ static bool wants_change(const struct run *run, const struct run_member *m) {
 
 /* The best of the wave, and whether all that is left of it is last by its gate. */
 static uint32_t choose_next(const struct run *run, const struct wave *wave) {
-    const char *domain = wave->one_domain ? domain_in_change(run, wave) : NULL;
+    const char *domain = wave->one_domain && !KEDGE_MUTANT(two_domains) ? domain_in_change(run, wave) : NULL;
     uint32_t best = NO_MEMBER, n_left = 0, n_last = 0;
     enum rank best_rank = RANK_NONE;
     for (size_t i = 0; i < wave->n_members; i++) {

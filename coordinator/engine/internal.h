@@ -2,6 +2,7 @@
 #ifndef KEDGE_ENGINE_INTERNAL_H
 #define KEDGE_ENGINE_INTERNAL_H
 
+#include "common/base/mutant.h"
 #include "coordinator/engine/engine.h"
 
 struct node {

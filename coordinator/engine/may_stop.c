@@ -55,7 +55,8 @@ static void reach(struct run *run, const struct run_member *self) {
 
 static bool holds_back(const struct run_member *self, const struct run_member *other) {
     bool broken = self->own.answered && self->own.answer == ANSWER_NO;
-    return other->own.answer == ANSWER_UNKNOWN || (other->own.answer == ANSWER_NO && !broken);
+    return (other->own.answer == ANSWER_UNKNOWN && !KEDGE_MUTANT(unreachable_passes)) ||
+           (other->own.answer == ANSWER_NO && !broken);
 }
 
 static void others(struct run *run, const struct run_member *self) {

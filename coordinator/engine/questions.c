@@ -126,7 +126,7 @@ static void answer_unknown(struct run *run, uint32_t member, struct question *qu
     question->id = 0;
     question->answered = true;
     question->stale = false;
-    question->answer = question->last = ANSWER_UNKNOWN;
+    question->answer = question->last = KEDGE_MUTANT(unknown_is_yes) ? ANSWER_YES : ANSWER_UNKNOWN;
     question->at_ms = run->engine->now_ms;
     reasons_clear(&question->reasons);
     const char *who = question->purpose == PURPOSE_OWN ? run->members[member].order->member
@@ -197,8 +197,9 @@ static uint64_t use_ms(const struct run *run, const struct question *question) {
 
 bool question_is_fresh(const struct run *run, const struct question *question) {
     return question->answered && !question->stale && question->id == 0 &&
-           question->change == run->n_changes &&
-           run->engine->now_ms <= question->at_ms + use_ms(run, question);
+           (question->change == run->n_changes || KEDGE_MUTANT(evidence_from_before)) &&
+           (run->engine->now_ms <= question->at_ms + use_ms(run, question) ||
+            KEDGE_MUTANT(evidence_age_ignored));
 }
 
 /* What was asked before a change says nothing about what is after it: a late answer finds no question. */

@@ -1,7 +1,9 @@
 /* usage: kedge-sim [--seeds A..B | --seed N [--transcript] | --regressions FILE] [--without FAULT]... [--seconds S]
+ *        kedge-sim --mutants all|common|NAME [--most N]
  *
  * Exit code 0: what must hold held; 1: a seed broke it, and is printed, with as few faults as break it still. */
 #include "coordinator/rehearsal/rehearsal.h"
+#include "tests/sim/mutants.h"
 #include "tests/sim/sim_plan.h"
 
 #include <stdlib.h>
@@ -13,7 +15,8 @@ struct options {
     bool one, transcript;
     uint32_t faults;
     unsigned seconds;
-    const char *regressions;
+    const char *regressions, *mutants;
+    uint64_t most;
 };
 
 struct tally {
@@ -27,6 +30,10 @@ static struct rehearsal_result run_seed(uint64_t seed, uint32_t faults, FILE *tr
     struct rehearsal_result result;
     rehearsal_run(&config, &result);
     return result;
+}
+
+static void run_for_mutant(uint64_t seed, struct rehearsal_result *result) {
+    *result = run_seed(seed, UINT32_MAX, NULL);
 }
 
 static void print_faults(uint32_t faults) {
@@ -159,22 +166,29 @@ static bool take(struct options *o, const char *name, const char *value) {
         o->faults &= ~fault_bit(value);
     else if (strcmp(name, "--regressions") == 0)
         o->regressions = value;
+    else if (strcmp(name, "--mutants") == 0)
+        o->mutants = value;
+    else if (strcmp(name, "--most") == 0)
+        o->most = strtoull(value, NULL, 10);
     else
         return false;
     return true;
 }
 
 int main(int argc, char **argv) {
-    struct options o = {.from = 1, .to = 1000, .faults = UINT32_MAX};
+    struct options o = {.from = 1, .to = 1000, .faults = UINT32_MAX, .most = 20000};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--transcript") == 0)
             o.transcript = true;
         else if (i + 1 >= argc || !take(&o, argv[i], argv[i + 1])) {
             fprintf(stderr, "usage: kedge-sim [--seeds A..B | --seed N [--transcript] | --regressions FILE] "
-                            "[--without FAULT]... [--seconds S]\n");
+                            "[--without FAULT]... [--seconds S]\n"
+                            "       kedge-sim --mutants all|common|NAME [--most N]\n");
             return 2;
         } else
             i++;
     }
+    if (o.mutants)
+        return mutants_run(o.mutants, o.most, run_for_mutant);
     return o.regressions ? run_kept(&o) : o.one ? run_one(&o) : run_many(&o);
 }
