@@ -134,6 +134,10 @@ void test_register(struct test_case *case_) {
     test_last = case_;
 }
 
+/* The failures once more, for the end of stderr: of a long log a runner shows only the end. */
+static char test_failures[8192];
+static size_t test_failures_len;
+
 void test_fail(const char *file, int line, const char *format, ...) {
     char text[4096];
     va_list args;
@@ -143,6 +147,10 @@ void test_fail(const char *file, int line, const char *format, ...) {
     va_end(args);
 
     test_n_failures++;
+    if (test_failures_len < sizeof(test_failures))
+        test_failures_len +=
+            (size_t)snprintf(test_failures + test_failures_len, sizeof(test_failures) - test_failures_len,
+                             "failed: %s:%d: %s\n", file, line, text);
     printf("# %s:%d: ", file, line);
     for (const char *c = text; *c; c++) /* every line of a TAP comment begins with # */
         if (*c == '\n')
@@ -182,6 +190,7 @@ int main(int argc, char **argv) {
     for (const struct test_case *c = test_first; c; c = c->next)
         if (strstr(c->name, only) && !test_run_one(c, ++number))
             all_passed = false;
+    fputs(test_failures, stderr);
 
     return n_tests > 0 && all_passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
