@@ -7,161 +7,8 @@
 
 #include <stdarg.h>
 
-static const char *const step_names[WORLD_STEPS] = {"prepare", "switch",     "promote",
-                                                    "return",  "open delay", "close delay"};
-
-static void *alloc(struct arena *arena, size_t n, size_t size) {
-    void *p = arena_array(arena, n, size);
-    if (!p)
-        abort();
-    return p;
-}
-
-/* ---- the plan ---- */
-
-static const char *const gate_names[WORLD_GATES] = {"writable", "replicated", "old-alive", "new-alive",
-                                                    "leader"};
-
-static struct digest gate_digest(enum world_gate gate) {
-    return (struct digest){{0x10, (uint8_t)gate}};
-}
-
-static struct row *make_row(struct row *row, enum primitive primitive, struct arena *arena, int gate) {
-    *row = (struct row){.primitive = primitive};
-    if (gate >= 0) {
-        struct digest *digest = alloc(arena, 1, sizeof(*digest));
-        *digest = gate_digest((enum world_gate)gate);
-        row->gates = digest;
-        row->n_gates = 1;
-    }
-    return row;
-}
-
-static struct step make_step(struct arena *arena, const char *name, enum verb verb, int gate) {
-    struct row *rows = alloc(arena, 2, sizeof(*rows));
-    make_row(&rows[0], gate >= 0 ? PRIMITIVE_START : PRIMITIVE_STAGE, arena, -1);
-    if (gate >= 0)
-        make_row(&rows[1], PRIMITIVE_ASK, arena, gate);
-    return (struct step){.name = name, .verb = verb, .rows = rows, .n_rows = gate >= 0 ? 2 : 1};
-}
-
-static const struct work_order *make_order(struct arena *arena, const struct world_config *c, uint64_t serial,
-                                           unsigned i) {
-    struct work_order *order = alloc(arena, 1, sizeof(*order));
-    struct step *steps = alloc(arena, WORLD_STEPS, sizeof(*steps));
-    size_t n = 0;
-    steps[n++] = make_step(arena, "prepare", VERB_PREPARE, -1);
-    steps[n++] = make_step(arena, "switch", VERB_SWITCH, GATE_NEW);
-    if (i < c->n_canaries)
-        steps[n++] = make_step(arena, "promote", VERB_PROMOTE, GATE_NEW);
-    steps[n++] = make_step(arena, "return", VERB_REVERT, GATE_OLD);
-    steps[n++] = make_step(arena, "open delay", VERB_ACT, -1);
-    steps[n++] = make_step(arena, "close delay", VERB_ACT, -1);
-    *order = (struct work_order){
-        .format = 1,
-        .cluster = "shop",
-        .serial = serial,
-        .member = arena_format(arena, "shop/server@n%u", i + 1),
-        .node = arena_format(arena, "n%u", i + 1),
-        .domain = c->members_per_domain
-                      ? arena_format(arena, "zone-%c", (char)('a' + i / c->members_per_domain))
-                      : "",
-        .self = arena_format(arena, "10.0.0.%u", i + 1),
-        .way_back = c->way_back,
-        .steps = steps,
-        .n_steps = n,
-        .from_version = "1.0",
-        .to_version = "1.1",
-    };
-    return order;
-}
-
-static struct wave make_wave(struct arena *arena, const struct world_config *c, enum wave_kind kind,
-                             unsigned from, unsigned to) {
-    uint32_t *members = alloc(arena, to - from, sizeof(*members));
-    for (unsigned i = from; i < to; i++)
-        members[i - from] = i;
-    return (struct wave){
-        .name = kind == WAVE_CANARY ? "canary" : "rolling",
-        .kind = kind,
-        .members = members,
-        .n_members = to - from,
-        .limit_count = c->limit ? c->limit : 1,
-        .limit_percent = c->limit_percent,
-        .one_domain = c->one_domain,
-        .has_last = c->has_last && kind == WAVE_ROLLING,
-        .last = gate_digest(GATE_LAST),
-        .soak_read_only_ms = c->soak_read_only_ms,
-        .soak_ms = c->soak_ms,
-        .wait_limit_ms = c->wait_limit_ms,
-    };
-}
-
-static void make_gates(struct verified_plan *plan, const struct world_config *c) {
-    struct gate *gates = alloc(plan->arena, WORLD_GATES, sizeof(*gates));
-    struct digest *digests = alloc(plan->arena, WORLD_GATES, sizeof(*digests));
-    for (unsigned g = 0; g < WORLD_GATES; g++) {
-        gates[g] = (struct gate){
-            .name = gate_names[g],
-            .scope = g == GATE_CLUSTER || g == GATE_RECOVERED ? GATE_SCOPE_CLUSTER : GATE_SCOPE_MEMBER,
-            .detection_ms = c->detection_ms,
-            .evidence_age_ms = 1000,
-        };
-        digests[g] = gate_digest((enum world_gate)g);
-    }
-    plan->gates = gates;
-    plan->gate_digests = digests;
-    plan->n_gates = WORLD_GATES;
-}
-
-static void make_shape(struct verified_plan *plan, const struct world_config *c) {
-    struct arena *arena = plan->arena;
-    struct shape *shape = &plan->shape;
-    struct wave *waves = alloc(arena, 2, sizeof(*waves));
-    if (c->n_canaries > 0)
-        waves[shape->n_waves++] = make_wave(arena, c, WAVE_CANARY, 0, c->n_canaries);
-    if (c->n_members > c->n_canaries)
-        waves[shape->n_waves++] = make_wave(arena, c, WAVE_ROLLING, c->n_canaries, c->n_members);
-    shape->waves = waves;
-    struct digest *asked = alloc(arena, 2, sizeof(*asked));
-    asked[0] = gate_digest(GATE_CLUSTER);
-    asked[1] = gate_digest(GATE_RECOVERED);
-    shape->may_stop = &asked[0];
-    shape->n_may_stop = 1;
-    shape->recovered = &asked[1];
-    shape->n_recovered = 1;
-    struct side_action *side = alloc(arena, 1, sizeof(*side));
-    *side = (struct side_action){"delay", "open delay", "close delay", "0", "600", 8000};
-    shape->side_actions = side;
-    shape->n_side_actions = c->side_action ? 1 : 0;
-}
-
-/* The same serial always gives the same plan, as the journal's digest wants it. */
-static struct verified_plan *make_plan(const struct world_config *c, uint64_t serial) {
-    struct verified_plan *plan = calloc(1, sizeof(*plan));
-    if (!plan || !(plan->arena = arena_new(64 << 20)))
-        abort();
-    plan->signed_by_enough = true;
-    plan->digest = (struct digest){{0x20, (uint8_t)serial}};
-    plan->header = (struct header){
-        .cluster = "shop",
-        .serial = serial,
-        .from_version = "1.0",
-        .to_version = "1.1",
-        .not_before_s = c->not_before_s,
-        .not_after_s = c->not_after_s ? c->not_after_s : 1000000,
-    };
-    const struct work_order **orders = alloc(plan->arena, c->n_members, sizeof(*orders));
-    for (unsigned i = 0; i < c->n_members; i++)
-        orders[i] = make_order(plan->arena, c, serial, i);
-    plan->orders = orders;
-    plan->n_orders = c->n_members;
-    make_gates(plan, c);
-    make_shape(plan, c);
-    if (c->amend)
-        c->amend(plan);
-    return plan;
-}
+static const char *const step_names[WORLD_STEPS] = {
+    "prepare", "switch", "promote", "return", "open delay", "close delay", "stop", "pass", "start"};
 
 static const struct run *must_run(const struct world *world) {
     const struct run *run = world_run_of(world);
@@ -267,7 +114,7 @@ static struct world_agent *agent_of(struct world *w, const struct run *run, unsi
 static void report_send(struct world *w, const struct run *run, unsigned member, unsigned step,
                         uint64_t at_ms) {
     struct world_agent *agent = agent_of(w, run, member);
-    bool stops = step == 1 || step == 2 || step == 3;
+    bool stops = step == 1 || step == 2 || step == 3 || step == 8;
     enum outcome outcome = agent->outcome[step];
     struct world_item *item = queue_add(w, at_ms);
     item->is_report = true;
@@ -280,11 +127,84 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
         .step = step_names[step],
         .outcome = outcome,
         .reason = reason_of(outcome),
-        .version = outcome == OUTCOME_DONE && (step == 1 || step == 2) ? "1.1" : "1.0",
+        .version = outcome == OUTCOME_DONE && (step == 1 || step == 2 || step == 8) ? "1.1" : "1.0",
         .mode = step == 1 && member < w->config.n_canaries ? MODE_READ_ONLY : MODE_READ_WRITE,
         .interruption_us = stops && outcome == OUTCOME_DONE ? 1500 : 0,
         .evidence_age_us = stops ? 300 : 0,
     };
+}
+
+/* ---- a member of a downtime ---- */
+
+static void barrier_step(struct world *w, const struct run *run, unsigned member, unsigned step) {
+    struct world_agent *agent = agent_of(w, run, member);
+    enum outcome outcome = agent->outcome[step];
+    if (step == 6 && outcome == OUTCOME_DONE) {
+        agent->barrier = BARRIER_DOWN;
+        agent->hold_until_ms = w->now_ms + w->config.hold_ms;
+        struct world_item *item = queue_add(w, agent->hold_until_ms);
+        item->is_hold = true;
+        item->node = member;
+        item->run = run->id;
+    } else if (step == 7 && outcome == OUTCOME_DONE) {
+        agent->barrier = BARRIER_BEHIND;
+    } else if (step == 8 && outcome == OUTCOME_DONE) {
+        agent->barrier = BARRIER_STARTED;
+    } else if (outcome == OUTCOME_RETURNED || (step == 3 && outcome == OUTCOME_DONE)) {
+        agent->barrier = BARRIER_UP;
+    }
+}
+
+/* Nobody asked for this report: it bears the name of the step that it ends. */
+static void report_returned(struct world *w, const struct run *run, unsigned member) {
+    struct world_item *item = queue_add(w, w->now_ms + 1);
+    item->is_report = item->is_hold = true;
+    item->node = member;
+    item->run = run->id;
+    item->report = (struct engine_report){
+        .cluster = run->plan->header.cluster,
+        .serial = run->plan->header.serial,
+        .member = run->members[member].order->member,
+        .step = "stop",
+        .outcome = OUTCOME_RETURNED,
+        .reason = "the hold limit was over before the barrier was passed",
+        .version = "1.0",
+        .mode = MODE_READ_WRITE,
+        .interruption_us = (uint64_t)w->config.hold_ms * 1000,
+    };
+}
+
+/* The signed hold limit is over: before the pass the old generation starts, behind it there is an alarm. */
+static void hold_over(struct world *w, const struct run *run, unsigned member) {
+    struct world_agent *agent = agent_of(w, run, member);
+    if (agent->hold_until_ms > w->now_ms || agent->running[step_index("return")] ||
+        agent->running[step_index("start")])
+        return;
+    if (agent->barrier == BARRIER_BEHIND) {
+        agent->n_alarms++;
+        say(w, "# ALARM of n%u: it stays down", member + 1);
+    }
+    if (agent->barrier != BARRIER_DOWN)
+        return;
+    agent->barrier = BARRIER_UP;
+    agent->returned = true;
+    say(w, "# n%u starts what it ran before, at its hold limit", member + 1);
+    report_returned(w, run, member);
+}
+
+/* What an agent of a downtime refuses; the rules of agent/core. */
+static bool barrier_refuses(const struct world_agent *agent, unsigned step) {
+    return (step == 7 && agent->barrier != BARRIER_DOWN) || (step == 8 && agent->barrier != BARRIER_BEHIND);
+}
+
+/* F30: nothing is started before all are stopped, and nothing new before all have passed. */
+static void barrier_always(struct world *w, const struct run *run, unsigned member, unsigned step) {
+    for (unsigned i = 0; i < run->n_members && step == 8; i++) {
+        const struct world_agent *other = agent_of(w, run, i);
+        bool gone = run->members[i].state == MEMBER_RETIRED || run->members[i].state == MEMBER_SKIPPED;
+        if (!gone && other->barrier != BARRIER_BEHIND && other->barrier != BARRIER_STARTED)
+            test_fail(__FILE__, __LINE__, "F30: n%u is started while n%u has not passed", member + 1, i + 1);
+    }
 }
 
 static void step_end(struct world *w, const struct run *run, unsigned member, unsigned step) {
@@ -295,6 +215,7 @@ static void step_end(struct world *w, const struct run *run, unsigned member, un
         w->side_in_force = true;
     if (step == 5 && agent->outcome[step] == OUTCOME_DONE)
         w->side_in_force = false;
+    barrier_step(w, run, member, step);
 }
 
 static bool changed_nothing(enum outcome outcome) {
@@ -314,9 +235,10 @@ static void order_take(struct world *w, const struct run *run, unsigned member, 
     }
     bool closes = step == 3 || step == 5;
     agent->last_expires_s = expires_s;
-    agent->outcome[step] = agent->latched && !closes ? OUTCOME_REFUSED
-                           : w->step                 ? w->step(w, member, name)
-                                                     : OUTCOME_DONE;
+    barrier_always(w, run, member, step);
+    agent->outcome[step] = (agent->latched && !closes) || barrier_refuses(agent, step) ? OUTCOME_REFUSED
+                           : w->step ? w->step(w, member, name)
+                                     : OUTCOME_DONE;
     if (run->aborting && !closes && !changed_nothing(agent->outcome[step]))
         test_fail(__FILE__, __LINE__, "F08: n%u begins %s after the abort", member + 1, name);
     agent->effects[step] += !changed_nothing(agent->outcome[step]);
@@ -444,7 +366,7 @@ static void replay(const struct world *w, struct engine *engine, unsigned n_reco
         if (record_decode(&record, buffer_bytes(&w->records[i]), arena, &err) < 0)
             abort();
         struct verified_plan *plan =
-            record.kind == RECORD_RUN_BEGUN ? make_plan(&w->config, record.value) : NULL;
+            record.kind == RECORD_RUN_BEGUN ? world_plan_make(&w->config, record.value) : NULL;
         if (engine_fold(engine, &record, plan, &err) < 0)
             test_fail(__FILE__, __LINE__, "record %u: %s", i + 1, err.text);
         arena_free(arena);
@@ -474,8 +396,10 @@ void world_crash(struct world *w) {
     unsigned kept = 0;
     for (unsigned i = 0; i < w->n_queue; i++) {
         struct world_item *item = &w->queue[i];
-        bool runs = item->is_report && w->agents[item->node + (unsigned)(item->run - 1) % 4 * WORLD_RUN]
-                                           .running[step_index(item->report.step)];
+        bool runs = item->is_hold
+                        ? !item->is_report
+                        : item->is_report && w->agents[item->node + (unsigned)(item->run - 1) % 4 * WORLD_RUN]
+                                                 .running[step_index(item->report.step)];
         if (runs)
             w->queue[kept++] = *item;
     }
@@ -501,10 +425,18 @@ static void item_give(struct world *w, struct world_item item) {
     char node[16];
     struct event event = {.node = node};
     snprintf(node, sizeof(node), "n%u", item.node + 1);
-    if (item.is_report) {
+    if (item.is_hold && !item.is_report) {
+        hold_over(w, engine_run(w->engine, item.run), item.node);
+        return;
+    }
+    if (item.is_report && item.is_hold && w->agents[item.node].down)
+        return; /* said again when it is back */
+    if (item.is_report && !item.is_hold) {
         step_end(w, engine_run(w->engine, item.run), item.node, step_index(item.report.step));
         if (w->agents[item.node].down)
             return;
+    }
+    if (item.is_report) {
         event.kind = EVENT_REPORT;
         event.report = item.report;
         (void)!event_give(w, &event);
@@ -516,7 +448,7 @@ static void item_give(struct world *w, struct world_item item) {
         enum answer answer = w->gate                      ? w->gate(w, item.gates[i], item.node, item.self)
                              : item.gates[i] == GATE_LAST ? ANSWER_NO
                                                           : ANSWER_YES;
-        answers[i] = (struct gate_answer){gate_names[item.gates[i]], answer,
+        answers[i] = (struct gate_answer){world_gate_names[item.gates[i]], answer,
                                           answer == ANSWER_NO        ? "2 would be left, 3 are needed"
                                           : answer == ANSWER_UNKNOWN ? "the connection was refused"
                                                                      : "",
@@ -638,10 +570,13 @@ void world_agent_up(struct world *world, unsigned node) {
     struct event event = {.kind = EVENT_AGENT_UP, .node = name};
     world->agents[node].down = world->agents[node].cut = false;
     (void)!event_give(world, &event);
+    if (world->config.downtime && world->agents[node].returned)
+        report_returned(world, must_run(world), node);
 }
 
 int world_apply(struct world *world, uint64_t serial) {
-    struct event event = {.kind = EVENT_APPLY, .plan = make_plan(&world->config, serial), .text = "alice"};
+    struct event event = {
+        .kind = EVENT_APPLY, .plan = world_plan_make(&world->config, serial), .text = "alice"};
     return event_give(world, &event);
 }
 

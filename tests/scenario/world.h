@@ -9,7 +9,7 @@
 enum {
     WORLD_MEMBERS_MAX = 128,
     WORLD_RUN = 32, /* with several runs, members of one at most */
-    WORLD_STEPS = 6,
+    WORLD_STEPS = 9,
     WORLD_QUEUE = 4096,
     WORLD_RECORDS = 8192
 };
@@ -20,6 +20,8 @@ struct world_config {
     unsigned n_members, n_canaries, limit, limit_percent;
     unsigned members_per_domain; /* 0: no domains */
     bool one_domain, has_last, side_action;
+    bool downtime;    /* stop all, pass, start all */
+    uint32_t hold_ms; /* its hold limit */
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
     uint64_t not_before_s, not_after_s;
     enum way_back way_back;
@@ -37,14 +39,21 @@ typedef enum outcome world_step_fn(struct world *world, unsigned member, const c
 
 struct world_item { /* something on its way */
     uint64_t at_ms, ask, run;
-    bool is_report;
+    bool is_report, is_hold; /* is_hold: a hold limit is over */
     unsigned node, n_gates;
     enum world_gate gates[8];
     char self[64];
     struct engine_report report;
 };
 
+/* Where a member of a downtime is, as its agent knows. */
+enum world_barrier { BARRIER_UP, BARRIER_DOWN, BARRIER_BEHIND, BARRIER_STARTED };
+
 struct world_agent {
+    enum world_barrier barrier;
+    uint64_t hold_until_ms;
+    bool returned;                 /* alone, at its hold limit */
+    unsigned n_alarms;             /* its hold limit was over behind the barrier */
     bool down, latched, cut;       /* cut: its line broke and the coordinator does not know yet */
     unsigned effects[WORLD_STEPS]; /* how often each step really ran */
     bool running[WORLD_STEPS], ended[WORLD_STEPS];
@@ -75,6 +84,11 @@ struct world {
     bool (*loses)(struct world *world); /* an order, with the line that it was sent on */
     int state;                          /* the test's own */
 };
+
+extern const char *const world_gate_names[WORLD_GATES];
+
+/* The same serial always gives the same plan, as the journal's digest wants it. */
+struct verified_plan *world_plan_make(const struct world_config *config, uint64_t serial);
 
 struct world *world_new(const struct world_config *config);
 struct world *world_free(struct world *world);
