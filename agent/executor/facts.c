@@ -5,6 +5,7 @@
 #include "agent/executor/executor.h"
 
 #include "agent/executor/generations.h"
+#include "agent/executor/prepare.h"
 #include "agent/executor/render.h"
 #include "common/base/file.h"
 #include "common/base/text.h"
@@ -258,9 +259,9 @@ static void part_done(struct facts_run *run) {
 }
 
 static enum origin origin_of(const struct member *m, enum mode mode) {
+    bool started_so = m->has_generation && m->generation.mode == MODE_READ_ONLY;
     if (mode == MODE_READ_ONLY)
-        return m->has_generation && m->generation.mode == MODE_READ_ONLY ? ORIGIN_START_FLAG
-                                                                         : ORIGIN_OPERATOR;
+        return !started_so ? ORIGIN_OPERATOR : generation_is_passing(m) ? ORIGIN_KEDGE : ORIGIN_START_FLAG;
     return mode == MODE_DOWN ? m->process.origin : ORIGIN_NONE;
 }
 

@@ -72,6 +72,17 @@ uint32_t generation_index(const struct member *m, const struct work_order *order
     return UINT32_MAX;
 }
 
+bool generation_is_passing(const struct member *m) {
+    _cleanup_(arena_freep) struct arena *arena = arena_new(PREPARE_ARENA_BYTES);
+    struct generation_record record;
+    if (!m->has_generation || m->generation.serial == 0)
+        return false;
+    for (const char *key = NULL; arena && (key = next_generation(m, key, arena, &record));)
+        if (record.serial == m->generation.serial && record.index > m->generation.index)
+            return true;
+    return false;
+}
+
 static uint32_t fresh_number(const struct member *m) {
     _cleanup_(arena_freep) struct arena *arena = arena_new(PREPARE_ARENA_BYTES);
     struct generation_record record;
@@ -91,7 +102,7 @@ void prepare_prune(struct member *m, const struct work_order *order) {
     char key[JOURNAL_KEY_MAX + 1];
     for (const char *next = NULL; arena && (next = next_generation(m, next, arena, &record));) {
         bool needed = record.number == kept || record.number == base || record.serial >= order->serial ||
-                      record.number == 0 || (m->has_generation && record.number == m->generation.number);
+                      record.number == 0 || (m->has_generation && record.serial == m->generation.serial);
         snprintf(key, sizeof(key), "%s", next);
         if (!needed)
             (void)!journal_drop(m->executor->journal, RECORD_GENERATION, key);

@@ -13,6 +13,9 @@ int prepare_room(const struct member *member, const struct manifest *manifest,
  * the open order; again if it is there. -EINVAL with one sentence, and nothing has changed. */
 int prepare_generation(struct member *member, uint32_t index, struct error *err) _must_check_;
 
+/* Whether the generation that runs was to be followed by another of its plan: a canary that was never promoted. */
+bool generation_is_passing(const struct member *member);
+
 /* Forgets generations that neither run nor are returned to nor belong to the plan of `order` or a newer one. */
 void prepare_prune(struct member *member, const struct work_order *order);
 

@@ -127,6 +127,8 @@ static const struct {
                  {"consent", "consent"},
                  {"ticket", "ticket"},
                  {"reason", "reason"},
+                 {"supersede", "supersede"},
+                 {"depends-on", "depends-on"},
                  {"urgent", "urgent"}};
 
 static int plan_request(struct cli *cli, struct call *call) {

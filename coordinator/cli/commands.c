@@ -33,6 +33,8 @@ static const struct cli_option plan_options[] = {
     {"change", "KEY=VALUE", "change the configuration; also -KEY, KEY->NEW, KEY?=VALUE"},
     {"set", "OPTION=WORD", "a choice that the recipe offers; may be repeated"},
     {"consent", "NAME", "accept a named warning; may be repeated"},
+    {"supersede", "RUN", "overtake this open run of the cluster: it ends, then this one begins"},
+    {"depends-on", "CLUSTER", "wait for its runs, and they for this one; adds to the cluster file"},
     {"urgent", "REASON", "cut soaks to the gates' detection time; no gate is dropped"},
     {"ticket", "TEXT", "signed with the plan, as are --reason and --author"},
     {"reason", "TEXT", NULL},

@@ -35,6 +35,11 @@ static void head(struct buffer *out, const struct verified_plan *plan) {
     optional_line(out, "ticket", h->ticket);
     optional_line(out, "reason", h->reason);
     optional_line(out, "urgency", h->urgency == URGENCY_URGENT ? "urgent: soaks are cut" : "");
+    if (h->supersedes)
+        buffer_format(out, "supersedes   plan %llu: its run ends, then this one begins\n",
+                      (unsigned long long)h->supersedes);
+    for (size_t i = 0; i < plan->shape.n_depends_on; i++)
+        optional_line(out, "depends on", plan->shape.depends_on[i]);
     time_line(out, "not before", h->not_before_s);
     time_line(out, "not after", h->not_after_s);
     for (size_t i = 0; i < h->n_consents; i++)

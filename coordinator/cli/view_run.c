@@ -64,6 +64,22 @@ static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
         line(out, json_yes(run, "paused") ? COLOUR_WARN : COLOUR_DIM, reason);
 }
 
+/* Who holds the cluster: since when, how far it is, and when it ends. */
+static void lock(struct buffer *out, const json_t *run, int64_t now_ms) {
+    const json_t *holder = json_object_get(run, "waits_for");
+    if (!holder)
+        return;
+    int64_t run_id = json_number(holder, "run");
+    buffer_format(
+        out,
+        "lock: held by run %lld of cluster %s for %s, %lld of %lld members done; it begins nothing after %s; "
+        "kedge run show %lld says what it waits for\n",
+        (long long)run_id, json_text(holder, "cluster"),
+        text_duration(now_ms - json_number(holder, "since_ms")).s, (long long)json_number(holder, "done"),
+        (long long)json_number(holder, "of"), text_time(json_number(holder, "begins_until_ms")).s,
+        (long long)run_id);
+}
+
 static bool member_is_over(const json_t *member) {
     static const char *const words[] = {"done", "failed", "returned", "held", "back", "skipped", "retired"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++)
@@ -337,6 +353,7 @@ void view_event(struct buffer *out, const json_t *run, const json_t *event) {
 
 void view_run(struct buffer *out, const json_t *run, int64_t now_ms, enum view_size size) {
     head(out, run, now_ms);
+    lock(out, run, now_ms);
     waves(out, run);
     members(out, run, now_ms, size);
     waits(out, run, now_ms, size);

@@ -99,6 +99,12 @@ const struct explanation explanations[] = {
     {"heartbeat", CONSENT, "The last heartbeat of a node is older than four of its beats.",
      "Its agent answers, but late: the node may be overloaded or its network bad.",
      "Look at the node before you change it, or consent."},
+    {"in-change", CONSENT, "An open run is changing the member right now.",
+     "What was found is signed: when the member is on something else by then, its agent refuses the plan for "
+     "it.",
+     "Pause the run, wait until nobody is in change (`kedge run show`), then plan again; consent if that "
+     "member "
+     "does not come to an end."},
     {"known", CONSENT, "The named object is wrong before the run (a gate that counts what is new found it).",
      "It will be passed over for this run: only what is new or worse counts, so a loss of this very object "
      "would not be seen.",
@@ -128,6 +134,9 @@ const struct explanation explanations[] = {
      "Its agent would refuse every order.", "Sign a new charter: kedge cluster add."},
     {"not-adopted", BLOCKS, "What runs there today was never recorded as generation 0.",
      "There would be no way back.", "kedge cluster adopt FILE --key KEY"},
+    {"not-paused", CONSENT, "The run that the plan supersedes goes on while the plan is read and signed.",
+     "Members that it changes meanwhile are not what was signed: their agents refuse this plan for them.",
+     "kedge run pause, wait until nobody is in change, then plan again; or consent and be quick."},
     {"nothing-to-do", BLOCKS, "Every member is left out: all of them are where the plan would bring them.",
      "", "Nothing. To change only the configuration, add --change."},
     {"port-not-owned", BLOCKS, "The member's port is not listened on by the member's process.",

@@ -153,6 +153,8 @@ static void header_put(json_t *object, const struct verified_plan *plan) {
     put(object, "ticket", json_string(header->ticket));
     put(object, "reason", json_string(header->reason));
     put(object, "urgency", json_string(header->urgency == URGENCY_URGENT ? "urgent" : "normal"));
+    put(object, "supersedes", header->supersedes ? number(header->supersedes) : json_null());
+    put(object, "depends_on", texts_json(plan->shape.depends_on, plan->shape.n_depends_on));
     put(object, "created_s", number(header->created_s));
     put(object, "not_before_s", number(header->not_before_s));
     put(object, "not_after_s", number(header->not_after_s));

@@ -187,6 +187,19 @@ static void head(struct page *page) {
         entry(page, "URGENT",
               "soaks are cut to the detection time of the gates; every gate, proof of life and domain "
               "rule holds as ever");
+    if (header->supersedes) {
+        snprintf(text, sizeof(text),
+                 "plan %llu of this cluster: its run begins nothing more, closes its side actions and ends; "
+                 "then this "
+                 "one begins",
+                 (unsigned long long)header->supersedes);
+        entry(page, "SUPERSEDES", text);
+    }
+    for (size_t i = 0; i < plan->shape.n_depends_on; i++) {
+        snprintf(text, sizeof(text), "cluster %.100s: no run of it is open at the same time",
+                 plan->shape.depends_on[i]);
+        entry(page, i == 0 ? "depends on" : "", text);
+    }
     valid_entry(page);
     release_entry(page);
     digest_entry(page, "recipe", &header->recipe);

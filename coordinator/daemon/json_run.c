@@ -398,6 +398,24 @@ static void verdict_put(json_t *json, const struct run *run) {
     put_number(json, "ended_ms", run->ended_ms);
 }
 
+/* Who is in the way of a run that waits, and until when it may still begin something. */
+static void lock_put(json_t *json, const struct run *run) {
+    struct run_lock lock;
+    if (!engine_run_lock(run, &lock))
+        return;
+    const struct run *holder = lock.holder;
+    json_t *object = json_object();
+    put_number(object, "run", holder->id);
+    put_text(object, "cluster", holder->plan->header.cluster);
+    put_text(object, "state", run_state_text(holder->state));
+    put_text(object, "why", lock.reason);
+    put_number(object, "since_ms", holder->begun_ms);
+    put_number(object, "done", holder->n_state[MEMBER_DONE]);
+    put_number(object, "of", run_n_present(holder));
+    put_number(object, "begins_until_ms", holder->plan->header.not_after_s * 1000);
+    json_put(json, "waits_for", object);
+}
+
 static void head_put(const struct daemon *d, json_t *json, const struct run *run) {
     const struct header *header = &run->plan->header;
     char reason[1024];
@@ -415,6 +433,9 @@ static void head_put(const struct daemon *d, json_t *json, const struct run *run
     json_put(json, "aborting", json_boolean(run->aborting));
     json_put(json, "rollback", json_boolean(run->rollback));
     put_text(json, "reason", reason);
+    lock_put(json, run);
+    if (header->supersedes)
+        put_number(json, "supersedes", header->supersedes);
     put_some(json, "since_ms", run->since_ms);
     put_some(json, "started_ms", run->begun_ms);
     put_text(json, "by", run->by);

@@ -11,7 +11,7 @@ struct taking {
     const struct plan_request *request;
     struct arena *arena;
     struct planner_options *options;
-    const char **consents, **canaries;
+    const char **consents, **canaries, **depends_on;
     struct fact *choices;
     struct config_op *changes;
     struct error *err;
@@ -31,7 +31,7 @@ static int number_of(const char *text, uint64_t most, uint64_t *outp) {
 
 static int take_nothing(struct taking *t, const char *name, const char *text) {
     (void)t, (void)name, (void)text;
-    return 0; /* cluster and release are the caller's */
+    return 0; /* cluster, release and the run that is overtaken are the caller's */
 }
 
 static int take_author(struct taking *t, const char *name, const char *text) {
@@ -167,6 +167,13 @@ static int take_consent(struct taking *t, const char *name, const char *text) {
     return 0;
 }
 
+static int take_depends_on(struct taking *t, const char *name, const char *text) {
+    if (strcmp(text, t->request->cluster->name) == 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": a cluster does not wait for itself", name, text);
+    t->depends_on[t->options->n_depends_on++] = text;
+    return 0;
+}
+
 /* "OPTION=WORD" */
 static int take_choice(struct taking *t, const char *name, const char *text) {
     const char *equals = strchr(text, '=');
@@ -209,7 +216,7 @@ static const struct {
     {"limit", take_limit},           {"soak", take_soak},         {"soak-read-only", take_soak_read_only},
     {"wait-limit", take_wait_limit}, {"config", take_config},     {"consent", take_consent},
     {"choice", take_choice},         {"change", take_change},     {"urgent", take_urgent},
-    {"hold-limit", take_hold_limit},
+    {"hold-limit", take_hold_limit}, {"supersede", take_nothing}, {"depends-on", take_depends_on},
 };
 
 static int argument_take(struct taking *t, const struct fact *argument) {
@@ -229,10 +236,11 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
                        .options = options,
                        .consents = arena_array(arena, n, sizeof(*t.consents)),
                        .canaries = arena_array(arena, n, sizeof(*t.canaries)),
+                       .depends_on = arena_array(arena, n, sizeof(*t.depends_on)),
                        .choices = arena_array(arena, n, sizeof(*t.choices)),
                        .changes = arena_array(arena, n, sizeof(*t.changes)),
                        .err = err};
-    if (!t.consents || !t.canaries || !t.choices || !t.changes)
+    if (!t.consents || !t.canaries || !t.depends_on || !t.choices || !t.changes)
         return error_set(err, -ENOMEM, "out of memory");
     planner_options_init(options, request->cluster);
     options->author = request->who;
@@ -240,6 +248,7 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
     options->not_after_s = request->now_s + NOT_AFTER_S;
     options->consents = t.consents;
     options->canaries = t.canaries;
+    options->depends_on = t.depends_on;
     options->choices = t.choices;
     options->changes = t.changes;
     int r = 0;

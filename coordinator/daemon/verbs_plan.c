@@ -169,12 +169,80 @@ static void shipped_read(struct planning *p) {
         planning_refuse(p, CLIENT_FAILED, err.text);
 }
 
+/* ---- what is open already ---- */
+
+/* The run that --supersede names must be the one that holds the cluster. */
+static int overtake(struct planning *p, const char *text, struct error *err) {
+    const struct run *open = engine_run_open(p->daemon->engine, p->cluster->name);
+    unsigned long long id = strtoull(text, NULL, 10);
+    if (*text < '0' || *text > '9' || strspn(text, "0123456789") != strlen(text))
+        return error_set(err, -EINVAL, "supersede \"%s\": expected the number of a run; see kedge run list",
+                         text);
+    if (!open)
+        return error_set(err, -EPERM, "run %s: cluster %s has no open run; plan without --supersede", text,
+                         p->cluster->name);
+    if (open->id != id)
+        return error_set(err, -EPERM, "run %s does not hold cluster %s; the open run is %llu", text,
+                         p->cluster->name, (unsigned long long)open->id);
+    p->input.options.supersedes = open->plan->header.serial;
+    bool rests = open->paused || open->aborting || open->state == RUN_WAITING || open->state == RUN_CLOSING;
+    p->input.goes_on = rests ? 0 : open->id;
+    return 0;
+}
+
+static void overtaken_add(struct planning *p, struct fact *list, const struct run *run) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        const struct side_action *action = run->sides[i].action;
+        const char *name = arena_text(p->arena, action->name),
+                   *previous = arena_text(p->arena, action->previous);
+        if (!name || !previous)
+            abort();
+        if (run->sides[i].state != SIDE_CLOSED && !fact_get(list, p->input.n_overtaken, name))
+            list[p->input.n_overtaken++] = (struct fact){name, previous};
+    }
+}
+
+static void in_change_look(struct planning *p, const struct run *run) {
+    for (size_t i = 0; i < p->survey->n_members; i++)
+        for (uint32_t k = 0; k < run->n_members; k++) {
+            const struct run_member *m = &run->members[k];
+            if (strcmp(m->order->member, p->cluster->charter->members[i].name) != 0 || !m->step ||
+                !member_state_is_in_change(m->state))
+                continue;
+            p->survey->members[i].in_change = arena_format(
+                p->arena, "%s, by run %llu", member_state_text(m->state), (unsigned long long)run->id);
+        }
+}
+
+/* What open runs of the cluster are about to put back, and whom they are changing; the oldest first. Looked at before
+ * the cluster is asked and after it: what was so at either time, the answers may be about. */
+static void open_runs_look(struct planning *p) {
+    const struct engine *engine = p->daemon->engine;
+    size_t n = p->input.n_overtaken;
+    for (size_t i = 0; i < engine_n_runs(engine); i++)
+        n += engine_run_at(engine, i)->n_sides;
+    struct fact *list = arena_array(p->arena, n + 1, sizeof(*list));
+    if (!list)
+        abort();
+    for (size_t i = 0; i < p->input.n_overtaken; i++)
+        list[i] = p->input.overtaken[i];
+    p->input.overtaken = list;
+    for (size_t i = 0; i < engine_n_runs(engine); i++) {
+        const struct run *run = engine_run_at(engine, i);
+        if (run->state == RUN_ENDED || strcmp(run->plan->header.cluster, p->cluster->name) != 0)
+            continue;
+        overtaken_add(p, list, run);
+        in_change_look(p, run);
+    }
+}
+
 static void on_survey(struct survey *survey) {
     struct planning *p = survey->user;
     p->input.members = survey->members;
     p->input.n_members = survey->n_members;
     p->input.answers = survey->answers;
     p->input.n_answers = survey->n_answers;
+    open_runs_look(p);
     shipped_read(p);
 }
 
@@ -232,8 +300,10 @@ void verb_plan(struct client *client) {
                                                      .who = client->who,
                                                      .now_s = daemon_now(d) / 1000},
                               p->arena, &p->input.options, &err);
+    if (r == 0 && client_argument(client, "supersede"))
+        r = overtake(p, client_argument(client, "supersede"), &err);
     if (r < 0) {
-        planning_refuse(p, CLIENT_BAD_INPUT, err.text);
+        planning_refuse(p, r == -EPERM ? CLIENT_REFUSED : CLIENT_BAD_INPUT, err.text);
         return;
     }
     r = serial_next(d, cluster->name, &p->input.options.serial, &err);
@@ -243,5 +313,6 @@ void verb_plan(struct client *client) {
         return;
     }
     p->survey = survey_new(d, cluster, SURVEY_FACTS | SURVEY_GATES, SURVEY_MS, on_survey, p);
+    open_runs_look(p);
     client_begin(client, p, planning_free);
 }

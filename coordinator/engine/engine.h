@@ -170,6 +170,13 @@ struct why {
 void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp);
 void why_deinit(struct why *why);
 
+/* The open run that a waiting one waits for, and why ("it is of the same cluster"); false when it waits for none. */
+struct run_lock {
+    const struct run *holder;
+    const char *reason;
+};
+bool engine_run_lock(const struct run *run, struct run_lock *outp);
+
 /* Why the run as a whole does not go on, or "". */
 void engine_explain_run(const struct engine *engine, const struct run *run, char *text, size_t size);
 

@@ -39,6 +39,13 @@ const struct run *lock_holder(const struct run *run) {
     return lock_holder_of(run->engine, run->plan, n_before);
 }
 
+bool engine_run_lock(const struct run *run, struct run_lock *outp) {
+    const struct run *holder = run->state == RUN_WAITING ? lock_holder(run) : NULL;
+    if (holder)
+        *outp = (struct run_lock){holder, lock_reason(run->plan, holder)};
+    return holder != NULL;
+}
+
 /* After a run has ended. */
 void locks_wake(struct engine *engine) {
     for (size_t i = 0; i < engine->n_runs; i++)

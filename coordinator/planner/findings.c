@@ -53,7 +53,7 @@ void texts_add(struct planning *p, struct texts *texts, const char *text) {
     texts->items[texts->n++] = text;
 }
 
-static void texts_add_once(struct planning *p, struct texts *texts, const char *text) {
+void texts_add_once(struct planning *p, struct texts *texts, const char *text) {
     for (size_t i = 0; i < texts->n; i++)
         if (strcmp(texts->items[i], text) == 0)
             return;
@@ -126,7 +126,8 @@ const char *fact_of(const struct member_plan *m, const char *name) {
 }
 
 bool is_in_plan(const struct member_plan *m) {
-    return m->part == PART_BROKEN || m->part == PART_CANARY || m->part == PART_ROLLING;
+    return m->part == PART_BROKEN || m->part == PART_LEFT || m->part == PART_CANARY ||
+           m->part == PART_ROLLING;
 }
 
 const struct planner_answer *answer_find(const struct planner_answer *answers, size_t n, const char *gate) {

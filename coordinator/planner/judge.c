@@ -23,6 +23,12 @@ static void version_judge(struct planning *p, const struct member_plan *m) {
 
 void versions_judge(struct planning *p) {
     const struct planner_input *input = p->input;
+    if (input->goes_on)
+        warn(p, "not-paused", "",
+             "run %llu, which this plan supersedes, is not paused: a member that it changes until the plan "
+             "is applied is "
+             "not what was signed, and is refused",
+             (unsigned long long)input->goes_on);
     if (strcmp(input->manifest->system, p->recipe->name) != 0)
         refuse(p, "release-of-other-system", "the release is for %s, the cluster runs %s",
                input->manifest->system, p->recipe->name);

@@ -108,7 +108,7 @@ static void broken_look(struct planning *p, struct member_plan *m) {
 static void read_only_look(struct planning *p, struct member_plan *m) {
     const char *origin = fact_of(m, "origin");
     bool ours = strcmp(origin, origin_text(ORIGIN_KEDGE)) == 0;
-    m->part = PART_ROLLING;
+    m->part = ours ? PART_LEFT : PART_ROLLING;
     m->end_mode = ours ? MODE_READ_WRITE : MODE_READ_ONLY;
     if (ours)
         consent(p, m, "becomes-read-write",
@@ -167,6 +167,10 @@ static void state_judge(struct planning *p, struct member_plan *m) {
         refuse(p, "port-not-owned",
                "%s: port %u on node %s is not listened on by the member's process (pid %s)", m->member->name,
                m->member->port, m->member->node, *fact_of(m, "pid") ? fact_of(m, "pid") : "unknown");
+    if (m->in->in_change)
+        warn(p, "in-change", m->member->name,
+             "%s is in change (%s): what was found now may not be what runs when this plan begins",
+             m->member->name, m->in->in_change);
     if (m->in->preview.problem && *m->in->preview.problem)
         refuse(p, "configuration", "%s: configuration: %s", m->member->name, m->in->preview.problem);
     node_findings(p, m);
@@ -208,6 +212,12 @@ static void version_look(struct planning *p, struct member_plan *m) {
         warnings_look(p, m, m->path.rows[i]->warnings, m->path.rows[i]->n_warnings);
 }
 
+/* On the target version already, but an earlier run (superseded, aborted) ended before it was promoted. */
+static bool was_left_over(const struct member_plan *m) {
+    return mode_of(fact_of(m, "mode")) == MODE_READ_ONLY &&
+           strcmp(fact_of(m, "origin"), origin_text(ORIGIN_KEDGE)) == 0;
+}
+
 static void member_look(struct planning *p, struct member_plan *m) {
     if (m->in->n_facts == 0) {
         refuse(p, "agent-silent", "%s: nothing is known about it: %s", m->member->name,
@@ -221,7 +231,7 @@ static void member_look(struct planning *p, struct member_plan *m) {
     m->from_version = fact_of(m, "release.version");
     if (!has_all_facts(p, m) || !m->node)
         return;
-    if (strcmp(m->from_version, p->to_version) == 0 && !p->release_as_found) {
+    if (strcmp(m->from_version, p->to_version) == 0 && !p->release_as_found && !was_left_over(m)) {
         m->part = PART_DONE;
         m->mode = mode_of(fact_of(m, "mode"));
         note(p, "%s already runs %s and is left out", m->member->name, p->to_version);

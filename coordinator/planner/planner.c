@@ -132,7 +132,20 @@ static const char *no_return_text(struct planning *p) {
     return text;
 }
 
+/* The charter's and those that this plan adds, each once. */
+static struct texts depends_on_make(struct planning *p) {
+    const struct charter *charter = p->input->charter;
+    const struct planner_options *options = &p->input->options;
+    struct texts all = {0};
+    for (size_t i = 0; i < charter->n_depends_on; i++)
+        texts_add_once(p, &all, charter->depends_on[i]);
+    for (size_t i = 0; i < options->n_depends_on; i++)
+        texts_add_once(p, &all, options->depends_on[i]);
+    return all;
+}
+
 static int shape_encode(struct planning *p, struct bytes *outp) {
+    struct texts depends_on = depends_on_make(p);
     struct side_action *sides = keep(p, p->n_sides, sizeof(*sides));
     const char **warnings = keep(p, p->n_warnings, sizeof(*warnings));
     if (!sides || !warnings)
@@ -156,8 +169,8 @@ static int shape_encode(struct planning *p, struct bytes *outp) {
                           .warnings = warnings,
                           .n_warnings = p->n_warnings,
                           .point_of_no_return = no_return_text(p),
-                          .depends_on = p->input->charter->depends_on,
-                          .n_depends_on = p->input->charter->n_depends_on};
+                          .depends_on = depends_on.items,
+                          .n_depends_on = depends_on.n};
     return encode(p, &shape_codec, &shape, outp);
 }
 

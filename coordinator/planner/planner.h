@@ -37,6 +37,7 @@ struct planner_member {
     uint64_t received_ms;                 /* the coordinator's clock when the facts came */
     uint64_t heard_ms;                    /* when its node's last heartbeat came; 0: not known */
     const char *agent_version;            /* of the node's Kedge; NULL or "": not known */
+    const char *in_change;                /* by an open run: "switching, by run 3"; NULL: it is not */
     const struct planner_answer *answers; /* to the gates of its charter member */
     size_t n_answers;
     struct planner_preview preview;
@@ -76,7 +77,9 @@ struct planner_options {
     const char *urgent;                   /* why it cannot wait for the soaks; NULL: it can */
     uint64_t created_s, not_before_s, not_after_s;
     uint64_t serial;
-    uint64_t supersedes; /* serial of the plan whose open run this one overtakes; 0: none */
+    uint64_t supersedes;           /* serial of the plan whose open run this one overtakes; 0: none */
+    const char *const *depends_on; /* clusters, beside those of the charter */
+    size_t n_depends_on;
 };
 
 struct planner_input {
@@ -90,6 +93,11 @@ struct planner_input {
     size_t n_members;
     const struct planner_answer *answers; /* to the charter's cluster_gates, asked without a self */
     size_t n_answers;
+    /* Side actions that an open run of the cluster has in force: what stood there before, which that run puts back at its
+     * end. What the cluster says now would be taken for the operator's. */
+    const struct fact *overtaken;
+    size_t n_overtaken;
+    uint64_t goes_on; /* number of the run that is superseded, if it is not paused; else 0 */
     struct planner_options options;
 };
 

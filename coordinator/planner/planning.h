@@ -12,6 +12,7 @@ enum part {
     PART_UNKNOWN, /* nothing can be planned for it */
     PART_DONE,    /* already on the target version: left out */
     PART_BROKEN,  /* down, or without a mode: goes first */
+    PART_LEFT,    /* read-only by an earlier run, which is not promoting it any more: goes first, too */
     PART_CANARY,
     PART_ROLLING
 };
@@ -86,6 +87,7 @@ bool is_consented(const struct planning *p, const char *name);
 void *keep(struct planning *p, size_t n, size_t size) _must_check_;
 const char *keep_format(struct planning *p, const char *format, ...) _printf_(2, 3);
 void texts_add(struct planning *p, struct texts *texts, const char *text);
+void texts_add_once(struct planning *p, struct texts *texts, const char *text);
 int fail(struct planning *p, int code);
 
 const char *fact_of(const struct member_plan *m, const char *name); /* "" when there is none */

@@ -9,6 +9,14 @@ static bool is_number(const char *text) {
     return *text && strspn(text, "0123456789") == strlen(text) && strlen(text) < 19;
 }
 
+/* As an operator left it: what an open run has put in its place goes back when that run ends, which is before this one
+ * begins. */
+static const char *previous_value(const struct planner_input *input, const struct recipe_side_action *action,
+                                  const struct planner_answer *now) {
+    const char *before = fact_get(input->overtaken, input->n_overtaken, action->name);
+    return before ? before : now->answer == ANSWER_NO ? now->reason : action->absent;
+}
+
 /* Already as wished, by somebody else's will: nothing to change, nothing to put back. */
 static bool is_enough(const struct recipe_side_action *action, const char *previous, const char *ours) {
     if (strcmp(previous, ours) == 0)
@@ -39,7 +47,7 @@ static void side_look(struct planning *p, const struct recipe_side_action *actio
         refuse(p, "value-missing", "side action %s: %s", action->name, why.text);
         return;
     }
-    side.previous = answer->answer == ANSWER_NO ? answer->reason : action->absent;
+    side.previous = previous_value(input, action, answer);
     if (is_enough(action, side.previous, side.ours)) {
         note(p, "side action %s is not needed: its value is %s already", action->name, side.previous);
         return;

@@ -175,6 +175,8 @@ void waves_make(struct planning *p) {
         return;
     order_append(p, PART_BROKEN, NULL, false);
     order_append(p, PART_BROKEN, NULL, true);
+    order_append(p, PART_LEFT, NULL, false);
+    order_append(p, PART_LEFT, NULL, true);
     (void)wave_add(p, "broken first", WAVE_ROLLING, 0);
     size_t first = p->n_order;
     order_append(p, PART_CANARY, NULL, false);
