@@ -56,7 +56,8 @@ bool outcome_is_said_again(enum outcome outcome) {
 bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,
                             const struct offer *offer) {
     bool newer = offer->epoch > epoch || (offer->epoch == epoch && offer->expires_s > expires_s);
-    return !(outcome_changed_nothing(outcome) && newer) && !KEDGE_MUTANT(order_done_twice);
+    bool again = outcome_changed_nothing(outcome) || step_puts_back(offer->order, offer->step);
+    return !(again && newer) && !KEDGE_MUTANT(order_done_twice);
 }
 
 bool acceptance_has_begun(const struct member_machine *machine, const struct work_order *order,

@@ -44,7 +44,8 @@ bool outcome_changed_nothing(enum outcome outcome);
 bool outcome_is_said_again(enum outcome outcome);
 
 /* How the same step ended before, by an order of that epoch and expiry: true when that is the answer to this one too, and
- * nothing is done again. */
+ * nothing is done again. What puts a side action back is looked at again by a newer order: it may have been opened anew
+ * since (the lease closed it while the coordinator was silent). Its done_if says whether there is anything to do. */
 bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expires_s,
                             const struct offer *offer);
 

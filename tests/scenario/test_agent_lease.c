@@ -2,6 +2,7 @@
  * still ours, also by the next agent after a kill, and never in the middle of a switch. */
 #include "tests/unit/test.h"
 
+#include "agent/core/acceptance.h"
 #include "tests/scenario/agent_world.h"
 
 #include <poll.h>
@@ -93,4 +94,19 @@ TEST("F31 a lease that was closed is not looked at, nor one whose coordinator sp
     check(!becomes(&w, "0", 500));
     check(!executor_member(w.executor, member_name)->order);
     world_deinit(&w);
+}
+
+TEST("F31 a side action that was opened anew is put back again by a newer order, whatever the lease did "
+     "before") {
+    static const struct lease lease = {.name = "delay", .close_step = "close delay"};
+    static const struct step steps[] = {{.name = "close delay", .verb = VERB_ACT},
+                                        {.name = "switch", .verb = VERB_SWITCH}};
+    static const struct work_order order = {.steps = steps, .n_steps = 2, .leases = &lease, .n_leases = 1};
+    struct offer offer = {.epoch = 3, .serial = 1, .expires_s = 200, .order = &order, .step = &steps[0]};
+    check(acceptance_is_answered(OUTCOME_DONE, 3, 200, &offer));
+    check(!acceptance_is_answered(OUTCOME_DONE, 3, 199, &offer));
+    check(!acceptance_is_answered(OUTCOME_DONE, 2, 300, &offer));
+    offer.step = &steps[1];
+    check(acceptance_is_answered(OUTCOME_DONE, 2, 100, &offer));
+    check(!acceptance_is_answered(OUTCOME_WAITS, 2, 100, &offer));
 }
