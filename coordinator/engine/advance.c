@@ -73,11 +73,12 @@ static void say_members(const struct run *run, const char *what, char *text, siz
 static bool waves_over(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     const struct run_member *bad = first_bad(run);
+    bool nobody = n_done(run) == 0;
     if (bad)
         say_bad(bad, "", text, sizeof(text));
     else
         say_members(run, "", text, sizeof(text));
-    commit_run_event(run, RUN_EVENT_WAVES_OVER, bad ? VERDICT_FAILED : VERDICT_DONE, text);
+    commit_run_event(run, RUN_EVENT_WAVES_OVER, bad || nobody ? VERDICT_FAILED : VERDICT_DONE, text);
     return true;
 }
 
@@ -159,6 +160,10 @@ static bool advance_preparing(struct run *run) {
 static bool advance_opening(struct run *run) {
     if (run->aborting)
         return aborted(run);
+    if (run_n_present(run) == 0) {
+        commit_run_event(run, RUN_EVENT_OPEN_FAILED, VERDICT_FAILED, "no member is left");
+        return true;
+    }
     if (run->paused || !sides_open(run))
         return false;
     commit_run_event(run, run->rollback ? RUN_EVENT_ROLLS_BACK : RUN_EVENT_OPENED, VERDICT_NONE, "");
@@ -194,19 +199,31 @@ static void survey_ahead(struct run *run) {
     (void)survey(run);
 }
 
+/* Nobody waits to stop (any more): the one that did may be held back by now. */
+static void candidate_none(struct run *run) {
+    run->candidate = NO_MEMBER;
+    run->wait_since_ms = run->backoff_ms = 0;
+    reasons_clear(&run->wait);
+}
+
 /* Asks whether the next member may stop, and orders it when all say yes: in the same step as the last answer. */
 static bool change_next(struct run *run) {
     const char *step;
     if (run->retry_ms > 0)
         return false;
     if (!choose_has_room(run)) {
+        candidate_none(run);
         survey_ahead(run);
         return false;
     }
     if (!survey(run))
         return false;
     uint32_t member = choose_change(run, &step);
-    if (member == NO_MEMBER || has_expired(run))
+    if (member == NO_MEMBER) {
+        candidate_none(run);
+        return false;
+    }
+    if (has_expired(run))
         return false;
     run->candidate = member;
     switch (may_stop(run, member)) {
@@ -214,9 +231,7 @@ static bool change_next(struct run *run) {
     case MAY_STOP_WAITS: may_stop_wait(run); return false;
     case MAY_STOP_YES: break;
     }
-    run->candidate = NO_MEMBER;
-    run->wait_since_ms = run->backoff_ms = 0;
-    reasons_clear(&run->wait);
+    candidate_none(run);
     order_issue(run, member, step);
     return true;
 }

@@ -39,15 +39,27 @@ static uint32_t n_in_change(const struct run *run) {
     return n + run_n_held_back(run);
 }
 
-/* The domain in which members are in change; NULL when none is. A hold counts wherever its member stands. */
-static const char *domain_in_change(const struct run *run, const struct wave *wave) {
+/* The domains in which members are in change. */
+struct domains {
+    const char *one; /* NULL: none */
+    bool several;
+};
+
+static void domains_add(struct domains *domains, const struct run_member *m) {
+    domains->several |= domains->one && strcmp(domains->one, m->order->domain) != 0;
+    domains->one = m->order->domain;
+}
+
+/* A hold counts wherever its member stands, and may come while members of another domain are in change. */
+static struct domains domains_in_change(const struct run *run, const struct wave *wave) {
+    struct domains domains = {NULL, false};
     for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++)
         if (member_is_held_back(run, &run->members[i]))
-            return run->members[i].order->domain;
+            domains_add(&domains, &run->members[i]);
     for (size_t i = 0; i < wave->n_members; i++)
         if (member_state_is_in_change(run->members[wave->members[i]].state))
-            return run->members[wave->members[i]].order->domain;
-    return NULL;
+            domains_add(&domains, &run->members[wave->members[i]]);
+    return domains;
 }
 
 static uint32_t choose_promotion(const struct run *run, const struct wave *wave) {
@@ -81,9 +93,11 @@ static bool wants_change(const struct run *run, const struct run_member *m) {
 
 /* The best of the wave, and whether all that is left of it is last by its gate. */
 static uint32_t choose_next(const struct run *run, const struct wave *wave) {
-    const char *domain = wave->one_domain && !KEDGE_MUTANT(two_domains) ? domain_in_change(run, wave) : NULL;
+    struct domains domains = {NULL, false};
     uint32_t best = NO_MEMBER, n_left = 0, n_last = 0;
     enum rank best_rank = RANK_NONE;
+    if (wave->one_domain && !KEDGE_MUTANT(two_domains))
+        domains = domains_in_change(run, wave);
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
         n_left += !member_state_is_over(m->state);
@@ -91,7 +105,8 @@ static uint32_t choose_next(const struct run *run, const struct wave *wave) {
             continue;
         enum rank rank = run->state == RUN_RETURNING ? RANK_PLAIN : rank_of(m);
         n_last += rank == RANK_LAST;
-        if (rank < best_rank && (!domain || strcmp(domain, m->order->domain) == 0)) {
+        bool fits = !domains.several && (!domains.one || strcmp(domains.one, m->order->domain) == 0);
+        if (rank < best_rank && fits) {
             best_rank = rank;
             best = wave->members[i];
         }

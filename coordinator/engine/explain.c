@@ -221,6 +221,31 @@ static void explain_waiting_run(const struct run *run, char *text, size_t size) 
              why[0] ? ", " : "", why, lock_reason(run->plan, holder));
 }
 
+static void explain_candidate(const struct run *run, char *text, size_t size) {
+    char why[KEDGE_REASON_MAX] = "";
+    if (run->wait.n > 0)
+        reasons_text(&run->wait, why, sizeof(why));
+    snprintf(text, size, "%s waits%s%s", run->members[run->candidate].order->member, why[0] ? ": " : "", why);
+}
+
+/* Somebody in change who cannot be reached, or is not well: the run waits for it. */
+static void explain_open(const struct run *run, char *text, size_t size) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        bool away = m->step && !run->engine->nodes[m->node].up;
+        bool ill = member_state_is_in_change(m->state) && m->bad_since_ms && !m->good_since_ms;
+        if (!away && !ill)
+            continue;
+        char reasons[KEDGE_REASON_MAX] = "";
+        struct why why;
+        engine_explain(run->engine, run, i, &why);
+        reasons_text(&why.reasons, reasons, sizeof(reasons));
+        snprintf(text, size, "%s %s%s%s", m->order->member, why.headline, reasons[0] ? ": " : "", reasons);
+        why_deinit(&why);
+        return;
+    }
+}
+
 void engine_explain_run(const struct engine *engine, const struct run *run, char *text, size_t size) {
     (void)engine;
     text[0] = 0;
@@ -236,7 +261,9 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         snprintf(text, size, "%s: orders in flight finish or return first",
                  run->superseded ? "superseded" : "aborting");
     else if (run->candidate != NO_MEMBER && run->wait_since_ms)
-        snprintf(text, size, "%s waits", run->members[run->candidate].order->member);
+        explain_candidate(run, text, size);
     else
         explain_holds(run, text, size);
+    if (!text[0])
+        explain_open(run, text, size);
 }

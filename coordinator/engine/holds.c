@@ -72,11 +72,22 @@ bool fold_hold(struct engine *engine, const struct record *record) {
     return true;
 }
 
+static const struct node *next_held(const struct engine *engine, const char *after) {
+    const struct node *first = NULL;
+    for (uint32_t i = 0; i < engine->n_nodes; i++) {
+        const struct node *node = &engine->nodes[i];
+        if (node->held && strcmp(node->name, after) > 0 && (!first || strcmp(node->name, first->name) < 0))
+            first = node;
+    }
+    return first;
+}
+
+/* By name: in which order nodes were met is not durable. */
 void holds_dump(const struct engine *engine, struct buffer *out) {
-    for (uint32_t i = 0; i < engine->n_nodes; i++)
-        if (engine->nodes[i].held)
-            buffer_format(out, "node %s held until %llu \"%s\"\n", engine->nodes[i].name,
-                          (unsigned long long)engine->nodes[i].held_until_ms, engine->nodes[i].held_reason);
+    const struct node *node = engine->n_held > 0 ? next_held(engine, "") : NULL;
+    for (; node; node = next_held(engine, node->name))
+        buffer_format(out, "node %s held until %llu \"%s\"\n", node->name,
+                      (unsigned long long)node->held_until_ms, node->held_reason);
 }
 
 /* ---- the words ---- */

@@ -299,6 +299,74 @@ TEST("F06 F14 with a limit of one a held node holds all; returned, the run goes 
     ended(w, VERDICT_DONE);
 }
 
+TEST("F06 F14 a node of another domain that is held while members are in change leaves no domain to go on "
+     "in") {
+    struct world_config config = rolling;
+    config.n_members = 6;
+    config.members_per_domain = 3;
+    config.one_domain = true;
+    config.limit = 3;
+    config.soak_ms = 20000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SOAKING, 60000));
+    check(world_hold(w, 5, 0, "bob: a fan is changed") == 0);
+    unsigned n_orders = w->n_orders;
+    world_run(w, 10000);
+    check_eq_int(w->n_orders, n_orders);
+    check_eq_int(world_run_of(w)->members[0].state, MEMBER_SOAKING);
+    check(world_return(w, 5, "bob") == 0);
+    world_run(w, 600000);
+    ended(w, VERDICT_DONE);
+}
+
+static enum answer writable_never(struct world *world, enum world_gate gate, unsigned node,
+                                  const char *self) {
+    (void)world, (void)node, (void)self;
+    return gate == GATE_CLUSTER ? ANSWER_NO : ANSWER_YES;
+}
+
+TEST("F06 F29 a member that waits to stop and is held then waits no more: the run says that its node is "
+     "held") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    char text[512];
+    w->gate = writable_never;
+    require(world_begin(w) == 0);
+    world_run(w, 5000);
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "shop/server@n1 waits: ");
+    check_contains(text, "writable");
+    check(world_hold(w, 0, 0, "bob: a fan is changed") == 0);
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "node n1 is held");
+}
+
+TEST("F06 holds are the same after a restart, in whatever order their nodes were met") {
+    struct world_config config = rolling;
+    config.n_members = 8;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    for (unsigned i = 8; i-- > 0;)
+        world_agent_up(w, i);
+    require(world_begin(w) == 0);
+    check(world_hold(w, 6, 0, "bob") == 0);
+    check(world_hold(w, 1, 0, "bob") == 0);
+    check(world_hold(w, 3, 50000, "bob") == 0);
+    replay_equals(w);
+}
+
+TEST("F06 F08 a run of which everybody is gone ends, and does not say done") {
+    struct world_config config = rolling;
+    config.n_members = 2;
+    config.side_action = true;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    check(world_member(w, RUN_EVENT_RETIRE, 0, "alice") == 0);
+    check(world_member(w, RUN_EVENT_RETIRE, 1, "alice") == 0);
+    world_run(w, 60000);
+    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), "failed");
+}
+
 TEST("F15 a held node counts for its failure domain") {
     struct world_config config = rolling;
     config.limit = 4;
