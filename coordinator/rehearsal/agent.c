@@ -127,6 +127,8 @@ static void act_execute(struct world *w, struct member *m, const struct machine_
     uint64_t after = synced ? 200 : 0;
     if (synced && world_chance(w, FAULT_SLOW_DISK, 3))
         after = world_between(w, FAULT_SLOW_DISK, MS, 2 * SECOND);
+    if (synced && w->now_us + after > m->paused_until_us) /* it does nothing else meanwhile */
+        m->paused_until_us = w->now_us + after;
     m->row = action->row;
     m->op = action->op;
     m->executing = *action;
@@ -223,18 +225,23 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     agent_feed(w, m, &event);
 }
 
-static uint64_t agent_wall_s(const struct world *w, const struct member *m) {
-    return (uint64_t)((int64_t)((w->wall_ms + w->now_us / MS) / 1000) + m->skew_s);
+uint64_t agent_wall_s(const struct world *w, const struct member *m) {
+    if (m->clock_stands_s > 0)
+        return m->clock_stands_s;
+    int64_t now_s = (int64_t)((w->wall_ms + w->now_us / MS) / 1000) + m->skew_s;
+    return now_s > 0 ? (uint64_t)now_s : 0;
 }
 
 static void order_receive(struct world *w, struct member *m, const struct message *message) {
     const struct step *step = step_at(m, message->step);
-    struct offer offer = {.epoch = message->epoch,
-                          .serial = message->serial,
-                          .expires_s = message->expires_s,
-                          .root = w->plan->header.root,
-                          .order = m->order,
-                          .step = step};
+    struct offer offer = {
+        .epoch = message->epoch,
+        .serial = message->serial,
+        .expires_s = message->expires_s,
+        .root = w->plan->header.root,
+        .order = m->order,
+        .step = step,
+        .forbidden = m->written.forbids == message->serial ? "an operator left it out of the run" : ""};
     const struct kept_outcome *kept = &m->written.outcomes[message->step];
     bool known = kept->is && kept->serial == message->serial;
     bool ended = known && !outcome_changed_nothing(kept->outcome);
@@ -272,6 +279,19 @@ static void latch(struct world *w, struct member *m, uint64_t serial) {
         agent_feed(w, m, &event);
 }
 
+/* An operator's signed word: synced before it counts, as the executor does it. */
+static void word(struct member *m, const struct message *message) {
+    enum run_event what = (enum run_event)message->step;
+    if (m->journal_lost || message->member != m->index)
+        return;
+    if (what == RUN_EVENT_SKIP || what == RUN_EVENT_RETIRE)
+        m->written.forbids = message->serial;
+    else if (what == RUN_EVENT_WAIVE && message->side < GATES_MAX)
+        m->written.waived_until_s[message->side] = message->asked_us / 1000;
+    disk_write(m);
+    disk_sync(m);
+}
+
 static void answer(struct world *w, struct member *m, const struct message *message) {
     struct message back = *message;
     enum mode wanted = MODE_UNKNOWN;
@@ -296,6 +316,7 @@ void agent_receive(struct world *w, struct member *m, struct message *message) {
             disk_write(m);
         }
         return;
+    case MESSAGE_WORD: word(m, message); return;
     case MESSAGE_REPORT:
     case MESSAGE_ANSWER: return;
     }
@@ -341,10 +362,13 @@ void agent_kill(struct world *w, struct member *m) {
         return;
     world_say(w, "killed   the agent of %s", m->order->member);
     m->agent_up = false;
+    m->paused_until_us = 0;
     m->time_token++;
     m->outcome_kept = false;
     line_cut(w, m->node, 0);
-    struct item *item = item_add(w, ITEM_AGENT_UP, world_between(w, FAULT_AGENT, 10 * MS, 3 * SECOND));
+    bool loops = m->loop_until_us > w->now_us;
+    uint64_t after = loops ? 100 * MS : world_between(w, FAULT_AGENT, 10 * MS, 3 * SECOND);
+    struct item *item = item_add(w, ITEM_AGENT_UP, after);
     item->index = m->index;
     item->token = ++m->agent_token;
 }
@@ -362,12 +386,29 @@ void agent_host_dies(struct world *w, struct member *m) {
     service_end(w, m, NULL);
     m->service.token++;
     m->agent_up = false;
+    m->paused_until_us = 0;
     m->time_token++;
     m->outcome_kept = false;
     line_cut(w, m->node, 0);
     struct item *item = item_add(w, ITEM_AGENT_UP, world_between(w, FAULT_HOST, SECOND, 8 * SECOND));
     item->index = m->index;
     item->token = ++m->agent_token;
+}
+
+/* The host is given away, with all that is on it. */
+void agent_gone(struct world *w, struct member *m) {
+    world_say(w, "host     of %s is gone for good", m->order->member);
+    m->gone = true;
+    m->stopped_by_kedge = false;
+    service_end(w, m, NULL);
+    m->service.token++;
+    m->agent_up = false;
+    m->paused_until_us = 0;
+    m->time_token++;
+    m->agent_token++;
+    m->outcome_kept = false;
+    line_cut(w, m->node, 0);
+    model_forget(w, m);
 }
 
 static void boot_start(struct world *w, struct member *m, bool ran) {
@@ -382,7 +423,7 @@ static void boot_start(struct world *w, struct member *m, bool ran) {
 void agent_start(struct world *w, struct member *m) {
     struct disk *disk = &m->written;
     const struct machine_record *record = &disk->record;
-    if (m->agent_up)
+    if (m->agent_up || m->gone)
         return;
     bool open = record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
                 record->state != MACHINE_HELD && disk->has_order;
@@ -412,4 +453,9 @@ void agent_start(struct world *w, struct member *m) {
     struct item *item = item_add(w, ITEM_CONNECT, world_between(w, FAULT_AGENT, MS, SECOND));
     item->index = m->node;
     item->token = w->nodes[m->node].session;
+    if (m->loop_until_us > w->now_us && !w->calm) {
+        item = item_add(w, ITEM_FAULT, world_between(w, FAULT_LOOP, MS, 2 * SECOND));
+        item->index = FAULT_LOOP;
+        item->token = m->index + 1;
+    }
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t wall_ms(const struct world *w) {
-    return w->wall_ms + w->now_us / MS;
+uint64_t coordinator_wall_ms(const struct world *w) {
+    return (uint64_t)((int64_t)(w->wall_ms + w->now_us / MS) + w->wall_off_ms);
 }
 
 const struct run *coordinator_run(const struct world *w) {
@@ -102,6 +102,18 @@ void message_send(struct world *w, uint32_t node, bool to_agent, const struct me
         return;
     if (world_chance(w, FAULT_DELAY, 4))
         delay += world_between(w, FAULT_DELAY, 1, 2 * SECOND);
+    delay = line_delay_us(w, n, to_agent, delay);
+    if (world_chance(w, FAULT_FRAME, 60)) {
+        world_say(w, "line     %s is cut in the middle of a message", n->name);
+        line_cut(w, node, world_between(w, FAULT_FRAME, MS, 2 * SECOND));
+        return;
+    }
+    if (to_agent && message->kind == MESSAGE_ORDER && world_chance(w, FAULT_ECHO, 3)) {
+        struct item *echo = item_add(w, ITEM_TO_AGENT, delay + world_between(w, FAULT_ECHO, 1, 20 * SECOND));
+        echo->index = node;
+        echo->message = *message;
+        echo->message.session = ANY_SESSION;
+    }
     unsigned copies = world_chance(w, FAULT_DUPLICATE, 6) ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {
         struct item *item = item_add(w, to_agent ? ITEM_TO_AGENT : ITEM_TO_COORDINATOR, delay);
@@ -198,7 +210,7 @@ static void tick_arm(struct world *w) {
     uint64_t next = engine_next_deadline(w->engine);
     if (next == UINT64_MAX)
         return;
-    uint64_t now = wall_ms(w), after = next > now ? (next - now) * MS : 0;
+    uint64_t now = coordinator_wall_ms(w), after = next > now ? (next - now) * MS : 0;
     struct item *item = item_add(w, ITEM_TICK, after);
     item->token = ++w->tick_token;
 }
@@ -215,6 +227,7 @@ static void actions_take(struct world *w) {
             record_keep(w, w->actions.items[i].record);
             say_record(w, w->actions.items[i].record);
         }
+    words_said(w);
     for (size_t i = 0; i < w->actions.n; i++) /* decided and durable: judged, whether or not it is sent */
         if (w->actions.items[i].kind == ACTION_ORDER)
             oracle_order(w, engine_run(w->engine, w->actions.items[i].run), &w->actions.items[i],
@@ -233,9 +246,12 @@ static void actions_take(struct world *w) {
 }
 
 int coordinator_give(struct world *w, struct event *event) {
-    event->now_ms = wall_ms(w);
+    event->now_ms = coordinator_wall_ms(w);
     int r = engine_step(w->engine, event, &w->actions);
+    if (r != 0)
+        w->saying = NULL;
     actions_take(w);
+    w->saying = NULL;
     return r;
 }
 
@@ -267,6 +283,8 @@ static void receive_report(struct world *w, const struct message *message) {
     int r = coordinator_give(w, &event);
     if (r == 0 && w->engine && strcmp(m->ordered, event.report.step) == 0)
         m->ordered[0] = 0;
+    if (r == 0 && w->engine && strcmp(m->carries, event.report.step) == 0)
+        m->carries[0] = 0;
     if (r == ENGINE_REFUSED && w->engine)
         world_say(w, "report   %s: %s: %s is passed over: %s", m->order->member, event.report.step,
                   outcome_text(k->outcome), w->actions.refused);
@@ -300,7 +318,7 @@ void coordinator_receive(struct world *w, struct message *message) {
 
 void coordinator_command(struct world *w, enum run_event command, const char *text) {
     const struct run *run = coordinator_run(w);
-    if (!run)
+    if (!run || w->stalled_until_us > w->now_us)
         return;
     struct event event = {.kind = EVENT_COMMAND, .run = run->id, .command = command, .text = text};
     int r = coordinator_give(w, &event);
@@ -326,12 +344,15 @@ void coordinator_die(struct world *w) {
 void coordinator_start(struct world *w) {
     if (w->engine)
         return;
+    w->stalled_until_us = 0;
+    w->wall_off_ms =
+        world_chance(w, FAULT_CLOCK, 2) ? (int64_t)world_between(w, FAULT_CLOCK, 0, 100 * MS) - 40000 : 0;
     w->engine = engine_new(++w->epoch);
     replay(w, w->engine);
     if (w->result->failed)
         return;
     world_say(w, "# the coordinator begins reign %llu", (unsigned long long)w->epoch);
-    engine_resume(w->engine, wall_ms(w), &w->actions);
+    engine_resume(w->engine, coordinator_wall_ms(w), &w->actions);
     actions_take(w);
     for (uint32_t i = 0; w->engine && i < w->n_nodes; i++) {
         struct item *item = item_add(w, ITEM_CONNECT, world_between(w, FAULTS, MS, 2 * SECOND));

@@ -1,6 +1,8 @@
 /* When what goes wrong: each fault strikes by a stream of its own until the calm. */
 #include "coordinator/rehearsal/internal.h"
 
+#include <string.h>
+
 static void strike_again(struct world *w, enum fault fault) {
     uint64_t most = fault == FAULT_OPERATORS || fault == FAULT_FLAP ? 8 : 4;
     if (world_has(w, fault))
@@ -8,8 +10,10 @@ static void strike_again(struct world *w, enum fault fault) {
 }
 
 void faults_begin(struct world *w) {
-    static const enum fault striking[] = {FAULT_CUT,  FAULT_PARTITION, FAULT_COORDINATOR, FAULT_AGENT,
-                                          FAULT_HOST, FAULT_CRASH,     FAULT_FLAP,        FAULT_OPERATORS};
+    static const enum fault striking[] = {
+        FAULT_CUT,         FAULT_PARTITION, FAULT_COORDINATOR, FAULT_AGENT, FAULT_HOST,    FAULT_CRASH,
+        FAULT_FLAP,        FAULT_OPERATORS, FAULT_WORDS,       FAULT_HOLDS, FAULT_ONE_WAY, FAULT_RACK,
+        FAULT_SLOW_READER, FAULT_PAUSE,     FAULT_LOOP,        FAULT_CLOCK};
     for (size_t i = 0; i < sizeof(striking) / sizeof(striking[0]); i++)
         strike_again(w, striking[i]);
     item_add(w, ITEM_CALM, world_between(w, FAULTS, 5 * SECOND, 40 * SECOND));
@@ -42,9 +46,80 @@ static void operators(struct world *w) {
         coordinator_command(w, words[world_random(w, FAULT_OPERATORS) % 5], "bob");
 }
 
-void faults_strike(struct world *w, enum fault fault) {
+static void one_way(struct world *w, const struct member *m) {
+    struct node *n = &w->nodes[m->node];
+    uint64_t until = w->now_us + world_between(w, FAULT_ONE_WAY, 100 * MS, 20 * SECOND);
+    bool deaf = world_random(w, FAULT_ONE_WAY) % 2;
+    world_say(w, "line     %s carries nothing %s it for %llu ms", n->name, deaf ? "to" : "from",
+              (unsigned long long)((until - w->now_us) / MS));
+    if (deaf)
+        n->deaf_until_us = until;
+    else
+        n->mute_until_us = until;
+    if (world_random(w, FAULT_ONE_WAY) % 3 == 0) /* somebody gives the line up */
+        line_cut(w, m->node, until - w->now_us);
+}
+
+/* All of a domain at once; where there are none, one of two. */
+static void rack(struct world *w, const struct member *m) {
+    uint64_t for_us = world_between(w, FAULT_RACK, SECOND, 15 * SECOND);
+    world_say(w, "rack     \"%s\" is cut off", m->order->domain);
+    for (uint32_t i = 0; i < w->n_members; i++) {
+        const struct member *other = &w->members[i];
+        bool same = m->order->domain[0] ? strcmp(other->order->domain, m->order->domain) == 0
+                                        : world_random(w, FAULT_RACK) % 2 == 0;
+        if (same)
+            line_cut(w, other->node, for_us);
+    }
+}
+
+static void slow_reader(struct world *w, const struct member *m) {
+    struct node *n = &w->nodes[m->node];
+    n->slow_until_us = w->now_us + world_between(w, FAULT_SLOW_READER, SECOND, 10 * SECOND);
+    n->busy_until_us = w->now_us;
+    world_say(w, "line     %s is read slowly", n->name);
+}
+
+static void pause_one(struct world *w, struct member *m) {
+    uint64_t most = world_random(w, FAULT_PAUSE) % 4 ? 3 * SECOND : 60ull * SECOND;
+    uint64_t for_us = world_between(w, FAULT_PAUSE, MS, most);
+    if (world_random(w, FAULT_PAUSE) % 4 == 0) {
+        world_say(w, "pause    the coordinator stands still for %llu ms", (unsigned long long)(for_us / MS));
+        w->stalled_until_us = w->now_us + for_us;
+        return;
+    }
+    if (!m->agent_up)
+        return;
+    world_say(w, "pause    the agent of %s stands still for %llu ms", m->order->member,
+              (unsigned long long)(for_us / MS));
+    m->paused_until_us = w->now_us + for_us;
+    if (for_us > 10 * SECOND) /* its heartbeat is missed */
+        line_cut(w, m->node, for_us);
+}
+
+static void clock_strike(struct world *w, struct member *m) {
+    int64_t by_s = (int64_t)world_between(w, FAULT_CLOCK, 0, 400) - 200;
+    switch (world_random(w, FAULT_CLOCK) % 3) {
+    case 0:
+        world_say(w, "clock    of %s jumps by %lld s", m->order->node, (long long)by_s);
+        m->skew_s += by_s;
+        return;
+    case 1: m->skew_s += by_s / 20; return; /* it drifts */
+    default:
+        world_say(w, "clock    of %s stands", m->order->node);
+        m->clock_stands_s = (w->wall_ms + w->now_us / MS) / 1000;
+        return;
+    }
+}
+
+/* `who`: a member to which it happens again; 0: whom it pleases. */
+void faults_strike(struct world *w, enum fault fault, uint64_t who) {
     if (!world_has(w, fault))
         return;
+    if (who > 0) {
+        agent_kill(w, &w->members[who - 1]);
+        return;
+    }
     uint32_t one = (uint32_t)(world_random(w, fault) % w->n_members);
     struct member *m = &w->members[one];
     switch (fault) {
@@ -62,6 +137,21 @@ void faults_strike(struct world *w, enum fault fault) {
     case FAULT_CRASH: crash(w, m); break;
     case FAULT_FLAP: m->flaps_until_us = w->now_us + world_between(w, fault, 100 * MS, 3 * SECOND); break;
     case FAULT_OPERATORS: operators(w); break;
+    case FAULT_WORDS: words_strike(w); break;
+    case FAULT_HOLDS: holds_strike(w); break;
+    case FAULT_ONE_WAY: one_way(w, m); break;
+    case FAULT_RACK: rack(w, m); break;
+    case FAULT_SLOW_READER: slow_reader(w, m); break;
+    case FAULT_PAUSE: pause_one(w, m); break;
+    case FAULT_LOOP:
+        world_say(w, "loop     the agent of %s does not stay up", m->order->member);
+        m->loop_until_us = w->now_us + world_between(w, fault, SECOND, 10 * SECOND);
+        agent_kill(w, m);
+        break;
+    case FAULT_CLOCK: clock_strike(w, m); break;
+    case FAULT_TAIL:
+    case FAULT_FRAME:
+    case FAULT_ECHO:
     case FAULT_DELAY:
     case FAULT_DUPLICATE:
     case FAULT_SLOW_DISK:
@@ -80,10 +170,22 @@ void faults_calm(struct world *w) {
     world_say(w, "# calm");
     w->calm = true;
     w->calm_us = w->now_us;
+    w->stalled_until_us = 0;
+    if (w->engine && w->wall_off_ms != 0) /* its clock is set right */
+        coordinator_die(w);
     coordinator_start(w);
+    for (uint32_t i = 0; i < w->n_nodes; i++) {
+        struct node *n = &w->nodes[i];
+        n->deaf_until_us = n->mute_until_us = n->slow_until_us = 0;
+    }
+    if (world_random(w, FAULT_HOLDS) % 2)
+        holds_return(w);
     for (uint32_t i = 0; i < w->n_members; i++) {
         struct member *m = &w->members[i];
-        m->flaps_until_us = 0;
+        m->flaps_until_us = m->paused_until_us = m->loop_until_us = m->clock_stands_s = 0;
+        m->skew_s = m->skew_s % 10;
+        if (m->gone)
+            continue;
         if (m->journal_lost)
             agent_kill(w, m);
         if (!m->service.running)

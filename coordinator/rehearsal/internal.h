@@ -14,9 +14,12 @@ enum {
     SNAPSHOTS = 12,
     MESSAGE_GATES = 12,
     SIDES_MAX = 4,
+    GATES_MAX = 16,
+    WORDS_MAX = 32,
     MS = 1000,
     SECOND = 1000 * MS,
 };
+enum { ANY_SESSION = 0 }; /* the first is 1 */
 
 /* ---- what a gate asks ---- */
 
@@ -48,6 +51,8 @@ struct disk {
     uint64_t step_epoch, step_expires_s, boot;
     struct kept_outcome outcomes[STEPS_MAX];
     bool lease_open[SIDES_MAX];
+    uint64_t forbids;                   /* serial of the plan in which operators want nothing more to begin */
+    uint64_t waived_until_s[GATES_MAX]; /* by gate of the plan */
 };
 
 struct service {
@@ -64,6 +69,9 @@ struct member {
     uint64_t agent_token; /* of this life of the agent */
     uint64_t boot;
     int64_t skew_s;
+    uint64_t clock_stands_s;                 /* 0: it goes */
+    uint64_t paused_until_us, loop_until_us; /* the agent stands still; is killed again and again */
+    bool gone;                               /* with its host, for good */
     struct disk written, synced;
     struct disk snapshots[SNAPSHOTS]; /* since the last sync */
     size_t n_snapshots;
@@ -86,15 +94,19 @@ struct member {
     bool stopped_by_kedge;
     bool new_started; /* the new release was at work on the data */
     bool new_promoted;
-    bool touched;              /* by other hands, or by a fault after its last report */
-    bool concluded[STEPS_MAX]; /* the step has changed the member and has ended */
-    uint64_t latched;          /* serial that was aborted, as its agent knows */
+    bool touched;                 /* by other hands, or by a fault after its last report */
+    uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
+    uint64_t latched;             /* serial that was aborted, as its agent knows */
     uint64_t epoch_obeyed;
+    bool left_out, retired;                 /* by an operator's word */
+    uint64_t waived_until_ms;               /* an operator set a may-stop gate aside */
+    bool asked_waived;                      /* and so the last question counted as yes */
     uint64_t unsafe_since_us;               /* its stop would lose something since then; 0: it would not */
     uint64_t bad_answer_ms;                 /* the coordinator heard last that it is not well */
     uint64_t yes_may_stop_ms, yes_asked_ms; /* the coordinator heard: it may stop; asked then */
     unsigned n_noes;
     char ordered[KEDGE_NAME_MAX + 1]; /* the step that is ordered and not ended */
+    char carries[KEDGE_NAME_MAX + 1]; /* the same, of a side action */
 };
 
 struct node {
@@ -104,6 +116,10 @@ struct node {
     uint64_t session;
     uint64_t heard_us;
     uint64_t cut_until_us;
+    uint64_t deaf_until_us, mute_until_us; /* nothing reaches it; nothing comes from it */
+    uint64_t slow_until_us,
+        busy_until_us;      /* it takes its messages one by one; until then it is at the last */
+    uint64_t held_until_ms; /* by an operator; UINT64_MAX: until it is returned; 0: it is not */
 };
 
 /* ---- the cluster ---- */
@@ -130,6 +146,7 @@ enum item_kind {
     ITEM_ROW,
     ITEM_SERVICE_READY,
     ITEM_SERVICE_END,
+    ITEM_END_SEEN,
     ITEM_SOMEBODY_STARTS,
     ITEM_HEAL,
     ITEM_LEASE,
@@ -143,6 +160,7 @@ enum message_kind {
     MESSAGE_ASK,
     MESSAGE_LATCH,
     MESSAGE_LEASE,
+    MESSAGE_WORD,
     MESSAGE_REPORT,
     MESSAGE_ANSWER
 };
@@ -170,7 +188,16 @@ struct item {
     uint32_t op;
     enum answer answer;
     bool failed;
+    const char *how;
     struct message message;
+};
+
+/* An operator's signed word about a member: kept, and sent to every agent that connects. */
+struct said {
+    bool hold, give_back; /* about a node */
+    uint32_t node, member, gate;
+    enum run_event word;
+    uint64_t until_ms; /* by the clock of the coordinator */
 };
 
 struct world {
@@ -178,8 +205,13 @@ struct world {
     struct rehearsal_result *result;
     uint64_t now_us, sequence, calm_us;
     uint64_t random[FAULTS + 1];
-    uint32_t faults;
+    uint64_t faults;
     bool calm;
+    uint64_t stalled_until_us; /* the coordinator stands still */
+    int64_t wall_off_ms;       /* its clock, at this start */
+    struct said said[WORDS_MAX];
+    size_t n_said;
+    const struct said *saying; /* durable with the records of this step */
 
     struct item **heap;
     size_t n_heap, room_heap;
@@ -227,15 +259,26 @@ void coordinator_receive(struct world *w, struct message *message);
 void coordinator_tick(struct world *w);
 void coordinator_replay_equals(struct world *w);
 const struct run *coordinator_run(const struct world *w);
+uint64_t coordinator_wall_ms(const struct world *w);
 void coordinator_command(struct world *w, enum run_event command, const char *text);
 void message_send(struct world *w, uint32_t node, bool to_agent, const struct message *message);
+
+/* ---- words.c ---- */
+void words_said(struct world *w);
+void words_strike(struct world *w);
+void words_again(struct world *w, uint32_t node);
+void holds_strike(struct world *w);
+void holds_return(struct world *w);
+bool node_is_held_now(const struct world *w, uint32_t node);
 
 /* ---- line.c ---- */
 void line_cut(struct world *w, uint32_t node, uint64_t for_us);
 void line_connect(struct world *w, uint32_t node);
+uint64_t line_delay_us(struct world *w, struct node *n, bool to_agent, uint64_t delay_us);
 void line_cut_seen(struct world *w, uint32_t node);
 
 /* ---- agent.c ---- */
+uint64_t agent_wall_s(const struct world *w, const struct member *m);
 void agent_receive(struct world *w, struct member *m, struct message *message);
 void agent_kill(struct world *w, struct member *m);
 void agent_start(struct world *w, struct member *m);
@@ -243,6 +286,7 @@ void agent_feed(struct world *w, struct member *m, struct machine_event *event);
 void agent_reports_again(struct world *w, struct member *m);
 void agent_host_dies(struct world *w, struct member *m);
 void agent_lease_look(struct world *w, struct member *m);
+void agent_gone(struct world *w, struct member *m);
 void disk_write(struct member *m);
 void disk_sync(struct member *m);
 
@@ -255,6 +299,7 @@ void row_kill_now(struct world *w, struct member *m);
 void model_init(struct world *w);
 void service_start(struct world *w, struct member *m, uint32_t generation);
 void service_end(struct world *w, struct member *m, const char *how);
+void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t signalled_us, const char *how);
 void service_ready(struct world *w, struct member *m);
 void service_heal(struct world *w, struct member *m);
 enum mode service_mode(const struct member *m);
@@ -262,6 +307,7 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
                          uint32_t self, enum mode wanted);
 bool model_may_stop(const struct world *w, const struct member *m);
 bool model_recovered(const struct world *w);
+void model_forget(struct world *w, const struct member *m);
 void model_look(struct world *w); /* after a change: who may stop now? */
 void model_destroy(struct world *w, struct member *m, const char *why);
 
@@ -277,7 +323,7 @@ void oracle_end(struct world *w);
 
 /* ---- faults.c ---- */
 void faults_begin(struct world *w);
-void faults_strike(struct world *w, enum fault fault);
+void faults_strike(struct world *w, enum fault fault, uint64_t who);
 void faults_calm(struct world *w);
 
 /* ---- names ---- */

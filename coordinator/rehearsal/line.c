@@ -18,6 +18,28 @@ void line_cut(struct world *w, uint32_t node, uint64_t for_us) {
     back->token = n->session;
 }
 
+/* Most of them short, a few very long. */
+static uint64_t tail_us(struct world *w) {
+    uint64_t part = world_between(w, FAULT_TAIL, 1, 1000);
+    return part * part * part / 1000 * 60; /* a minute at most */
+}
+
+/* How long after `now` a message that is sent now arrives: later where one direction carries nothing, and where the reader is
+ * at an earlier one. */
+uint64_t line_delay_us(struct world *w, struct node *n, bool to_agent, uint64_t delay_us) {
+    uint64_t until = to_agent ? n->deaf_until_us : n->mute_until_us;
+    if (world_chance(w, FAULT_TAIL, 100))
+        delay_us += tail_us(w);
+    if (until > w->now_us + delay_us)
+        delay_us += until - w->now_us;
+    if (to_agent && n->slow_until_us > w->now_us) {
+        uint64_t from = n->busy_until_us > w->now_us + delay_us ? n->busy_until_us : w->now_us + delay_us;
+        n->busy_until_us = from + world_between(w, FAULT_SLOW_READER, MS, 400 * MS);
+        delay_us = n->busy_until_us - w->now_us;
+    }
+    return delay_us;
+}
+
 void line_cut_seen(struct world *w, uint32_t node) {
     struct event event = {.kind = EVENT_AGENT_DOWN, .node = w->nodes[node].name};
     if (!w->engine || w->nodes[node].connected)
@@ -41,4 +63,5 @@ void line_connect(struct world *w, uint32_t node) {
     for (uint32_t i = 0; i < w->n_members; i++)
         if (w->members[i].node == node && w->members[i].agent_up)
             agent_reports_again(w, &w->members[i]);
+    words_again(w, node);
 }

@@ -158,6 +158,22 @@ void model_look(struct world *w) {
     }
 }
 
+/* Its replicas are given up; those of others have to do. */
+void model_forget(struct world *w, const struct member *m) {
+    for (size_t e = 0; e < ENTRIES; e++) {
+        struct entry *entry = &w->entries[e];
+        size_t n = 0;
+        for (size_t i = 0; i < entry->n; i++) {
+            if (entry->members[i] == m->index)
+                continue;
+            entry->members[n] = entry->members[i];
+            entry->synced[n++] = entry->synced[i];
+        }
+        entry->n = n;
+    }
+    model_look(w);
+}
+
 static void unsync(struct world *w, const struct member *m) {
     for (size_t e = 0; e < ENTRIES; e++)
         for (size_t i = 0; i < w->entries[e].n; i++)
@@ -242,6 +258,20 @@ void service_end(struct world *w, struct member *m, const char *how) {
     if (w->calm && !wanted) /* nobody leaves it dead once the faults are over */
         item_add(w, ITEM_SOMEBODY_STARTS, 3 * SECOND)->index = m->index;
     world_say(w, "ENDED    %s%s%s", m->order->member, wanted ? "" : ": ", wanted ? "" : how);
+    if (m->paused_until_us > w->now_us) {
+        struct item *item = item_add(w, ITEM_END_SEEN, m->paused_until_us - w->now_us);
+        item->index = m->index;
+        item->token = m->agent_token;
+        item->failed = wanted;
+        item->how = how;
+        item->message.asked_us = signalled;
+        return;
+    }
+    service_end_seen(w, m, wanted, signalled, how);
+}
+
+/* The agent sees it. */
+void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t signalled, const char *how) {
     if (!m->journal_lost) {
         m->written.ran = false;
         disk_write(m);

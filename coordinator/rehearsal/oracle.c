@@ -34,6 +34,8 @@ static uint32_t limit_of(const struct world *w, const struct wave *wave) {
 static void order_evidence(struct world *w, const struct run *run, uint32_t member, const char *step) {
     const struct member *m = &w->members[member];
     uint64_t now = w->now_us / MS;
+    if (m->waived_until_ms > coordinator_wall_ms(w))
+        return; /* an operator's word: whatever the gate says */
     if (w->plan->shape.n_may_stop == 0 || w->n_members < 2)
         return;
     uint64_t age = EVIDENCE_AGE_MS;
@@ -54,8 +56,13 @@ static void order_evidence(struct world *w, const struct run *run, uint32_t memb
 static void order_limits(struct world *w, const struct run *run, uint32_t member, const char *step) {
     const struct wave *wave = wave_of(w, member);
     uint32_t n = 0;
+    if (node_is_held_now(w, w->members[member].node))
+        world_fail(w, "2: %s is ordered to %s and its node is held", w->members[member].order->member, step);
+    if (member_state_is_in_change(run->members[member].before))
+        return; /* it takes no room that it had not */
     for (uint32_t i = 0; i < run->n_members; i++) {
-        if (!member_state_is_in_change(run->members[i].state))
+        bool held = node_is_held_now(w, w->members[i].node) && run->members[i].state != MEMBER_RETIRED;
+        if (!member_state_is_in_change(run->members[i].state) && !held)
             continue;
         n++;
         if (wave->one_domain && strcmp(w->members[i].order->domain, w->members[member].order->domain) != 0)
@@ -69,7 +76,7 @@ static void order_limits(struct world *w, const struct run *run, uint32_t member
 
 static bool all_prepared(const struct world *w) {
     for (uint32_t i = 0; i < w->n_members; i++)
-        if (!w->members[i].concluded[0])
+        if (!w->members[i].concluded[0] && !w->members[i].left_out)
             return false;
     return true;
 }
@@ -78,10 +85,11 @@ void oracle_order(struct world *w, const struct run *run, const struct action *a
     struct member *m = &w->members[member];
     const struct step *step = step_at(m, step_number(m, action->step));
     bool changes = find_row(step, PRIMITIVE_STOP) || find_row(step, PRIMITIVE_START);
-    bool repeated = strcmp(m->ordered, step->name) == 0;
+    char *open = step->verb == VERB_ACT ? m->carries : m->ordered; /* both may be under way */
+    bool repeated = strcmp(open, step->name) == 0;
     if (run->aborting && !run->rollback && !step_closes(m, step) && !repeated)
         world_fail(w, "7: %s is ordered to %s after the abort", m->order->member, step->name);
-    snprintf(m->ordered, sizeof(m->ordered), "%s", step->name);
+    snprintf(open, sizeof(m->ordered), "%s", step->name);
     if (!changes)
         return;
     if (!repeated && !w->result->failed) {
@@ -120,7 +128,7 @@ void oracle_accept(struct world *w, struct member *m, const struct message *mess
         world_fail(w, "6: %s obeys epoch %llu after epoch %llu", m->order->member,
                    (unsigned long long)message->epoch, (unsigned long long)m->epoch_obeyed);
     m->epoch_obeyed = message->epoch;
-    if (m->concluded[message->step] && step->verb != VERB_ACT)
+    if (m->concluded[message->step] == 2 && step->verb != VERB_ACT)
         world_fail(w, "6: %s begins %s once more, which had ended", m->order->member, step->name);
 }
 
@@ -136,7 +144,7 @@ void oracle_signal(struct world *w, struct member *m) {
     if (!m->synced.record.changed || m->synced.record.state != MACHINE_FORWARD ||
         m->synced.record.row != m->machine.record.row || m->synced.step != m->written.step)
         world_fail(w, "6: %s is stopped and its intent is not durable", m->order->member);
-    if (!find_row(step, PRIMITIVE_ASK) || m->stopped_by_kedge)
+    if (!find_row(step, PRIMITIVE_ASK) || m->stopped_by_kedge || m->asked_waived)
         goto stopped;
     if (m->asked_us == 0)
         world_fail(w, "1: %s is stopped and its agent did not ask", m->order->member);
@@ -207,7 +215,7 @@ void oracle_conclude(struct world *w, struct member *m, enum outcome outcome) {
         world_fail(w, "4: %s reports %s of %s and was stopped", m->order->member, outcome_text(outcome),
                    step->name);
     if (changed)
-        m->concluded[m->written.step] = true;
+        m->concluded[m->written.step] = m->journal_lost ? 1 : 2;
     if (changed)
         m->stopped_by_kedge = false;
     if (find_row(step, PRIMITIVE_STOP) && !outcome_changed_nothing(outcome))
@@ -223,7 +231,7 @@ void oracle_after(struct world *w) {
     for (uint32_t i = 0; i < w->n_members; i++) {
         const struct member *m = &w->members[i];
         const struct wave *wave = wave_of(w, i);
-        if (!m->stopped_by_kedge || !wave)
+        if (!m->stopped_by_kedge || m->retired || !wave)
             continue;
         uint32_t limit = limit_of(w, wave);
         n++;
@@ -242,7 +250,9 @@ void oracle_after(struct world *w) {
 }
 
 static void member_end(struct world *w, const struct run *run, struct member *m) {
-    bool done = run->verdict == VERDICT_DONE && run->state == RUN_ENDED;
+    bool done = run->verdict == VERDICT_DONE && run->state == RUN_ENDED && !m->left_out;
+    if (m->gone)
+        return;
     if (m->stopped_by_kedge && !m->service.running && m->machine.record.state != MACHINE_HELD)
         world_fail(w, "4: %s was stopped, is down and is not held", m->order->member);
     if (machine_is_busy(&m->machine) && run->state == RUN_ENDED)
@@ -257,7 +267,11 @@ void oracle_end(struct world *w) {
         return;
     for (uint32_t i = 0; i < w->n_members; i++)
         member_end(w, run, &w->members[i]);
-    for (size_t i = 0; run->state == RUN_ENDED && i < w->plan->shape.n_side_actions && i < SIDES_MAX; i++)
+    bool anybody = false;
+    for (uint32_t i = 0; i < w->n_members; i++)
+        anybody = anybody || !w->members[i].retired;
+    for (size_t i = 0;
+         anybody && run->state == RUN_ENDED && i < w->plan->shape.n_side_actions && i < SIDES_MAX; i++)
         if (w->side_ours[i])
             world_fail(w, "5: the run has ended and side action %s is still in force",
                        w->plan->shape.side_actions[i].name);

@@ -28,8 +28,19 @@ enum fault {
     FAULT_EMPTY,       /* a new release comes up green on an empty disk */
     FAULT_STEP,        /* preparations and side actions fail */
     FAULT_OPERATORS,   /* two consoles: pause, resume, abort, rollback at any time */
+    FAULT_WORDS,       /* and about one member: retry, skip, retire, promote, waive */
+    FAULT_HOLDS,       /* a node is held, and returned */
+    FAULT_ONE_WAY,     /* a line carries nothing in one direction for a while */
+    FAULT_RACK,        /* the lines of one failure domain are cut together */
+    FAULT_TAIL,        /* a message now and then takes up to a minute */
+    FAULT_SLOW_READER, /* a node takes its messages one by one, slowly */
+    FAULT_FRAME,       /* a line is cut in the middle of a message */
+    FAULT_ECHO,        /* an order arrives once more, on a later line and in a later reign */
+    FAULT_PAUSE,       /* an agent or the coordinator stands still, up to a minute */
+    FAULT_LOOP,        /* an agent is restarted again and again */
+    FAULT_CLOCK, /* clocks of nodes jump, drift or stand; the coordinator's is another after a restart */
 };
-enum { FAULTS = 17 };
+enum { FAULTS = 28, FAULTS_FIRST = 17 /* those with the oldest streams */ };
 const char *fault_text(enum fault fault);
 
 /* A new plan with this serial, always the same for the same serial. */
@@ -37,7 +48,7 @@ typedef struct verified_plan *rehearsal_plan_fn(void *context, uint64_t serial);
 
 struct rehearsal_config {
     uint64_t seed;
-    uint32_t faults; /* bits of enum fault that may happen; a seed takes some of them */
+    uint64_t faults; /* bits of enum fault that may happen; a seed takes some of them */
     bool all_faults; /* it takes all of them */
     rehearsal_plan_fn *plan;
     void *context;
@@ -48,7 +59,7 @@ struct rehearsal_result {
     bool failed;
     char what[640]; /* "3: ..." the invariant, and what broke it; or "liveness: ..." */
     uint64_t n_events, at_us;
-    uint32_t faults; /* those that the seed took */
+    uint64_t faults; /* those that the seed took */
     char verdict[16], end[512];
     bool ended, paused;
     uint64_t digest; /* of all that happened, in its order: the same seed gives the same in every build */

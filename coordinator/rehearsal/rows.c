@@ -39,14 +39,36 @@ static enum mode mode_wanted(const struct member *m) {
     return MODE_UNKNOWN;
 }
 
+/* The last question before a stop: only there a gate may be set aside. */
+static bool asks_before_stop(const struct member *m) {
+    bool stops = false;
+    for (size_t i = m->machine.record.row; i < m->machine.step->n_rows; i++)
+        stops = stops || m->machine.step->rows[i].primitive == PRIMITIVE_STOP;
+    return stops && m->machine.record.state == MACHINE_FORWARD && !m->machine.record.changed;
+}
+
+static bool is_waived(const struct world *w, const struct member *m, const struct model_gate *gate) {
+    size_t which = (size_t)(gate - w->gates);
+    return gate->asks != ASKS_SAMPLE && which < GATES_MAX &&
+           m->written.waived_until_s[which] > agent_wall_s(w, m);
+}
+
+static enum answer waive(struct member *m) {
+    m->asked_waived = true;
+    return ANSWER_YES;
+}
+
 static void ask(struct world *w, struct member *m, const struct row *row) {
     struct verdict all = {.answer = ANSWER_YES};
+    m->asked_waived = false;
     for (size_t i = 0; i < row->n_gates; i++) {
         const struct model_gate *gate = world_gate(w, &row->gates[i]);
         struct verdict one = {.answer = ANSWER_YES};
         if (!gate || (gate->asks == ASKS_SAMPLE && row->sample != SAMPLE_COMPARE))
             continue;
         one.answer = model_answer(w, gate, m, m->index, mode_wanted(m));
+        if (one.answer != ANSWER_YES && asks_before_stop(m) && is_waived(w, m, gate))
+            one.answer = waive(m);
         verdict_join(&all, &one);
     }
     uint64_t takes = habit(w, MS);
@@ -77,6 +99,9 @@ static void stop(struct world *w, struct member *m) {
     }
     if (!m->journal_lost) {
         m->written.record = action->record;
+        m->written.ran = true; /* one that somebody restarted is adopted as it runs now */
+        m->written.ran_generation = m->service.generation;
+        m->written.boot = m->boot;
         if (m->machine.record.state == MACHINE_FORWARD && action->record.stopped_at_us == 0)
             m->written.record.stopped_at_us = w->now_us;
         disk_write(m);

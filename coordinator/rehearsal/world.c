@@ -8,8 +8,10 @@
 
 const char *fault_text(enum fault fault) {
     static const char *const texts[FAULTS] = {
-        "delay", "cut",   "partition", "duplicate", "coordinator", "agent", "host", "slow-disk", "disk",
-        "slow",  "start", "hang",      "crash",     "flap",        "empty", "step", "operators"};
+        "delay",     "cut",         "partition", "duplicate", "coordinator", "agent",   "host",
+        "slow-disk", "disk",        "slow",      "start",     "hang",        "crash",   "flap",
+        "empty",     "step",        "operators", "words",     "holds",       "one-way", "rack",
+        "tail",      "slow-reader", "frame",     "echo",      "pause",       "loop",    "clock"};
     return (unsigned)fault < FAULTS ? texts[fault] : "?";
 }
 
@@ -28,7 +30,7 @@ uint64_t world_random(struct world *w, unsigned stream) {
 }
 
 bool world_has(const struct world *w, enum fault fault) {
-    return !w->calm && (w->faults & 1u << fault) != 0;
+    return !w->calm && (w->faults & 1ull << fault) != 0;
 }
 
 bool world_chance(struct world *w, enum fault fault, unsigned in) {
@@ -133,8 +135,53 @@ static void apply(struct world *w) {
         item_add(w, ITEM_APPLY, SECOND);
 }
 
+/* Until when the one whom it concerns stands still; what happens to it waits for it. */
+static uint64_t still_until_us(const struct world *w, const struct item *item, const struct member *m) {
+    switch (item->kind) {
+    case ITEM_TICK:
+    case ITEM_TO_COORDINATOR:
+    case ITEM_CUT_SEEN:
+    case ITEM_CONNECT:
+    case ITEM_APPLY: return w->stalled_until_us;
+    case ITEM_TO_AGENT: return w->members[item->message.member].paused_until_us;
+    case ITEM_MACHINE_TIME:
+    case ITEM_EXECUTE:
+    case ITEM_ROW:
+    case ITEM_END_SEEN:
+    case ITEM_LEASE: return m->paused_until_us;
+    case ITEM_COORDINATOR_UP:
+    case ITEM_AGENT_UP:
+    case ITEM_SERVICE_READY:
+    case ITEM_SERVICE_END:
+    case ITEM_SOMEBODY_STARTS:
+    case ITEM_HEAL:
+    case ITEM_FAULT:
+    case ITEM_CALM: break;
+    }
+    return 0;
+}
+
+static bool put_off(struct world *w, const struct item *item, const struct member *m) {
+    uint64_t until = still_until_us(w, item, m);
+    if (until <= w->now_us)
+        return false;
+    struct item *later = item_add(w, item->kind, until - w->now_us);
+    uint64_t at_us = later->at_us, sequence = later->sequence;
+    *later = *item;
+    later->at_us = at_us;
+    later->sequence = sequence;
+    return true;
+}
+
+/* Of an older reign: an older coordinator, which still lives, speaks to a node that obeys the new one. */
+static bool is_echo(const struct world *w, const struct message *message) {
+    return message->session == ANY_SESSION && message->epoch < w->members[message->member].written.seen.epoch;
+}
+
 static void happen(struct world *w, struct item *item) {
     struct member *m = &w->members[item->index < w->n_members ? item->index : 0];
+    if (put_off(w, item, m))
+        return;
     switch (item->kind) {
     case ITEM_TICK:
         if (item->token == w->tick_token)
@@ -146,7 +193,8 @@ static void happen(struct world *w, struct item *item) {
             coordinator_receive(w, &item->message);
         return;
     case ITEM_TO_AGENT:
-        if (w->nodes[item->index].connected && w->nodes[item->index].session == item->message.session)
+        if (w->nodes[item->index].connected &&
+            (w->nodes[item->index].session == item->message.session || is_echo(w, &item->message)))
             agent_receive(w, &w->members[item->message.member], &item->message);
         return;
     case ITEM_CUT_SEEN:
@@ -179,8 +227,13 @@ static void happen(struct world *w, struct item *item) {
         if (item->token == m->service.token && m->service.running)
             service_end(w, m, item->failed ? "exit code 1" : "it ended");
         return;
+    case ITEM_END_SEEN:
+        if (item->token == m->agent_token)
+            service_end_seen(w, m, item->failed, item->message.asked_us, item->how);
+        return;
     case ITEM_SOMEBODY_STARTS:
-        if (!m->service.running && !machine_is_busy(&m->machine) && m->machine.record.state != MACHINE_HELD) {
+        if (!m->gone && !m->service.running && !machine_is_busy(&m->machine) &&
+            m->machine.record.state != MACHINE_HELD) {
             world_say(w, "hands    %s is started by somebody", m->order->member);
             service_start(w, m, m->link);
         }
@@ -194,7 +247,7 @@ static void happen(struct world *w, struct item *item) {
         if (!w->calm || w->now_us < w->calm_us + 3600ull * SECOND)
             item_add(w, ITEM_LEASE, 2 * SECOND)->index = item->index;
         return;
-    case ITEM_FAULT: faults_strike(w, (enum fault)item->index); return;
+    case ITEM_FAULT: faults_strike(w, (enum fault)item->index, item->token); return;
     case ITEM_APPLY: apply(w); return;
     case ITEM_CALM: faults_calm(w); return;
     }
@@ -218,7 +271,7 @@ static void run_for(struct world *w, uint64_t for_us, bool until_end) {
     uint64_t until = w->now_us + for_us;
     for (;;) {
         const struct run *run = coordinator_run(w);
-        if (until_end && run && (run->state == RUN_ENDED || run->paused))
+        if (until_end && run && (run->state == RUN_ENDED || (run->paused && !run->aborting)))
             return;
         if (!turn(w, until))
             break;
@@ -232,15 +285,35 @@ static void run_for(struct world *w, uint64_t for_us, bool until_end) {
 static void seed(struct world *w) {
     uint64_t base = mix(w->config->seed ^ 0x6b65646765u);
     for (unsigned i = 0; i <= FAULTS; i++)
-        w->random[i] = mix(base + i * 0x1000193u);
+        w->random[i] = mix(base + (i < FAULTS_FIRST ? i : i < FAULTS ? i + 1 : FAULTS_FIRST) * 0x1000193ull);
     bool some = world_random(w, FAULTS) % 10 != 0;
-    for (unsigned i = 0; i < FAULTS; i++)
-        if (world_random(w, FAULTS) % 3 == 0 && some)
-            w->faults |= 1u << i;
+    for (unsigned i = 0; i < FAULTS; i++) {
+        bool takes = i < FAULTS_FIRST ? world_random(w, FAULTS) % 3 == 0 : world_random(w, i) % 6 == 0;
+        if (takes && some)
+            w->faults |= 1ull << i;
+    }
     if (w->config->all_faults)
-        w->faults = UINT32_MAX;
+        w->faults = UINT64_MAX;
     w->faults &= w->config->faults;
     w->result->faults = w->faults;
+}
+
+/* A run may wait for ever for a node that an operator holds, if it says so. */
+static bool waits_for_a_hold(struct world *w, const struct run *run) {
+    bool held = false;
+    char text[512];
+    for (uint32_t i = 0; i < w->n_nodes; i++)
+        held = held || node_is_held_now(w, i);
+    if (!held)
+        return false;
+    engine_explain_run(w->engine, run, text, sizeof(text));
+    world_say(w, "# %s", text);
+    if (!strstr(text, "held"))
+        world_fail(w,
+                   "liveness: a node is held and the run, which is %s, does not say that it waits for it: %s",
+                   run_state_text(run->state), text);
+    holds_return(w);
+    return true;
 }
 
 /* The faults are over: the run has to end, or to pause with a reason; then somebody resumes it, and at last gives it up. */
@@ -249,6 +322,10 @@ static void live(struct world *w) {
     for (unsigned i = 0; i < 8 && !w->result->failed; i++) {
         run_for(w, 600ull * SECOND, true);
         run = coordinator_run(w);
+        if (run && run->state != RUN_ENDED && !run->paused && waits_for_a_hold(w, run)) {
+            i = 0; /* all are returned now */
+            continue;
+        }
         if (!run || run->state == RUN_ENDED || !run->paused)
             break;
         char text[512];
@@ -263,7 +340,7 @@ static void live(struct world *w) {
     if (run && run->state != RUN_ENDED && !w->result->failed) {
         char text[512];
         engine_explain_run(w->engine, run, text, sizeof(text));
-        if (!run->paused)
+        if (!run->paused && !text[0])
             world_fail(
                 w,
                 "liveness: ten minutes after the last fault the run is %s and neither ended nor paused: %s",

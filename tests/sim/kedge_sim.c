@@ -13,7 +13,7 @@
 struct options {
     uint64_t from, to;
     bool one, transcript;
-    uint32_t faults;
+    uint64_t faults;
     unsigned seconds;
     const char *regressions, *mutants;
     uint64_t most;
@@ -23,7 +23,7 @@ struct tally {
     uint64_t n_seeds, n_events, n_done, n_failed, n_aborted, n_back, n_paused, digest;
 };
 
-static struct rehearsal_result run_seed(uint64_t seed, uint32_t faults, FILE *transcript) {
+static struct rehearsal_result run_seed(uint64_t seed, uint64_t faults, FILE *transcript) {
     struct sim_shape shape = sim_shape_of(seed);
     struct rehearsal_config config = {
         .seed = seed, .faults = faults, .plan = sim_plan, .context = &shape, .transcript = transcript};
@@ -33,33 +33,33 @@ static struct rehearsal_result run_seed(uint64_t seed, uint32_t faults, FILE *tr
 }
 
 static void run_for_mutant(uint64_t seed, struct rehearsal_result *result) {
-    *result = run_seed(seed, UINT32_MAX, NULL);
+    *result = run_seed(seed, UINT64_MAX, NULL);
 }
 
-static void print_faults(uint32_t faults) {
+static void print_faults(uint64_t faults) {
     for (unsigned f = 0; f < FAULTS; f++)
-        if (faults & 1u << f)
+        if (faults & 1ull << f)
             printf(" %s", fault_text((enum fault)f));
     printf("%s\n", faults ? "" : " none");
 }
 
 /* Faults are switched off one by one for as long as the same seed still breaks something. */
-static uint32_t shrink(uint64_t seed, uint32_t faults) {
+static uint64_t shrink(uint64_t seed, uint64_t faults) {
     for (unsigned f = 0; f < FAULTS; f++)
-        if (faults & 1u << f && run_seed(seed, faults & ~(1u << f), NULL).failed)
-            faults &= ~(1u << f);
+        if (faults & 1ull << f && run_seed(seed, faults & ~(1ull << f), NULL).failed)
+            faults &= ~(1ull << f);
     return faults;
 }
 
 static int report(uint64_t seed, const struct rehearsal_result *result) {
-    uint32_t faults = shrink(seed, result->faults);
+    uint64_t faults = shrink(seed, result->faults);
     struct rehearsal_result small = run_seed(seed, faults, NULL);
     printf("seed %llu breaks: %s\n", (unsigned long long)seed, result->what);
     printf("  with fewer faults: %s\n  faults:", small.what);
     print_faults(faults);
     printf("  again: kedge-sim --seed %llu --transcript", (unsigned long long)seed);
     for (unsigned f = 0; f < FAULTS; f++)
-        if (result->faults & 1u << f && !(faults & 1u << f))
+        if (result->faults & 1ull << f && !(faults & 1ull << f))
             printf(" --without %s", fault_text((enum fault)f));
     printf("\n");
     return 1;
@@ -140,10 +140,10 @@ static int run_kept(const struct options *o) {
     return bad;
 }
 
-static uint32_t fault_bit(const char *name) {
+static uint64_t fault_bit(const char *name) {
     for (unsigned f = 0; f < FAULTS; f++)
         if (strcmp(fault_text((enum fault)f), name) == 0)
-            return 1u << f;
+            return 1ull << f;
     fprintf(stderr, "kedge-sim: there is no fault \"%s\"\n", name);
     exit(2);
 }
@@ -176,7 +176,7 @@ static bool take(struct options *o, const char *name, const char *value) {
 }
 
 int main(int argc, char **argv) {
-    struct options o = {.from = 1, .to = 1000, .faults = UINT32_MAX, .most = 20000};
+    struct options o = {.from = 1, .to = 1000, .faults = UINT64_MAX, .most = 20000};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--transcript") == 0)
             o.transcript = true;

@@ -1,0 +1,134 @@
+/* What operators say about one member or one node, from two consoles, at any time and also twice. A word that weakens is
+ * signed and kept: it goes to every agent, and once more to each that connects, before what the engine orders because of
+ * it. */
+#include "coordinator/rehearsal/internal.h"
+
+/* ---- words about a member ---- */
+
+static void word_send(struct world *w, const struct said *said, uint32_t node) {
+    struct message message = {.kind = MESSAGE_WORD,
+                              .member = said->member,
+                              .step = said->word,
+                              .side = said->gate,
+                              .serial = w->plan->header.serial,
+                              .asked_us = said->until_ms};
+    if (w->members[said->member].node == node)
+        message_send(w, node, true, &message);
+}
+
+void words_again(struct world *w, uint32_t node) {
+    for (size_t i = 0; i < w->n_said; i++)
+        word_send(w, &w->said[i], node);
+}
+
+static bool is_signed(enum run_event word) {
+    return word == RUN_EVENT_SKIP || word == RUN_EVENT_RETIRE || word == RUN_EVENT_WAIVE;
+}
+
+static void word_said(struct world *w, const struct said *said) {
+    struct member *m = &w->members[said->member];
+    bool may_stop = w->gates[said->gate].asks == ASKS_MAY_STOP;
+    if (!is_signed(said->word))
+        return;
+    if (w->n_said < WORDS_MAX)
+        w->said[w->n_said++] = *said;
+    m->left_out = m->left_out || said->word != RUN_EVENT_WAIVE;
+    m->retired = m->retired || said->word == RUN_EVENT_RETIRE;
+    if (said->word == RUN_EVENT_WAIVE && may_stop)
+        m->waived_until_ms = said->until_ms;
+    word_send(w, said, m->node);
+}
+
+/* The word that is being said is in the journal now. */
+void words_said(struct world *w) {
+    const struct said *said = w->saying;
+    w->saying = NULL;
+    if (!said)
+        return;
+    if (said->hold || said->give_back)
+        w->nodes[said->node].held_until_ms = said->give_back  ? 0
+                                             : said->until_ms ? said->until_ms
+                                                              : UINT64_MAX;
+    else
+        word_said(w, said);
+}
+
+static int say(struct world *w, struct event *event, const struct said *said) {
+    w->saying = said;
+    int r = coordinator_give(w, event);
+    if (r != 0)
+        world_say(w, "%s is refused: %s", event->text, w->engine ? w->actions.refused : "nobody answers");
+    return r;
+}
+
+static void word_give(struct world *w, const struct said *said, const char *who) {
+    const struct run *run = coordinator_run(w);
+    const struct member *m = &w->members[said->member];
+    if (!run || w->stalled_until_us > w->now_us)
+        return;
+    struct event event = {.kind = EVENT_COMMAND,
+                          .run = run->id,
+                          .command = said->word,
+                          .member = m->order->member,
+                          .gate = w->gates[said->gate].name,
+                          .until_ms = said->until_ms,
+                          .text = who};
+    world_say(w, "%s says: %s: %s %s", who, m->order->member, run_event_text(said->word),
+              said->word == RUN_EVENT_WAIVE ? event.gate : "");
+    (void)!say(w, &event, said);
+}
+
+static enum run_event word_draw(struct world *w) {
+    static const enum run_event words[] = {RUN_EVENT_RETRY, RUN_EVENT_RETRY,   RUN_EVENT_PROMOTE,
+                                           RUN_EVENT_WAIVE, RUN_EVENT_PROMOTE, RUN_EVENT_WAIVE,
+                                           RUN_EVENT_SKIP,  RUN_EVENT_RETIRE};
+    return words[world_random(w, FAULT_WORDS) % (sizeof(words) / sizeof(words[0]))];
+}
+
+void words_strike(struct world *w) {
+    struct said said = {.member = (uint32_t)(world_random(w, FAULT_WORDS) % w->n_members)};
+    said.gate = (uint32_t)(world_random(w, FAULT_WORDS) % w->n_gates);
+    said.word = word_draw(w);
+    said.until_ms = coordinator_wall_ms(w) + world_between(w, FAULT_WORDS, 1000, 20000);
+    bool gone = world_random(w, FAULT_WORDS) % 3 != 0, twice = world_random(w, FAULT_WORDS) % 4 == 0;
+    word_give(w, &said, "alice");
+    if (twice)
+        word_give(w, &said, "bob");
+    struct member *m = &w->members[said.member];
+    if (said.word == RUN_EVENT_RETIRE && m->retired && gone && !m->gone)
+        agent_gone(w, m);
+}
+
+/* ---- words about a node ---- */
+
+bool node_is_held_now(const struct world *w, uint32_t node) {
+    return w->nodes[node].held_until_ms > coordinator_wall_ms(w);
+}
+
+static void hold_give(struct world *w, uint32_t node, bool hold, uint64_t for_ms, const char *who) {
+    struct said said = {.hold = hold, .give_back = !hold, .node = node};
+    said.until_ms = hold && for_ms ? coordinator_wall_ms(w) + for_ms : 0;
+    struct event event = {.kind = hold ? EVENT_NODE_HOLD : EVENT_NODE_RETURN,
+                          .node = w->nodes[node].name,
+                          .until_ms = said.until_ms,
+                          .text = who};
+    if (!w->engine || w->stalled_until_us > w->now_us)
+        return;
+    world_say(w, "%s says: node %s: %s", who, event.node, hold ? "hold" : "return");
+    (void)!say(w, &event, &said);
+}
+
+void holds_strike(struct world *w) {
+    uint32_t node = (uint32_t)(world_random(w, FAULT_HOLDS) % w->n_nodes);
+    bool hold = world_random(w, FAULT_HOLDS) % 2, twice = world_random(w, FAULT_HOLDS) % 4 == 0;
+    uint64_t for_ms = world_random(w, FAULT_HOLDS) % 3 ? world_between(w, FAULT_HOLDS, 1000, 15000) : 0;
+    hold_give(w, node, hold, for_ms, "alice");
+    if (twice)
+        hold_give(w, node, world_random(w, FAULT_HOLDS) % 2, 0, "bob");
+}
+
+void holds_return(struct world *w) {
+    for (uint32_t i = 0; i < w->n_nodes; i++)
+        if (node_is_held_now(w, i))
+            hold_give(w, i, false, 0, "alice");
+}
