@@ -27,7 +27,7 @@ static const struct ask_kind *kind_of(const struct probe *probe) {
 static void end(struct ask *ask, bool answered) {
     ask->answered = answered;
     ask->ended = true;
-    timer_set(&ask->timer, now_us());
+    loop_timer_set(&ask->timer, now_us());
 }
 
 void ask_answered(struct ask *ask) {
@@ -62,7 +62,7 @@ static void ask_next(struct ask *ask) {
     ask->ended = false;
     ask->asked_us = now;
     uint64_t left = ask->deadline_us > now ? ask->deadline_us - now : 0;
-    timer_set(&ask->timer, now + left / (ask->n_targets ? ask->n_targets : 1));
+    loop_timer_set(&ask->timer, now + left / (ask->n_targets ? ask->n_targets : 1));
     if (ask->n_targets > 0)
         ask->n_targets--;
     ask->kind->start(ask);
@@ -72,7 +72,7 @@ static void on_timer(void *owner) {
     struct ask *ask = owner;
     if (!ask->ended) {
         ask_failed(ask, "no answer in %llu ms", (unsigned long long)(now_us() - ask->asked_us) / 1000);
-        timer_stop(&ask->timer);
+        loop_timer_stop(&ask->timer);
     }
     if (ask->kind)
         ask->kind->stop(ask);
@@ -122,7 +122,7 @@ void ask_start(struct ask *ask) {
 void ask_stop(struct ask *ask) {
     if (!ask->prober)
         return;
-    timer_stop(&ask->timer);
+    loop_timer_stop(&ask->timer);
     if (ask->kind)
         ask->kind->stop(ask);
     matcher_deinit(&ask->matcher);

@@ -56,7 +56,7 @@ static void start(struct ask *ask) {
     }
     uint64_t now = now_us(), left = ask->timer.at_us > now ? ask->timer.at_us - now : 0;
     attempts->patience = (struct timer){.loop = loop, .due = on_patience, .owner = ask};
-    timer_set(&attempts->patience, now + left - left / 10); /* before the whole times out */
+    loop_timer_set(&attempts->patience, now + left - left / 10); /* before the whole times out */
     for (char *rest = ask->targets, *target; (target = strsep(&rest, " "));) {
         if (!*target)
             continue;
@@ -77,7 +77,7 @@ static void stop(struct ask *ask) {
         return;
     for (size_t i = 0; i < attempts->n; i++)
         dial_stop(&attempts->items[i].dial);
-    timer_stop(&attempts->patience);
+    loop_timer_stop(&attempts->patience);
     free(attempts->items);
     free(attempts);
 }

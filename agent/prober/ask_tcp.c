@@ -52,7 +52,7 @@ static void take(struct ask *ask, struct tcp *tcp, struct bytes more) {
     else if (ask->enough > 0 && settled(ask, tcp, false))
         ask_answered(ask);
     else if (ask->enough > 0)
-        timer_set(&tcp->silence, now_us() + SILENCE_US);
+        loop_timer_set(&tcp->silence, now_us() + SILENCE_US);
 }
 
 static void read_some(struct ask *ask, struct tcp *tcp) {
@@ -122,7 +122,7 @@ static void stop(struct ask *ask) {
         return;
     dial_stop(&tcp->dial);
     watch_remove(&tcp->watch);
-    timer_stop(&tcp->silence);
+    loop_timer_stop(&tcp->silence);
     closep(&tcp->fd);
     buffer_deinit(&tcp->answer);
     free(tcp);

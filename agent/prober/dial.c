@@ -69,7 +69,7 @@ static void on_lookup(void *owner) {
     struct query *query = lookup->query;
     int r = query ? gai_error(&query->request) : 0;
     if (query && r == EAI_INPROGRESS) {
-        timer_set(&lookup->timer, now_us() + LOOK_AGAIN_US);
+        loop_timer_set(&lookup->timer, now_us() + LOOK_AGAIN_US);
         return;
     }
     if (query && r == 0)
@@ -113,11 +113,11 @@ void lookup_start(struct lookup *lookup, const char *host_port) {
         snprintf(lookup->trouble, sizeof(lookup->trouble), "%.100s: %s", host_port, trouble);
     if (query && lookup->query != query)
         query_free(query);
-    timer_set(&lookup->timer, now_us());
+    loop_timer_set(&lookup->timer, now_us());
 }
 
 void lookup_stop(struct lookup *lookup) {
-    timer_stop(&lookup->timer);
+    loop_timer_stop(&lookup->timer);
     struct query *query = TAKE(lookup->query);
     if (!query)
         return;

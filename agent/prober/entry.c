@@ -24,7 +24,7 @@ static void end(struct entry_reader *reader, enum entry_outcome outcome) {
         hang_up(reader);
     else
         watch_remove(&reader->watch);
-    timer_stop(&reader->timer);
+    loop_timer_stop(&reader->timer);
     reader->done(reader->owner);
 }
 
@@ -46,7 +46,7 @@ static void judge(struct entry_reader *reader) {
     struct bytes pattern = buffer_bytes(&reader->pattern), any = buffer_bytes(&reader->any);
     while (pattern.len > reader->n_answer && any.data[pattern.len - 1])
         pattern.len = any.len = pattern.len - 1;
-    bool good = pattern_matches(pattern, any, buffer_bytes(&reader->head));
+    bool good = sample_matches(pattern, any, buffer_bytes(&reader->head));
     reader->digest = digest_final(&reader->state);
     end(reader, good ? ENTRY_GOOD : ENTRY_OTHER);
 }
@@ -90,7 +90,7 @@ static void take(struct entry_reader *reader, struct bytes more) {
     else if (reader->n_whole > 0 && reader->n_answer == reader->n_whole)
         judge(reader);
     else if (!has_length(reader))
-        timer_set(&reader->timer, now_us() + SILENCE_US);
+        loop_timer_set(&reader->timer, now_us() + SILENCE_US);
 }
 
 static void read_some(struct entry_reader *reader) {
@@ -148,7 +148,7 @@ static void on_silence(void *owner) {
     struct bytes pattern = buffer_bytes(&reader->pattern), any = buffer_bytes(&reader->any);
     if (reader->n_answer < pattern.len) { /* a slow beginning of what is expected may still become it */
         pattern.len = any.len = (size_t)reader->n_answer;
-        if (pattern_matches(pattern, any, buffer_bytes(&reader->head)))
+        if (sample_matches(pattern, any, buffer_bytes(&reader->head)))
             return;
     }
     hang_up(reader); /* a byte that still comes must not be taken for the next answer */
@@ -173,7 +173,7 @@ static void on_body(void *owner) {
     struct bytes body = buffer_bytes(&get->body);
     if (get->answered) {
         reader->digest = digest_of(body);
-        bool good = pattern_matches(buffer_bytes(&reader->pattern), buffer_bytes(&reader->any), body);
+        bool good = sample_matches(buffer_bytes(&reader->pattern), buffer_bytes(&reader->any), body);
         end(reader, good ? ENTRY_GOOD : ENTRY_OTHER);
     } else if (get->status == NOT_FOUND || get->status == GONE) {
         end(reader, ENTRY_OTHER);
@@ -206,9 +206,9 @@ void entry_read(struct entry_reader *reader, const struct places *places) {
     buffer_clear(&reader->head);
     digest_init(&reader->state);
     reader->n_answer = reader->n_whole = 0;
-    template_fill(reader->sample->answer, places, TEMPLATE_PATTERN, &reader->pattern, &reader->any);
-    template_fill(reader->is_http ? bytes_of_text(reader->sample->target) : reader->sample->request, places,
-                  reader->is_http ? TEMPLATE_URL : TEMPLATE_BYTES, &reader->request, NULL);
+    sample_template_fill(reader->sample->answer, places, TEMPLATE_PATTERN, &reader->pattern, &reader->any);
+    sample_template_fill(reader->is_http ? bytes_of_text(reader->sample->target) : reader->sample->request,
+                         places, reader->is_http ? TEMPLATE_URL : TEMPLATE_BYTES, &reader->request, NULL);
     if (reader->request.failed || reader->pattern.failed || reader->any.failed)
         abort(); /* some KiB; a half-filled template must not judge */
     if (!reader->is_http)
@@ -224,7 +224,7 @@ void entry_stop(struct entry_reader *reader) {
         http_get_stop(&reader->get);
     dial_stop(&reader->dial);
     hang_up(reader);
-    timer_stop(&reader->timer);
+    loop_timer_stop(&reader->timer);
     buffer_deinit(&reader->request);
     buffer_deinit(&reader->pattern);
     buffer_deinit(&reader->any);

@@ -54,9 +54,9 @@ static int on_timer(CURLM *multi, long ms, void *context) {
     struct http *http = context;
     (void)multi;
     if (ms < 0)
-        timer_stop(&http->timer);
+        loop_timer_stop(&http->timer);
     else
-        timer_set(&http->timer, now_us() + (uint64_t)ms * 1000);
+        loop_timer_set(&http->timer, now_us() + (uint64_t)ms * 1000);
     return 0;
 }
 
@@ -94,7 +94,7 @@ struct http *http_free(struct http *http) {
         library->curl_multi_cleanup(http->multi);
         library->curl_global_cleanup();
     }
-    timer_stop(&http->timer);
+    loop_timer_stop(&http->timer);
     free(http);
     return NULL;
 }
@@ -212,11 +212,11 @@ void http_get_start(struct http_get *get, const char *url) {
         return;
     snprintf(get->trouble, sizeof(get->trouble), "%s",
              library ? library->curl_easy_strerror(bad) : "cannot be asked: this node has no libcurl.so.4");
-    timer_set(&get->timer, now_us());
+    loop_timer_set(&get->timer, now_us());
 }
 
 void http_get_stop(struct http_get *get) {
-    timer_stop(&get->timer);
+    loop_timer_stop(&get->timer);
     close_easy(get);
     buffer_deinit(&get->body);
 }

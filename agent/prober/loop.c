@@ -55,7 +55,7 @@ void watch_remove(struct watch *watch) {
     watch->fd = -1;
 }
 
-void timer_stop(struct timer *timer) {
+void loop_timer_stop(struct timer *timer) {
     if (!timer->link)
         return;
     *timer->link = timer->next;
@@ -64,8 +64,8 @@ void timer_stop(struct timer *timer) {
     timer->link = NULL;
 }
 
-void timer_set(struct timer *timer, uint64_t at_us) {
-    timer_stop(timer);
+void loop_timer_set(struct timer *timer, uint64_t at_us) {
+    loop_timer_stop(timer);
     timer->at_us = at_us;
     timer->next = timer->loop->timers;
     timer->link = &timer->loop->timers;
@@ -98,7 +98,7 @@ int loop_run(struct loop *loop) {
         struct epoll_event event;
         struct timer *first = first_timer(loop);
         if (first && first->at_us <= now_us()) {
-            timer_stop(first);
+            loop_timer_stop(first);
             first->due(first->owner);
             continue;
         }

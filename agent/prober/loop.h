@@ -45,8 +45,8 @@ int watch_set(struct watch *watch, int fd, uint32_t events) _must_check_;
 void watch_remove(struct watch *watch);
 
 /* Once, at `at_us` of now_us(); replaces an earlier time. */
-void timer_set(struct timer *timer, uint64_t at_us);
-void timer_stop(struct timer *timer);
+void loop_timer_set(struct timer *timer, uint64_t at_us);
+void loop_timer_stop(struct timer *timer);
 
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t now_us(void);

@@ -40,7 +40,7 @@ struct service {
 };
 
 static void idle_later(struct service *service) {
-    timer_set(&service->idle, now_us() + (uint64_t)service->idle_s * 1000000);
+    loop_timer_set(&service->idle, now_us() + (uint64_t)service->idle_s * 1000000);
 }
 
 static void on_reply(void *owner, const struct prober_reply *reply) {

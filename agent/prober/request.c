@@ -27,7 +27,7 @@ static void request_free(struct request *request) {
         ask_stop(&request->asks[i]);
     free(request->asks);
     sample_stop(&request->sample);
-    timer_stop(&request->timer);
+    loop_timer_stop(&request->timer);
     *request->link = request->next;
     if (request->next)
         request->next->link = request->link;
@@ -267,7 +267,7 @@ int desk_take(struct desk *desk, struct bytes datagram) {
     const char *trouble = begin(request, &err);
     if (trouble) {
         snprintf(request->early.reason, sizeof(request->early.reason), "%.500s", trouble);
-        timer_set(&request->timer, now_us());
+        loop_timer_set(&request->timer, now_us());
     }
     return 0;
 }

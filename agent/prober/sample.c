@@ -22,7 +22,7 @@ static void end(struct sample_run *run, enum answer answer, const char *reason) 
     run->ended = true;
     run->answer = answer;
     snprintf(run->reason, sizeof(run->reason), "%s", reason);
-    timer_set(&run->timer, now_us());
+    loop_timer_set(&run->timer, now_us());
 }
 
 static void fail(struct sample_run *run, const char *what, const char *trouble) {
@@ -286,7 +286,7 @@ static void on_source(void *owner) {
         qsort(run->candidates, run->n_candidates, sizeof(*run->candidates), by_object);
     run->asked_us = now_us();
     uint32_t ms = run->sample->timeout_ms ? run->sample->timeout_ms : ASK_TIMEOUT_MS_DEFAULT;
-    timer_set(&run->timer, run->asked_us + (uint64_t)ms * 1000);
+    loop_timer_set(&run->timer, run->asked_us + (uint64_t)ms * 1000);
     capture_next(run);
 }
 
@@ -305,7 +305,7 @@ void sample_start(struct sample_run *run) {
     } else if (run->is_compare && !records_parse(run)) {
         fail(run, "", "nothing was captured that could be read back");
     } else if (run->is_compare) {
-        timer_set(&run->timer, run->asked_us + (uint64_t)ms * 1000);
+        loop_timer_set(&run->timer, run->asked_us + (uint64_t)ms * 1000);
         compare_next(run);
     } else {
         run->source = (struct ask){.prober = prober,
@@ -325,7 +325,7 @@ void sample_stop(struct sample_run *run) {
         tree_read_stop(&run->candidates[i].read);
     entry_stop(&run->reader);
     ask_stop(&run->source);
-    timer_stop(&run->timer);
+    loop_timer_stop(&run->timer);
     buffer_deinit(&run->blob);
     run->arena = arena_free(run->arena);
     free(run->candidates);

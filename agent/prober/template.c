@@ -47,8 +47,8 @@ static void put_any(struct buffer *any, size_t n, uint8_t value) {
         buffer_append(any, &value, 1);
 }
 
-void template_fill(struct bytes template, const struct places *places, enum template_use use,
-                   struct buffer *out, struct buffer *any) {
+void sample_template_fill(struct bytes template, const struct places *places, enum template_use use,
+                          struct buffer *out, struct buffer *any) {
     while (template.len > 0) {
         size_t before = out->len, skip;
         bool wild = use == TEMPLATE_PATTERN && begins(template, wild_card, sizeof(wild_card));
@@ -65,7 +65,7 @@ void template_fill(struct bytes template, const struct places *places, enum temp
     }
 }
 
-bool pattern_matches(struct bytes pattern, struct bytes any, struct bytes text) {
+bool sample_matches(struct bytes pattern, struct bytes any, struct bytes text) {
     if (text.len < pattern.len || any.len != pattern.len)
         return false;
     for (size_t i = 0; i < pattern.len; i++)

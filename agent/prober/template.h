@@ -17,10 +17,10 @@ enum template_use {
 };
 
 /* Appends the filled template to `out`; with TEMPLATE_PATTERN as many bytes to `any`: 1 where any byte will do. */
-void template_fill(struct bytes template, const struct places *places, enum template_use use,
-                   struct buffer *out, struct buffer *any);
+void sample_template_fill(struct bytes template, const struct places *places, enum template_use use,
+                          struct buffer *out, struct buffer *any);
 
 /* True when `text` begins with the pattern. */
-bool pattern_matches(struct bytes pattern, struct bytes any, struct bytes text);
+bool sample_matches(struct bytes pattern, struct bytes any, struct bytes text);
 
 #endif

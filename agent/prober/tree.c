@@ -79,7 +79,7 @@ static void read_end(struct tree_read *read, enum tree_outcome outcome) {
     forget_calls(read);
     unlink_read(read);
     if (!session->reads)
-        timer_set(&session->idle, now_us() + IDLE_US);
+        loop_timer_set(&session->idle, now_us() + IDLE_US);
     read->done(read->owner, read);
 }
 
@@ -95,11 +95,11 @@ void tree_read_stop(struct tree_read *read) {
     forget_calls(read);
     unlink_read(read);
     if (!session->reads)
-        timer_set(&session->idle, now_us() + IDLE_US);
+        loop_timer_set(&session->idle, now_us() + IDLE_US);
 }
 
 static void pump_soon(struct session *session) {
-    timer_set(&session->pump, now_us());
+    loop_timer_set(&session->pump, now_us());
 }
 
 /* What the client answered: an end, or another attempt. */
@@ -238,8 +238,8 @@ static void session_free(struct session *session) {
     *link = session->next;
     forget_handle(session);
     lookup_stop(&session->lookup);
-    timer_stop(&session->pump);
-    timer_stop(&session->idle);
+    loop_timer_stop(&session->pump);
+    loop_timer_stop(&session->idle);
     buffer_deinit(&session->numeric);
     free(session->servers_copy);
     free(session->servers);
@@ -258,7 +258,7 @@ static void give_up(struct session *session, const char *why) {
     forget_handle(session);
     session->n_failures = 0;
     fail_all(session, text);
-    timer_set(&session->idle, now_us());
+    loop_timer_set(&session->idle, now_us());
 }
 
 static void on_event(zhandle_t *handle, int type, int state, const char *path, void *context) {
@@ -322,7 +322,7 @@ static void arm(struct session *session) {
     if (fd >= 0 && events && watch_set(&session->watch, fd, events) < 0)
         session->n_failures++;
     uint64_t wait = (uint64_t)patience.tv_sec * 1000000 + (uint64_t)patience.tv_usec;
-    timer_set(&session->pump, now_us() + (wait > 1000 ? wait : 1000));
+    loop_timer_set(&session->pump, now_us() + (wait > 1000 ? wait : 1000));
 }
 
 static struct tree_read *first_waiting(const struct session *session) {
@@ -476,7 +476,7 @@ void tree_read_start(struct tree *tree, const char *servers, struct tree_read *r
     if (read->next)
         read->next->link = &read->next;
     session->reads = read;
-    timer_stop(&session->idle);
+    loop_timer_stop(&session->idle);
     if (is_new)
         look_up_next(session);
     else if (session->n_servers > 0)

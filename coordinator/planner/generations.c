@@ -243,7 +243,7 @@ static void words_make(struct planning *p, const struct member_plan *m, enum mod
 
 /* ---- the generation ---- */
 
-int generation_make(struct planning *p, const struct member_plan *m, enum mode mode,
+int generation_plan(struct planning *p, const struct member_plan *m, enum mode mode,
                     struct generation *outp) {
     struct words *words = keep(p, 1, sizeof(*words));
     if (!words)

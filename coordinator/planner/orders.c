@@ -277,9 +277,9 @@ static int generations_make(struct planning *p, const struct member_plan *m, boo
     struct generation *generations = keep(p, 2, sizeof(*generations));
     int r = generations ? 0 : p->failed;
     if (r == 0 && read_only_first)
-        r = generation_make(p, m, MODE_READ_ONLY, &generations[order->n_generations++]);
+        r = generation_plan(p, m, MODE_READ_ONLY, &generations[order->n_generations++]);
     if (r == 0)
-        r = generation_make(p, m, m->end_mode, &generations[order->n_generations++]);
+        r = generation_plan(p, m, m->end_mode, &generations[order->n_generations++]);
     order->generations = generations;
     return r;
 }

@@ -129,7 +129,7 @@ const char *reason_make(struct planning *p);
 
 /* generations.c */
 void render_make(struct planning *p, struct member_plan *m);
-int generation_make(struct planning *p, const struct member_plan *m, enum mode mode,
+int generation_plan(struct planning *p, const struct member_plan *m, enum mode mode,
                     struct generation *outp) _must_check_;
 int command_make(struct planning *p, const struct recipe_command *from, const struct scope *scope,
                  const struct member_plan *m, const struct command **outp) _must_check_;

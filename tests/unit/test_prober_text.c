@@ -85,7 +85,7 @@ static const struct places places = {.object = 0x0102030405060708, .entry = 9, .
 static bool fills(const char *template, size_t len, enum template_use use, const char *want,
                   size_t want_len) {
     struct buffer out = {0};
-    template_fill((struct bytes){(const uint8_t *)template, len}, &places, use, &out, NULL);
+    sample_template_fill((struct bytes){(const uint8_t *)template, len}, &places, use, &out, NULL);
     bool same = out.len == want_len && memcmp(out.data ? out.data : (const uint8_t *)"", want, want_len) == 0;
     buffer_deinit(&out);
     return same;
@@ -104,9 +104,10 @@ TEST("templates are filled") {
 
 static bool matches(const char *template, size_t len, const char *text, size_t text_len) {
     struct buffer pattern = {0}, any = {0};
-    template_fill((struct bytes){(const uint8_t *)template, len}, &places, TEMPLATE_PATTERN, &pattern, &any);
-    bool good = pattern_matches(buffer_bytes(&pattern), buffer_bytes(&any),
-                                (struct bytes){(const uint8_t *)text, text_len});
+    sample_template_fill((struct bytes){(const uint8_t *)template, len}, &places, TEMPLATE_PATTERN, &pattern,
+                         &any);
+    bool good = sample_matches(buffer_bytes(&pattern), buffer_bytes(&any),
+                               (struct bytes){(const uint8_t *)text, text_len});
     buffer_deinit(&pattern);
     buffer_deinit(&any);
     return good;

@@ -164,7 +164,7 @@ static unsigned put_value(struct store *s, const struct request *q, FILE *out) {
                                 : say(out, MHD_HTTP_CONFLICT, "a later sequence is held");
     struct record *record = record_new(q->length);
     record->sequence = sequence;
-    record->time_ms = wall_ms();
+    record->time_ms = store_wall_ms();
     memcpy(record->key, q->tail, strlen(q->tail));
     memcpy(record->ensemble, ensemble, strlen(ensemble));
     memcpy(record->value, q->body, q->length);

@@ -72,7 +72,7 @@ void settings_load(struct store *s) {
     char text[64];
     s->settings[0] = (struct setting){.name = "repair-delay", .value = "0"};
     s->settings[1] = (struct setting){.name = "repair", .value = "on"};
-    if (file_read(s->records.folder_fd, "settings", text, sizeof text) > 0)
+    if (record_file_read(s->records.folder_fd, "settings", text, sizeof text) > 0)
         settings_take(s, text);
 }
 

@@ -27,7 +27,7 @@ uint64_t now_ms(void) {
     return clock_ms(CLOCK_MONOTONIC);
 }
 
-uint64_t wall_ms(void) {
+uint64_t store_wall_ms(void) {
     return clock_ms(CLOCK_REALTIME);
 }
 
@@ -145,7 +145,7 @@ static int replay(struct records *r) {
     return damaged ? -1 : ftruncate(r->fd, r->end) == 0 ? 0 : -2;
 }
 
-int file_read(int folder_fd, const char *name, char *text, size_t size) {
+int record_file_read(int folder_fd, const char *name, char *text, size_t size) {
     int fd = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -errno : read(fd, text, size - 1);
     if (fd >= 0)
@@ -180,9 +180,9 @@ static bool folder_is_empty(int folder_fd) {
 static bool cookie_fits(struct records *r, const struct config *c) {
     char ours[ID_MAX + FOLDER_MAX + 32], cookie[sizeof ours + 32];
     snprintf(ours, sizeof ours, "id=%s\nfolder=%s\nborn=", c->id, c->data);
-    if (file_read(r->folder_fd, "cookie", cookie, sizeof cookie) == -ENOENT &&
+    if (record_file_read(r->folder_fd, "cookie", cookie, sizeof cookie) == -ENOENT &&
         folder_is_empty(r->folder_fd)) {
-        snprintf(cookie, sizeof cookie, "%s%020llu\n", ours, (unsigned long long)wall_ms());
+        snprintf(cookie, sizeof cookie, "%s%020llu\n", ours, (unsigned long long)store_wall_ms());
         if (file_replace(r->folder_fd, "cookie", cookie) != 0)
             return false;
     }

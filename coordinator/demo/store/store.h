@@ -102,10 +102,10 @@ size_t record_size(const struct record *record);                        /* in th
 int records_append(struct records *records,
                    struct record *record); /* takes it; -errno: it is freed, not stored */
 int file_replace(int folder_fd, const char *name, const char *text); /* whole or not at all; 0 or -errno */
-int file_read(int folder_fd, const char *name, char *text, size_t size); /* length or -errno */
+int record_file_read(int folder_fd, const char *name, char *text, size_t size); /* length or -errno */
 void *must_grow(void *memory, size_t size);
 uint64_t now_ms(void); /* monotonic */
-uint64_t wall_ms(void);
+uint64_t store_wall_ms(void);
 
 /* peers.c. All but peers_start are called with the lock held. */
 int peers_start(struct store *store); /* 0 or -errno */
