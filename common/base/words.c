@@ -23,6 +23,11 @@ const char *origin_text(enum origin origin) {
     TEXT_OF(texts, ORIGINS, origin);
 }
 
+const char *budget_kind_text(enum budget_kind kind) {
+    static const char *const texts[] = {"failed", "unreachable", "skipped", "held"};
+    TEXT_OF(texts, BUDGETS, kind);
+}
+
 const char *way_back_text(enum way_back way_back) {
     static const char *const texts[] = {"until its first start", "until promotion", "until finalize",
                                         "only with the whole cluster", "never"};

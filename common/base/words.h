@@ -108,6 +108,16 @@ const char *wave_kind_text(enum wave_kind kind);
 enum urgency { URGENCY_NORMAL, URGENCY_URGENT };
 enum { URGENCIES = 2 };
 
+/* What a budget counts, each apart: see common/plan/budget.h. */
+enum budget_kind {
+    BUDGET_FAILED,      /* failed before its stop, or was returned by its agent */
+    BUDGET_UNREACHABLE, /* its agent is away for long */
+    BUDGET_SKIPPED,     /* left out by an operator */
+    BUDGET_HELD         /* kept by its agent, with an alarm */
+};
+enum { BUDGETS = 4 };
+const char *budget_kind_text(enum budget_kind kind);
+
 enum on_loss { ON_LOSS_UNDO, ON_LOSS_HOLD };
 enum { ON_LOSSES = 2 };
 

@@ -20,6 +20,15 @@ static int once_check(const char **texts, size_t n, const char *what, struct err
 
 /* ---- plans ---- */
 
+static int budgets_check(const struct budget *budgets, size_t n, const char *whose, struct error *err) {
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (budgets[i].kind == budgets[k].kind)
+                return error_set(err, -EBADMSG, "%s has two budgets of \"%s\"", whose,
+                                 budget_kind_text(budgets[i].kind));
+    return 0;
+}
+
 static int wave_check(const struct wave *wave, size_t n_orders, const struct gate_set *gates,
                       struct error *err) {
     if (wave->limit_count == 0)
@@ -28,6 +37,9 @@ static int wave_check(const struct wave *wave, size_t n_orders, const struct gat
         if (wave->members[i] >= n_orders)
             return error_set(err, -EBADMSG, "wave %s names work order %u of %zu", wave->name,
                              wave->members[i], n_orders);
+    int r = budgets_check(wave->budgets, wave->n_budgets, wave->name, err);
+    if (r < 0)
+        return r;
     return wave->has_last ? gates_known(gates, &wave->last, 1, "finds who goes last", err) : 0;
 }
 
@@ -86,6 +98,8 @@ static int members_once_check(const struct work_order *const *orders, size_t n, 
 int shape_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
                 const struct gate_set *gates, struct error *err) {
     int r = format_check(shape->format, "plan", err);
+    if (r == 0)
+        r = budgets_check(shape->budgets, shape->n_budgets, "the run", err);
     for (size_t i = 0; r == 0 && i < shape->n_waves; i++)
         r = wave_check(&shape->waves[i], n_orders, gates, err);
     if (r == 0)

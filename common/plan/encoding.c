@@ -160,6 +160,13 @@ static const struct codec_field work_order_fields[] = {
 };
 CODEC_MESSAGE(work_order, "work order", work_order, kedge__work_order__descriptor);
 
+static const struct codec_field budget_fields[] = {
+    FIELD_ENUM(budget, kind, BUDGETS),
+    FIELD_U32(budget, count, KEDGE_MEMBERS_MAX),
+    FIELD_U32(budget, percent, 100),
+};
+static CODEC_MESSAGE(budget, "budget", budget, kedge__budget__descriptor);
+
 static const struct codec_field wave_fields[] = {
     FIELD_LINE(wave, name, KEDGE_NAME_MAX),
     FIELD_ENUM(wave, kind, WAVE_KINDS),
@@ -171,6 +178,7 @@ static const struct codec_field wave_fields[] = {
     FIELD_U32(wave, soak_read_only_ms, UINT32_MAX),
     FIELD_U32(wave, soak_ms, UINT32_MAX),
     FIELD_U32(wave, wait_limit_ms, UINT32_MAX),
+    FIELD_SUBS(wave, budgets, BUDGETS, &budget_codec),
 };
 static CODEC_MESSAGE(wave, "wave", wave, kedge__wave__descriptor);
 
@@ -191,6 +199,7 @@ static const struct codec_field shape_fields[] = {
     FIELD_LINES(shape, warnings, 64, SAYS_MAX),
     FIELD_LINE_OR_EMPTY(shape, point_of_no_return, SAYS_MAX),
     FIELD_LINES(shape, depends_on, 32, KEDGE_NAME_MAX),
+    FIELD_SUBS(shape, budgets, BUDGETS, &budget_codec),
 };
 CODEC_MESSAGE(shape, "shape", shape, kedge__shape__descriptor);
 

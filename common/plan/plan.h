@@ -4,6 +4,7 @@
 #ifndef KEDGE_PLAN_PLAN_H
 #define KEDGE_PLAN_PLAN_H
 
+#include "common/plan/budget.h"
 #include "common/plan/work_order.h"
 
 struct wave {
@@ -15,10 +16,12 @@ struct wave {
     uint32_t limit_percent; /* 0: no further limit; else of the cluster's members, rounded down, at least 1 */
     bool one_domain;        /* members in change lie in one failure domain */
     bool has_last;
-    struct digest last;         /* member gate: "yes" means this member goes last (leader, auditor) */
-    uint32_t soak_read_only_ms; /* canary: after the read-only start, before promotion */
-    uint32_t soak_ms;           /* after the last step of a member */
-    uint32_t wait_limit_ms;     /* a member that may not stop for so long pauses the run */
+    struct digest last;           /* member gate: "yes" means this member goes last (leader, auditor) */
+    uint32_t soak_read_only_ms;   /* canary: after the read-only start, before promotion */
+    uint32_t soak_ms;             /* after the last step of a member */
+    uint32_t wait_limit_ms;       /* a member that may not stop for so long pauses the run */
+    const struct budget *budgets; /* of this wave's members, each kind once */
+    size_t n_budgets;
 };
 
 struct side_action {
@@ -45,6 +48,8 @@ struct shape {
     const char *const
         *depends_on; /* clusters that this one needs; no run of theirs is open at the same time */
     size_t n_depends_on;
+    const struct budget *budgets; /* of the run's members, each kind once */
+    size_t n_budgets;
 };
 
 struct header {

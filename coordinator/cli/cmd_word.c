@@ -136,6 +136,7 @@ static int say(struct cli *cli, struct call *call) {
     const json_t *run = json_object_get(reply.json, "run");
     _cleanup_(buffer_deinit) struct buffer state = {0};
     view_run_state(&state, run);
+    view_still_paused(&state, run);
     printf("run %lld: %s\n", (long long)json_number(run, "id"), state.data ? (const char *)state.data : "");
     return EXIT_DONE;
 }

@@ -42,6 +42,11 @@ const json_t *view_run_member(const json_t *run, const char *name);
 
 /* "RUNNING", "PAUSED by ...", "ENDED: done": for heads and lists. */
 void view_run_state(struct buffer *out, const json_t *run);
+/* Each reason for which it is still paused, and what lets it go on; nothing when it is not. */
+void view_still_paused(struct buffer *out, const json_t *run);
+
+/* "failed 0 of 0, unreachable 1, ...", of the run and of each wave that has a budget of its own; without a line's end. */
+void view_budget(struct buffer *out, const json_t *run);
 enum colour view_run_colour(const json_t *run);
 
 #endif

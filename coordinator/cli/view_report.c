@@ -35,6 +35,12 @@ static void signatures(struct buffer *out, const json_t *run) {
     }
 }
 
+static void budget(struct buffer *out, const json_t *run) {
+    _cleanup_(buffer_deinit) struct buffer text = {0};
+    view_budget(&text, run);
+    field(out, "budget", text.data ? (const char *)text.data : "");
+}
+
 static void verdict(struct buffer *out, const json_t *run) {
     const json_t *said = json_object_get(run, "verdict");
     int64_t started = json_number(run, "started_ms"), end = json_number(run, "ended_ms");
@@ -61,6 +67,7 @@ static void head(struct buffer *out, const json_t *run) {
     field(out, "made by", json_text(run, "author"));
     signatures(out, run);
     field(out, "applied by", json_text(run, "by"));
+    budget(out, run);
     verdict(out, run);
 }
 

@@ -47,6 +47,27 @@ void view_run_state(struct buffer *out, const json_t *run) {
     }
 }
 
+/* After a word about a member: it may have taken one reason away, and left others. */
+void view_still_paused(struct buffer *out, const json_t *run) {
+    size_t i;
+    const json_t *pause;
+    json_array_foreach(json_list(run, "pauses"), i, pause) {
+        buffer_format(out, "%sstill paused: %s", "\n", json_text(pause, "text"));
+    }
+    if (i > 0)
+        buffer_text(out, "\n`kedge run resume` lets it go on");
+}
+
+/* All reasons, a line each: who resumes it must have read them. */
+static void pauses(struct buffer *out, const json_t *run) {
+    size_t i;
+    const json_t *pause;
+    json_array_foreach(json_list(run, "pauses"), i, pause) {
+        buffer_format(out, "%spaused: %s%s\n", colour_on(COLOUR_WARN), json_text(pause, "text"),
+                      colour_off());
+    }
+}
+
 static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
     int64_t started = json_number(run, "started_ms"),
             end = ended(run) ? json_number(run, "ended_ms") : now_ms;
@@ -60,7 +81,9 @@ static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
     const char *reason = json_text(run, "reason");
     size_t n = strlen(reason);
     bool told_below = n > 6 && strcmp(reason + n - 6, " waits") == 0;
-    if (n > 0 && !ended(run) && !told_below)
+    if (json_array_size(json_list(run, "pauses")) > 0)
+        pauses(out, run);
+    else if (n > 0 && !ended(run) && !told_below)
         line(out, json_yes(run, "paused") ? COLOUR_WARN : COLOUR_DIM, reason);
 }
 
@@ -332,17 +355,42 @@ static void waivers(struct buffer *out, const json_t *run, int64_t now_ms) {
     }
 }
 
+/* "failed 1 of 2": of which `of` is left out where there is no limit. */
+static void budget_cells(struct buffer *out, const json_t *b) {
+    static const char *const kinds[] = {"failed", "unreachable", "held", "skipped", "retired"};
+    const char *separator = "";
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%s_max", kinds[i]);
+        if (!json_has(b, kinds[i]))
+            continue;
+        buffer_format(out, "%s%s %lld", separator, kinds[i], (long long)json_number(b, kinds[i]));
+        if (json_has(b, key))
+            buffer_format(out, " of %lld", (long long)json_number(b, key));
+        separator = ", ";
+    }
+}
+
+void view_budget(struct buffer *out, const json_t *run) {
+    const json_t *wave;
+    size_t i;
+    budget_cells(out, json_object_get(run, "budget"));
+    json_array_foreach(json_list(run, "waves"), i, wave) {
+        if (!json_has(wave, "budget"))
+            continue;
+        buffer_format(out, "; wave %s: ", json_text(wave, "name"));
+        budget_cells(out, json_object_get(wave, "budget"));
+    }
+}
+
 static void budget(struct buffer *out, const json_t *run) {
     const json_t *b = json_object_get(run, "budget");
     if (!b)
         return;
-    int64_t failed = json_number(b, "failed"), held = json_number(b, "held"),
-            gone = json_number(b, "unreachable");
-    buffer_format(
-        out, "%sbudget: failed %lld of %lld, unreachable %lld, held %lld, skipped %lld, retired %lld%s\n",
-        colour_on(failed + held + gone > 0 ? COLOUR_WARN : COLOUR_DIM), (long long)failed,
-        (long long)json_number(b, "failed_max"), (long long)gone, (long long)held,
-        (long long)json_number(b, "skipped"), (long long)json_number(b, "retired"), colour_off());
+    bool bad = json_number(b, "failed") + json_number(b, "held") + json_number(b, "unreachable") > 0;
+    buffer_format(out, "%sbudget: ", colour_on(bad ? COLOUR_WARN : COLOUR_DIM));
+    view_budget(out, run);
+    buffer_format(out, "%s\n", colour_off());
 }
 
 void view_event(struct buffer *out, const json_t *run, const json_t *event) {

@@ -54,6 +54,9 @@ static void event_words(const struct run *run, const struct record *record, char
     case RECORD_MEMBER_SEEN:
         snprintf(out, size, "seen %s on %s", mode_text((enum mode)record->number), record->name);
         return;
+    case RECORD_MEMBER_AWAY:
+        snprintf(out, size, record->number ? "its agent is away for long" : "its agent is back");
+        return;
     case RECORD_REIGN:
     case RECORD_KIND_END: break;
     }
@@ -306,6 +309,48 @@ static const char *wave_state(const struct run *run, size_t wave) {
     return "done";
 }
 
+/* A budget without a limit has no `..._max`. */
+static void budget_put(json_t *json, enum budget_kind kind, uint32_t n, uint32_t allowed) {
+    char key[32];
+    put_number(json, budget_kind_text(kind), n);
+    snprintf(key, sizeof(key), "%s_max", budget_kind_text(kind));
+    if (allowed != BUDGET_NO_LIMIT)
+        put_number(json, key, allowed);
+}
+
+static json_t *budget_of(const struct run *run) {
+    json_t *json = json_object();
+    for (unsigned k = 0; k < BUDGETS; k++)
+        budget_put(json, (enum budget_kind)k, run->count.n[k], run_budget(run, (enum budget_kind)k));
+    put_number(json, "retired", run->n_state[MEMBER_RETIRED]);
+    return json;
+}
+
+static json_t *wave_budget_of(const struct run *run, uint32_t wave) {
+    json_t *json = json_object();
+    for (unsigned k = 0; k < BUDGETS; k++) {
+        uint32_t allowed = run_wave_budget(run, wave, (enum budget_kind)k);
+        if (allowed != BUDGET_NO_LIMIT)
+            budget_put(json, (enum budget_kind)k, run->wave_counts[wave].n[k], allowed);
+    }
+    return json;
+}
+
+/* Why it is paused: each thing apart, the first one first. */
+static json_t *pauses_of(const struct run *run) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->n_pauses; i++) {
+        const struct pause *pause = &run->pauses[i];
+        json_t *json = json_object();
+        put_text(json, "text", pause->text);
+        if (pause->member != NO_MEMBER)
+            put_text(json, "member", run->members[pause->member].order->member);
+        put_number(json, "since_ms", pause->since_ms);
+        json_add(list, json);
+    }
+    return list;
+}
+
 static json_t *waves_of(const struct run *run) {
     json_t *waves = json_array();
     for (size_t i = 0; i < run->plan->shape.n_waves; i++) {
@@ -320,6 +365,8 @@ static json_t *waves_of(const struct run *run) {
         json_put(json, "members", members);
         put_number(json, "soak_read_only_ms", wave->soak_read_only_ms);
         put_number(json, "soak_ms", wave->soak_ms);
+        if (wave->n_budgets > 0)
+            json_put(json, "budget", wave_budget_of(run, (uint32_t)i));
         json_add(waves, json);
     }
     return waves;
@@ -339,20 +386,6 @@ static json_t *sides_of(const struct run *run) {
         json_add(sides, json);
     }
     return sides;
-}
-
-static json_t *budget_of(const struct run *run) {
-    json_t *json = json_object();
-    uint64_t n_unreachable = 0;
-    for (uint32_t i = 0; i < run->n_members; i++)
-        n_unreachable += !engine_node_is_up(run->engine, run->members[i].order->node);
-    put_number(json, "failed", run->n_state[MEMBER_FAILED] + run->n_state[MEMBER_RETURNED]);
-    put_number(json, "failed_max", 0);
-    put_number(json, "unreachable", n_unreachable);
-    put_number(json, "skipped", run->n_state[MEMBER_SKIPPED]);
-    put_number(json, "retired", run->n_state[MEMBER_RETIRED]);
-    put_number(json, "held", run->n_state[MEMBER_HELD]);
-    return json;
 }
 
 /* Also those that are over: somebody who looks later wants to know under which the run went on. */
@@ -451,6 +484,7 @@ json_t *json_run(struct daemon *d, const struct run *run, enum json_run_size siz
     json_put(json, "approved_by", approvals_of(run));
     json_put(json, "consents", consents_of(run));
     json_put(json, "budget", budget_of(run));
+    json_put(json, "pauses", pauses_of(run));
     json_put(json, "waivers", waivers_of(d, run));
     json_put(json, "waves", waves_of(run));
     json_put(json, "side_actions", sides_of(run));

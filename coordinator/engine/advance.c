@@ -2,33 +2,8 @@
  * begins here, so pause and abort are asked here and nowhere else. */
 #include "coordinator/engine/internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-static void pause_with(struct run *run, const char *format, va_list ap) _printf_(2, 0);
-static void pause_with(struct run *run, const char *format, va_list ap) {
-    char text[KEDGE_REASON_MAX * 2];
-    vsnprintf(text, sizeof(text), format, ap);
-    if (!run->aborting && run_move(run->state, RUN_EVENT_PAUSE).kind == RUN_MOVE_FLAG)
-        commit_run_event(run, RUN_EVENT_PAUSE, VERDICT_NONE, text);
-}
-
-void run_pause(struct run *run, const char *format, ...) {
-    va_list ap;
-    va_start(ap, format);
-    if (!run->paused)
-        pause_with(run, format, ap);
-    va_end(ap);
-}
-
-/* Whoever paused it before, for whatever reason: this one must be read before it is resumed. */
-void run_breach(struct run *run, const char *format, ...) {
-    va_list ap;
-    va_start(ap, format);
-    pause_with(run, format, ap);
-    va_end(ap);
-}
 
 /* ---- verdicts, each one sentence ---- */
 
@@ -183,7 +158,7 @@ static bool advance_closing(struct run *run) {
 static bool has_expired(struct run *run) {
     if (run->engine->now_ms / 1000 <= run->plan->header.not_after_s || run->state == RUN_RETURNING)
         return false;
-    run_pause(run, "the plan has expired; make and approve a new one, or abort");
+    run_pause(run, PAUSE_EXPIRED, NO_MEMBER, "the plan has expired; make and approve a new one, or abort");
     return true;
 }
 

@@ -82,11 +82,13 @@ void run_abort(struct run *run, const char *why) {
 
 static void command_run(struct run *run, const struct event *event) {
     bool has_flag =
-        (event->command == RUN_EVENT_PAUSE && run->paused) ||
+        (event->command == RUN_EVENT_PAUSE && run_has_pause(run, PAUSE_WORD, NO_MEMBER)) ||
         (event->command == RUN_EVENT_ABORT && run->aborting) || /* a superseded run drains already */
         (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
     if (!has_flag)
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
+    if (event->command == RUN_EVENT_ROLLBACK)
+        away_look(run); /* a run that had ended did not look */
     if (event->command == RUN_EVENT_ABORT)
         order_latch(run, NULL);
 }
@@ -182,6 +184,8 @@ static int command_member(struct run *run, const struct event *event, enum membe
         .text = event->text,
     };
     commit(engine, record, NULL);
+    if (what == MEMBER_EVENT_SKIP)
+        budget_judge(run, member, BUDGET_SKIPPED);
     return 0;
 }
 

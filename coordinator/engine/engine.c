@@ -185,6 +185,9 @@ static void agent_up(struct engine *engine, const char *name) {
         struct run *run = engine->runs[i];
         if (run->state == RUN_ENDED && run->n_in_flight == 0)
             continue;
+        for (uint32_t k = 0; k < run->n_members; k++)
+            if (run->members[k].node == node)
+                away_over(run, k);
         questions_node_lost(run, node);
         order_again(run, node);
         side_again(run, node);
@@ -205,8 +208,10 @@ static void agent_down(struct engine *engine, const char *name) {
             continue;
         questions_node_lost(run, node);
         for (uint32_t k = 0; k < run->n_members; k++)
-            if (run->members[k].node == node)
+            if (run->members[k].node == node) {
                 run->members[k].own.stale = true;
+                away_wait(run, k);
+            }
         run_advance(run);
     }
 }
@@ -246,6 +251,7 @@ void engine_resume(struct engine *engine, uint64_t now_ms, struct actions *actio
     for (size_t i = 0; i < engine->n_runs; i++) {
         if (engine->runs[i]->state != RUN_ENDED)
             holds_wake(engine->runs[i]);
+        away_look(engine->runs[i]);
         run_advance(engine->runs[i]);
         sides_lease(engine->runs[i], NO_MEMBER);
     }
@@ -300,11 +306,15 @@ static void dump_run(const struct run *run, struct buffer *out) {
                   run->pause_reason ? run->pause_reason : "");
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"%s\n", m->order->member,
+        buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"%s%s\n", m->order->member,
                       member_state_text(m->state), m->step ? m->step : "-", (unsigned long long)m->expires_s,
                       m->n_stops, mode_text(m->mode), m->reason ? m->reason : "",
-                      m->promote_now ? " promote now" : "");
+                      m->promote_now ? " promote now" : "", m->is_away ? " away" : "");
     }
+    for (unsigned k = 0; k < BUDGETS; k++)
+        if (run->count.n[k] > 0)
+            buffer_format(out, "  %s %u accepted %u\n", budget_kind_text((enum budget_kind)k),
+                          run->count.n[k], run->count.accepted[k]);
     for (size_t i = 0; i < run->n_waivers; i++)
         buffer_format(out, "  waived for %u: %s until %llu \"%s\"\n", run->waivers[i].member,
                       run->waivers[i].gate, (unsigned long long)run->waivers[i].until_ms,

@@ -18,6 +18,7 @@ static void member_init(struct run *run, uint32_t index) {
     m->wave = UINT32_MAX;
     m->node = node_index(run->engine, m->order->node);
     timer_init(&m->poll, run, index, recovered_poll);
+    timer_init(&m->away, run, index, away_due);
     timer_init(&m->own.timeout, run, index, question_timed_out);
     for (size_t i = 0; i < PROBERS; i++)
         timer_init(&m->cluster[i].timeout, run, index, question_timed_out);
@@ -57,6 +58,7 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
     run->n_members = (uint32_t)plan->n_orders;
     run->members = must(calloc(run->n_members + 1, sizeof(*run->members)));
     run->wave_over = must(calloc(shape->n_waves + 1, sizeof(*run->wave_over)));
+    run->wave_counts = must(calloc(shape->n_waves + 1, sizeof(*run->wave_counts)));
     run->n_state[MEMBER_PLANNED] = run->n_members;
     for (uint32_t i = 0; i < run->n_members; i++)
         member_init(run, i);
@@ -83,6 +85,7 @@ static void timers_clear(struct run *run) {
     for (uint32_t i = 0; i < run->n_members; i++) {
         struct run_member *m = &run->members[i];
         timer_clear(run->engine, &m->poll);
+        timer_clear(run->engine, &m->away);
         question_deinit(run, &m->own);
         for (size_t k = 0; k < PROBERS; k++)
             question_deinit(run, &m->cluster[k]);
@@ -117,7 +120,9 @@ struct run *run_free(struct run *run) {
     reasons_clear(&run->wait);
     free(run->sides);
     free(run->members);
+    pauses_clear(run);
     free(run->wave_over);
+    free(run->wave_counts);
     free(run->by_name);
     free(run->by);
     free(run->pause_reason);
@@ -141,6 +146,7 @@ static void member_move_to(struct run *run, uint32_t index, enum member_state to
     enum member_state from = m->state;
     if (from == to)
         return;
+    budget_count(run, m, false);
     run->n_state[from]--;
     run->n_state[to]++;
     node->n_in_change -= member_state_is_in_change(from);
@@ -157,6 +163,7 @@ static void member_move_to(struct run *run, uint32_t index, enum member_state to
         m->step = NULL;
     m->state = to;
     m->since_ms = at_ms;
+    budget_count(run, m, true);
     if (member_state_is_ordered(from) && !member_state_is_ordered(to))
         recovered_begin(run, index); /* whatever it was before the order, it has to show it again */
 }
@@ -271,6 +278,7 @@ static bool fold_member_event(struct run *run, const struct record *record) {
     } else if (event == MEMBER_EVENT_WAIVE) {
         waive(run, record);
     }
+    pauses_lift(run, record->member, event);
     return true;
 }
 
@@ -321,7 +329,7 @@ static bool fold_side_reported(struct run *run, const struct record *record) {
 
 static void run_end(struct run *run, uint64_t at_ms) {
     run->ended_ms = at_ms;
-    run->paused = false;
+    pauses_clear(run);
     run->candidate = NO_MEMBER;
     run->wait_since_ms = run->retry_ms = 0;
     reasons_clear(&run->wait);
@@ -340,7 +348,7 @@ static void run_move_to(struct run *run, enum run_state to, const struct record 
     case RUN_CLOSING:
         run->verdict = (enum run_verdict)record->value;
         text_set(&run->verdict_text, record->text);
-        run->paused = false;
+        pauses_clear(run);
         break;
     case RUN_ENDED: run_end(run, record->at_ms); break;
     case RUN_OPENING: /* the first time, or once more on the way back */
@@ -362,31 +370,28 @@ static void retry_failed(struct run *run, uint64_t at_ms) {
 
 static void run_flag(struct run *run, enum run_event event, const struct record *record) {
     switch (event) {
-    case RUN_EVENT_PAUSE:
-        run->paused = true;
-        run->paused_ms = record->at_ms;
-        text_set(&run->pause_reason, record->text);
-        break;
     case RUN_EVENT_RESUME:
-        run->paused = false;
+        pauses_clear(run);
         run->wait_since_ms = 0;
         retry_failed(run, record->at_ms);
+        budgets_accept(run);
         recovered_judge_anew(run);
         break;
     case RUN_EVENT_ABORT: /* nobody can resume it any more, so it is not paused: its closing moves go on */
         run->aborting = true;
-        run->paused = false;
+        pauses_clear(run);
         text_set(&run->pause_reason, record->text);
         break;
     case RUN_EVENT_SUPERSEDE:
         run->aborting = run->superseded = true;
-        run->paused = false;
+        pauses_clear(run);
         text_set(&run->pause_reason, record->text);
         break;
     case RUN_EVENT_ROLLBACK:
         run->rollback = true;
-        run->paused = false;
+        pauses_clear(run);
         break;
+    case RUN_EVENT_PAUSE: /* see pause_fold */
     case RUN_EVENT_PREPARED:
     case RUN_EVENT_PREPARE_FAILED:
     case RUN_EVENT_OPENED:
@@ -413,6 +418,8 @@ static bool fold_run_event(struct run *run, const struct record *record) {
     struct run_move move = run_move(run->state, event);
     if (move.kind != RUN_MOVE_TO && move.kind != RUN_MOVE_FLAG)
         return false;
+    if (event == RUN_EVENT_PAUSE)
+        return pause_fold(run, record);
     if (move.kind == RUN_MOVE_FLAG || event == RUN_EVENT_ROLLBACK)
         run_flag(run, event, record);
     if (move.kind == RUN_MOVE_TO)
@@ -432,6 +439,8 @@ static bool fold_begun(struct engine *engine, const struct record *record, struc
     engine->runs = must(realloc(engine->runs, (engine->n_runs + 1) * sizeof(struct run *)));
     engine->runs[engine->n_runs++] = run;
     holds_wake(run);
+    for (uint32_t i = 0; i < run->n_members; i++)
+        away_wait(run, i);
     return true;
 }
 
@@ -450,6 +459,7 @@ static bool fold_in_run(struct run *run, const struct record *record) {
     case RECORD_SIDE_ORDERED: return member_known && side_known && fold_side_ordered(run, record);
     case RECORD_SIDE_REPORTED: return member_known && side_known && fold_side_reported(run, record);
     case RECORD_MEMBER_SEEN: return member_known && fold_seen(run, record);
+    case RECORD_MEMBER_AWAY: return member_known && away_fold(run, record);
     case RECORD_REIGN:
     case RECORD_RUN_BEGUN:
     case RECORD_NODE_HELD:

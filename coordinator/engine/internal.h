@@ -38,6 +38,7 @@ enum {
     SURVEY_AHEAD_MS = 500,  /* when room comes so soon, the others are asked meanwhile */
     WAIVER_MS_MAX = 24 * 3600 * 1000, /* what must be set aside for longer wants a new plan */
     PREPARE_AT_ONCE = 64,             /* members that fetch the release at the same time */
+    AWAY_MS = 30000,                  /* so long an agent is away before its members count as unreachable */
     CARRIER_GONE_MS = 5000,           /* so long may an agent come back, after a restart of ours too */
 };
 
@@ -124,13 +125,30 @@ bool barrier_returns(
     struct run *run); /* before the pass: everybody back; true when there is nothing left to wait for */
 bool barrier_unasked(const struct run_member *member, const char *step);
 
+/* ---- pauses.c ---- */
+void run_pause(struct run *run, enum pause_kind kind, uint32_t member, const char *format, ...)
+    _printf_(4, 5);
+bool run_has_pause(const struct run *run, enum pause_kind kind, uint32_t member);
+bool pause_fold(struct run *run, const struct record *record);
+void pauses_clear(struct run *run);
+void pauses_lift(struct run *run, uint32_t member, enum member_event word);
+
+/* ---- budgets.c ---- */
+void budget_count(struct run *run, const struct run_member *m, bool adds);
+void budgets_accept(struct run *run);
+bool budget_is_over(const struct run *run, enum budget_kind kind);
+void budget_judge(struct run *run, uint32_t member, enum budget_kind kind);
+bool away_fold(struct run *run, const struct record *record);
+void away_wait(struct run *run, uint32_t member);
+void away_due(struct run *run, uint32_t member);
+void away_over(struct run *run, uint32_t member);
+void away_look(struct run *run);
+
 /* ---- commands.c ---- */
 void run_abort(struct run *run, const char *why);
 
 /* ---- advance.c ---- */
 void run_advance(struct run *run);
-void run_pause(struct run *run, const char *format, ...) _printf_(2, 3);  /* unless it is */
-void run_breach(struct run *run, const char *format, ...) _printf_(2, 3); /* also when it is */
 
 /* ---- commands.c ---- */
 int command_take(struct engine *engine, const struct event *event);

@@ -100,7 +100,7 @@ static void wait_again(struct run *run, uint32_t member, const struct engine_rep
     may_stop_wait(run);
 }
 
-/* A canary that failed ends the run (advance.c); any other failure is one more than the budget of none allows. */
+/* A canary that failed ends the run (advance.c); any other failure counts in its budget (budgets.c). */
 static void failure(struct run *run, uint32_t member, const struct engine_report *report) {
     const struct run_member *m = &run->members[member];
     const struct wave *wave = &run->plan->shape.waves[m->wave];
@@ -113,11 +113,15 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
         snprintf(why, sizeof(why), "the barrier was not reached by all: %.100s: %.300s", name,
                  report->reason);
         run_abort(run, why);
-    } else if (m->state == MEMBER_HELD)
-        run_pause(run, "ALARM: %s is held by its agent: %s", name, report->reason);
-    else if (!ends_run)
-        run_pause(run, "%s: %s %s: %s; the budget of failures is 0", name, report->step,
-                  outcome_text(report->outcome), report->reason);
+    } else if (m->state == MEMBER_HELD) {
+        budget_judge(run, member, BUDGET_HELD);
+    } else if (m->state == MEMBER_FAILED || m->state == MEMBER_RETURNED) {
+        if (!ends_run)
+            budget_judge(run, member, BUDGET_FAILED);
+    } else { /* it is where it was before the step, which may be tried again */
+        run_pause(run, PAUSE_STEP, member, "%s: %s %s: %s", name, report->step, outcome_text(report->outcome),
+                  report->reason);
+    }
 }
 
 static void member_report(struct run *run, uint32_t member, const struct engine_report *report) {

@@ -14,7 +14,7 @@
  *   kind            member      number           value        value2        digest   name    text
  *   REIGN           -           -                epoch        -             -        -       -
  *   RUN_BEGUN       -           1: it waits      serial       -             plan     cluster who applied it
- *   RUN_EVENT       -           enum run_event   -            -             -        -       reason
+ *   RUN_EVENT       whom (PAUSE) enum run_event  verdict      enum pause_kind -      -       reason
  *   WAVE            -           index            -            -             -        name    -
  *   ORDERED         index       -                expires_s    epoch         -        step    -
  *   REPORTED        index       enum outcome     interruption evidence age  -        step    reason     (both in us)
@@ -23,7 +23,8 @@
  *   SIDE_REPORTED   carrier     side action      enum outcome -             -        step    reason
  *   NODE_HELD       -           -                until_ms     -             -        node    reason     (0: until returned)
  *   NODE_RETURNED   -           -                -            -             -        node    reason
- *   MEMBER_SEEN     index       mode             origin       generation    -        version -          (from a report) */
+ *   MEMBER_SEEN     index       mode             origin       generation    -        version -          (from a report)
+ *   MEMBER_AWAY     index       1: away, 0: back -            -             -        -       -          (its agent) */
 enum record_kind {
     RECORD_REIGN = 1,
     RECORD_RUN_BEGUN,
@@ -37,6 +38,7 @@ enum record_kind {
     RECORD_MEMBER_SEEN,
     RECORD_NODE_HELD,
     RECORD_NODE_RETURNED,
+    RECORD_MEMBER_AWAY,
     RECORD_KIND_END,
 };
 

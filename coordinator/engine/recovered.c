@@ -117,8 +117,8 @@ static void relapse(struct run *run, struct run_member *m, const struct reasons 
     char text[KEDGE_REASON_MAX];
     m->relapsed = true;
     reasons_text(reasons, text, sizeof(text));
-    run_breach(run, "relapse: %s is %s and was well: %s", m->order->member, member_state_text(m->state),
-               text);
+    run_pause(run, PAUSE_RELAPSE, (uint32_t)(m - run->members), "relapse: %s is %s and was well: %s",
+              m->order->member, member_state_text(m->state), text);
 }
 
 /* Who is done may be unknown: nothing waits for it but the next stop, and that one says so. */
@@ -139,8 +139,8 @@ static void too_long(struct run *run, struct run_member *m, const struct reasons
     char text[KEDGE_REASON_MAX];
     m->relapsed = true;
     reasons_text(reasons, text, sizeof(text));
-    run_pause(run, "%s has not %s for %llu s: %s", m->order->member,
-              is_recovering(m->state) ? "recovered" : "stayed well",
+    run_pause(run, PAUSE_RECOVERY, (uint32_t)(m - run->members), "%s has not %s for %llu s: %s",
+              m->order->member, is_recovering(m->state) ? "recovered" : "stayed well",
               (unsigned long long)((now - m->bad_since_ms) / 1000), text);
     m->bad_since_ms = m->ill_since_ms = now; /* resumed, it has the same time again */
 }

@@ -71,6 +71,31 @@ struct waiver {
     uint64_t until_ms;
 };
 
+/* What a run is paused by. Numbers are in journals: append only. */
+enum pause_kind {
+    PAUSE_WORD,        /* an operator's */
+    PAUSE_EXPIRED,     /* the plan is too old to begin anything more */
+    PAUSE_WAIT,        /* a member, from here to STEP, may not stop for too long */
+    PAUSE_RECOVERY,    /* has not recovered, or not stayed well, for too long */
+    PAUSE_RELAPSE,     /* was well and is not */
+    PAUSE_STEP,        /* failed at a step that changed nothing and may be tried again */
+    PAUSE_BUDGET = 16, /* plus enum budget_kind */
+};
+enum { PAUSES = PAUSE_BUDGET + BUDGETS };
+
+struct pause {
+    enum pause_kind kind;
+    uint32_t member; /* or NO_MEMBER */
+    char *text;
+    uint64_t since_ms;
+};
+
+/* Members in trouble, by kind of budget, and how many of them `run resume` has accepted. (durable) */
+struct budget_count {
+    uint32_t n[BUDGETS], accepted[BUDGETS];
+    uint32_t n_gone; /* for good: part of no percentage */
+};
+
 struct run_member {
     const struct work_order *order;
     uint32_t node, wave;
@@ -86,6 +111,7 @@ struct run_member {
     enum origin origin;
     uint32_t generation;
     char *version;
+    bool is_away;     /* (durable) its agent was not connected for AWAY_MS, and is not yet */
     bool promote_now; /* (durable) its read-only soak was ended by an operator */
 
     struct question own;              /* its gates, by its own agent */
@@ -99,7 +125,7 @@ struct run_member {
     bool relapsed;
     bool stays; /* at the barrier: its return was ordered */
     uint64_t backoff_ms;
-    struct timer poll;
+    struct timer poll, away;
     char *waits; /* what its own agent said when it last declined to stop */
 };
 
@@ -144,7 +170,10 @@ struct run {
     bool paused, aborting, rollback, superseded;
     uint64_t begun_ms, ended_ms, since_ms, paused_ms;
     char *by, *pause_reason;
-    enum run_verdict verdict; /* decided when CLOSING begins, said when the run has ended */
+    struct pause *pauses; /* all that it is paused by; `pause_reason` is their texts, or who aborted it */
+    size_t n_pauses;
+    struct budget_count count, *wave_counts; /* of the run; of each wave */
+    enum run_verdict verdict;                /* decided when CLOSING begins, said when the run has ended */
     char *verdict_text;
 
     uint32_t n_state[MEMBER_STATES]; /* how many members are in each state */
@@ -163,6 +192,10 @@ struct run {
 
 /* The waiver that is in force for a member's gate now, or NULL. */
 const struct waiver *run_waiver(const struct run *run, uint32_t member, const char *gate);
+
+/* How many members may be in trouble of that kind, BUDGET_NO_LIMIT: all. */
+uint32_t run_budget(const struct run *run, enum budget_kind kind);
+uint32_t run_wave_budget(const struct run *run, uint32_t wave, enum budget_kind kind);
 
 /* Members that are not gone for good. */
 uint32_t run_n_present(const struct run *run);

@@ -102,3 +102,269 @@ TEST("F12 who flaps never soaks to the end, and pauses the run at the soak and t
     check(world_run_of(w)->paused);
     check_contains(world_run_of(w)->pause_reason, "has not stayed well for");
 }
+
+/* ---- which pauses an operator's word lifts ---- */
+
+static enum outcome n2_fails_once(struct world *world, unsigned member, const char *step) {
+    return member == 1 && strcmp(step, "switch") == 0 && world->state++ == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST("F06 F29 retry takes the only reason of the pause away: the run goes on, after a restart too") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason,
+                   "shop/server@n2 failed before its stop: no room on the disk; budget: 1 failed in the run, "
+                   "0 allowed");
+    world_crash(w);
+    check(world_run_of(w)->paused);
+    check(world_member(w, RUN_EVENT_RETRY, 1, "alice") == 0);
+    check(!world_run_of(w)->paused);
+    world_crash(w);
+    check(!world_run_of(w)->paused);
+    world_run(w, 120000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F06 what an operator paused stays paused when a fault is gone, and both reasons are told before") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_fails_once;
+    w->step_ms = 500;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    check(world_command(w, RUN_EVENT_PAUSE, "bob: lunch") == 0);
+    world_run(w, 100);
+    require(world_run_until(w, 1, MEMBER_FAILED, 5000));
+    check_eq_int(world_run_of(w)->n_pauses, 2);
+    check_contains(world_run_of(w)->pause_reason, "bob: lunch; shop/server@n2 failed");
+    check(world_member(w, RUN_EVENT_SKIP, 1, "alice") == 0);
+    check(world_run_of(w)->paused);
+    check_eq_str(world_run_of(w)->pause_reason, "bob: lunch");
+    check(world_command(w, RUN_EVENT_RESUME, "bob") == 0);
+    world_run(w, 120000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F06 a word after a fault pauses too: the fault's end does not lift it") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(world_run_of(w)->paused);
+    check(world_command(w, RUN_EVENT_PAUSE, "bob: I look at it") == 0);
+    check(world_command(w, RUN_EVENT_PAUSE, "bob: still") == 0);
+    check_eq_int(world_run_of(w)->n_pauses, 2);
+    check(world_member(w, RUN_EVENT_RETRY, 1, "alice") == 0);
+    check_eq_str(world_run_of(w)->pause_reason, "bob: I look at it");
+}
+
+static enum answer n2_may_not_stop(struct world *world, enum world_gate gate, unsigned node,
+                                   const char *self) {
+    (void)node, (void)world;
+    return gate == GATE_CLUSTER && strcmp(self, "10.0.0.2") == 0 ? ANSWER_NO
+           : gate == GATE_LAST                                   ? ANSWER_NO
+                                                                 : ANSWER_YES;
+}
+
+TEST("F01 F06 a waiver, or leaving the member out, ends the pause of a wait that was too long") {
+    for (unsigned how = 0; how < 2; how++) {
+        struct world_config config = rolling;
+        config.wait_limit_ms = 3000;
+        config.soak_ms = 200;
+        _cleanup_(world_freep) struct world *w = world_new(&config);
+        w->gate = n2_may_not_stop;
+        require(world_begin(w) == 0);
+        world_run(w, 60000);
+        require(world_run_of(w)->paused);
+        check_contains(world_run_of(w)->pause_reason, "shop/server@n2 has waited 3 s to stop: ");
+        check((how == 0 ? world_waive(w, 1, "writable", 600000, "alice: a test ledger")
+                        : world_member(w, RUN_EVENT_SKIP, 1, "alice")) == 0);
+        check(!world_run_of(w)->paused);
+        world_run(w, 60000);
+        ended(w, VERDICT_DONE);
+        check_eq_int(world_effects(w, 1, "switch"), how == 0 ? 1 : 0);
+    }
+}
+
+/* ---- budgets ---- */
+
+static const struct budget two_failed[] = {{BUDGET_FAILED, 2, 0}};
+static const struct budget tenth_failed[] = {{BUDGET_FAILED, KEDGE_MEMBERS_MAX, 25}};
+static const struct budget one_away[] = {{BUDGET_UNREACHABLE, 1, 0}, {BUDGET_SKIPPED, 1, 0}};
+
+static void with_two_failed(struct verified_plan *plan) {
+    plan->shape.budgets = two_failed;
+    plan->shape.n_budgets = 1;
+}
+
+static void with_percent(struct verified_plan *plan) {
+    plan->shape.budgets = tenth_failed;
+    plan->shape.n_budgets = 1;
+}
+
+static void with_one_away(struct verified_plan *plan) {
+    plan->shape.budgets = one_away;
+    plan->shape.n_budgets = 2;
+}
+
+static void wave_with_none(struct verified_plan *plan) {
+    static const struct budget none[] = {{BUDGET_FAILED, 0, 0}};
+    struct wave *waves = (struct wave *)(uintptr_t)plan->shape.waves;
+    with_two_failed(plan);
+    waves[plan->shape.n_waves - 1].budgets = none;
+    waves[plan->shape.n_waves - 1].n_budgets = 1;
+}
+
+static enum outcome some_return(struct world *world, unsigned member, const char *step) {
+    return member % 2 == 1 && world->state == 0 && strcmp(step, "switch") == 0 ? OUTCOME_RETURNED
+                                                                               : OUTCOME_DONE;
+}
+
+static const struct world_config eight = {
+    .n_members = 8,
+    .soak_ms = 200,
+    .wait_limit_ms = 60000,
+    .way_back = WAY_BACK_UNTIL_FINALIZE,
+};
+
+TEST("F26 a budget of two failures lets two pass and pauses at the third, with all of them") {
+    struct world_config config = eight;
+    config.amend = with_two_failed;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = some_return;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(world_run_of(w)->paused);
+    check_eq_int(world_run_of(w)->n_state[MEMBER_RETURNED], 3);
+    check_contains(world_run_of(w)->pause_reason, "shop/server@n2 failed and was returned");
+    check_contains(world_run_of(w)->pause_reason, "; shop/server@n6 failed and was returned");
+    check_contains(world_run_of(w)->pause_reason, "budget: 3 failed in the run, 2 allowed");
+    world_crash(w);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000); /* the three are accepted, a fourth is not */
+    check(world_run_of(w)->paused);
+    check_eq_int(world_run_of(w)->n_state[MEMBER_RETURNED], 4);
+    check(world_member(w, RUN_EVENT_SKIP, 7, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_FAILED);
+}
+
+TEST("F26 a percentage is rounded down, and of a wave counted apart from the run") {
+    struct world_config config = eight;
+    config.amend = with_percent;
+    config.n_members = 7; /* 25 % are 1.75: one */
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = some_return;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason, "budget: 2 failed in the run, 1 allowed");
+    struct world_config waves = eight;
+    waves.amend = wave_with_none;
+    waves.n_canaries = 1;
+    _cleanup_(world_freep) struct world *v = world_new(&waves);
+    v->step = some_return;
+    require(world_begin(v) == 0);
+    world_run(v, 60000);
+    check(world_run_of(v)->paused);
+    check_contains(world_run_of(v)->pause_reason, "budget: 1 failed in wave rolling, 0 allowed");
+}
+
+TEST("F26 failures while the run is paused, or waits for a person, count and are told") {
+    struct world_config config = eight;
+    config.limit = 4;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = some_return;
+    w->step_ms = 2000;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 3, MEMBER_SWITCHING, 60000));
+    check(world_command(w, RUN_EVENT_PAUSE, "bob: lunch") == 0);
+    while (world_run_of(w)->n_in_flight > 0 && world_turn(w, 60000))
+        ;
+    check_eq_int(world_run_of(w)->count.n[BUDGET_FAILED], 2);
+    check_eq_int(world_run_of(w)->n_pauses, 2);
+    check_contains(world_run_of(w)->pause_reason, "bob: lunch; shop/server@n2 failed");
+    check_contains(world_run_of(w)->pause_reason, "; shop/server@n4 failed");
+}
+
+TEST("F26 unreachable is counted apart from failed, after 30 s, and pauses only beyond its budget") {
+    struct world_config config = eight;
+    config.amend = with_one_away;
+    config.soak_ms = 20000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SOAKING, 60000));
+    world_agent_down(w, 6);
+    world_agent_down(w, 5);
+    world_run(w, 29000);
+    check_eq_int(world_run_of(w)->count.n[BUDGET_UNREACHABLE], 0);
+    world_agent_up(w, 5); /* a restart is no trouble */
+    world_run(w, 10000);
+    check_eq_int(world_run_of(w)->count.n[BUDGET_UNREACHABLE], 1);
+    check_eq_int(world_run_of(w)->count.n[BUDGET_FAILED], 0);
+    check(!world_run_of(w)->paused || !strstr(world_run_of(w)->pause_reason, "budget"));
+    world_crash(w);
+    world_agent_down(w, 7);
+    world_run(w, 40000);
+    check(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason, "shop/server@n7 is away");
+    check_contains(world_run_of(w)->pause_reason, "budget: 2 unreachable in the run, 1 allowed");
+    world_agent_up(w, 6);
+    world_agent_up(w, 7);
+    check_eq_int(world_run_of(w)->count.n[BUDGET_UNREACHABLE], 0);
+    check(world_run_of(w)->paused); /* a breach stays until somebody has read it */
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 600000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F26 by default who is unreachable does not pause the run at once, and is waited for by name") {
+    struct world_config config = eight;
+    config.wait_limit_ms = 0;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SOAKING, 60000));
+    world_agent_down(w, 6);
+    world_run(w, 100000);
+    check(!world_run_of(w)->paused);
+    check_eq_int(world_run_of(w)->count.n[BUDGET_UNREACHABLE], 1);
+    check_eq_int(world_run_of(w)->n_state[MEMBER_DONE], 1);
+    check(world_run_of(w)->wait.n > 0);
+    world_agent_up(w, 6);
+    world_run(w, 100000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F26 skipped members have a budget of their own") {
+    struct world_config config = eight;
+    config.amend = with_one_away;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SOAKING, 60000));
+    check(world_member(w, RUN_EVENT_SKIP, 6, "alice: one") == 0);
+    check(!world_run_of(w)->paused);
+    check(world_member(w, RUN_EVENT_SKIP, 7, "alice: two") == 0);
+    check(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason, "budget: 2 skipped in the run, 1 allowed");
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F26 who is gone for good is in no percentage and in no count") {
+    struct world_config config = eight;
+    config.amend = with_percent; /* 25 % of 8: two */
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = some_return;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 3, MEMBER_RETURNED, 60000));
+    check(!world_run_of(w)->paused);
+    check(world_member(w, RUN_EVENT_RETIRE, 1, "alice: burnt") == 0);
+    check_eq_int(world_run_of(w)->count.n[BUDGET_FAILED], 1);
+    check_eq_int(run_budget(world_run_of(w), BUDGET_FAILED), 1); /* of seven */
+    world_run(w, 60000);
+    check(world_run_of(w)->paused); /* n6 is the second */
+    check_contains(world_run_of(w)->pause_reason, "budget: 2 failed in the run, 1 allowed");
+}

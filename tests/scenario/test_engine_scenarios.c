@@ -342,7 +342,7 @@ TEST("F26 a rolling member that was returned pauses the run and reverts no other
     world_run(w, 60000);
     const struct run *run = world_run_of(w);
     check(run->paused);
-    check_contains(run->pause_reason, "shop/server@n3: switch returned");
+    check_contains(run->pause_reason, "shop/server@n3 failed and was returned by its agent: it ended");
     check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
     world_run(w, 60000);
     ended(w, VERDICT_FAILED);

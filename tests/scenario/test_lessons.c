@@ -328,7 +328,8 @@ TEST("F26 lesson_08_no_failure_is_in_the_budget_and_silence_is_named") {
     require(world_begin(w) == 0);
     world_run(w, 60000);
     check(world_run_of(w)->paused);
-    check_contains(world_run_of(w)->pause_reason, "shop/server@n2: switch returned");
+    check_contains(world_run_of(w)->pause_reason,
+                   "shop/server@n2 failed and was returned by its agent: it ended");
     unsigned before = switched(w);
     world_agent_down(w, 3);
     check(world_command(w, RUN_EVENT_RESUME, "alice: n2 is looked at") == 0);

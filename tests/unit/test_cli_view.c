@@ -83,6 +83,33 @@ TEST("F29 the view of a run shows state, waves, members, side actions and budget
     json_decref(run);
 }
 
+TEST("F26 F29 the view of a run shows every budget, and every reason of a pause on a line of its own") {
+    json_t *run = document(
+        "{'id': 9, 'cluster': 'shop', 'state': 'waves', 'paused': true, 'started_ms': 999990000,"
+        " 'reason': 'paused: a; b', 'pauses': [{'text': 'bob: lunch'}, {'text': 'shop/server@n2 failed'}],"
+        " 'budget': {'failed': 3, 'failed_max': 2, 'unreachable': 1, 'skipped': 0, 'skipped_max': 4, 'held': "
+        "0,"
+        "            'held_max': 0, 'retired': 1},"
+        " 'waves': [{'name': 'canary', 'members': []},"
+        "           {'name': 'rolling', 'members': [], 'budget': {'failed': 3, 'failed_max': 1}}]}");
+    struct buffer out = {0};
+    require(run);
+    view_run(&out, run, NOW, VIEW_WHOLE);
+    check_contains((const char *)out.data, "paused: bob: lunch\npaused: shop/server@n2 failed\n");
+    check_contains((const char *)out.data,
+                   "budget: failed 3 of 2, unreachable 1, held 0 of 0, skipped 0 of 4, "
+                   "retired 1; wave rolling: failed 3 of 1\n");
+    buffer_clear(&out);
+    view_still_paused(&out, run);
+    check_eq_str((const char *)out.data, "\nstill paused: bob: lunch\nstill paused: shop/server@n2 failed\n"
+                                         "`kedge run resume` lets it go on");
+    buffer_clear(&out);
+    view_report(&out, run);
+    check_contains((const char *)out.data, "  budget       failed 3 of 2, unreachable 1");
+    buffer_deinit(&out);
+    json_decref(run);
+}
+
 TEST("F29 the live view of five members fits 24 lines, of a thousand too") {
     json_t *run = document(waiting);
     require(run);

@@ -220,6 +220,11 @@ CHANGE(wave_member) {
 CHANGE(wave_last) {
     w->f.wave.has_last = true;
 }
+CHANGE(wave_budgets) {
+    static const struct budget twice[] = {{BUDGET_FAILED, 1, 0}, {BUDGET_FAILED, 2, 0}};
+    w->f.wave.budgets = twice;
+    w->f.wave.n_budgets = 2;
+}
 CHANGE(action_step) {
     w->action.open_step = "switch";
 }
@@ -270,6 +275,7 @@ static const struct {
     {wave_limit, "limit 0", true},
     {wave_member, "wave roll names work order 1 of 1", true},
     {wave_last, "a gate that finds who goes last was not sent", true},
+    {wave_budgets, "roll has two budgets of \"failed\"", true},
     {action_step, "side action delay: member c/store@n1 has no act \"switch\"", true},
 };
 
