@@ -95,7 +95,10 @@ void stop_put_off(struct member_machine *m, uint64_t now_us, struct machine_acti
 void row_failed_by_event(struct member_machine *m, const struct machine_event *event,
                          struct machine_actions *actions) {
     const struct row *row = row_now(m);
-    if (event->untouched && row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD)
+    bool signalled =
+        m->record.stopped_at_us > 0; /* by an earlier agent: it ends, whatever this one could do */
+    if (event->untouched && row->primitive == PRIMITIVE_STOP && m->record.state == MACHINE_FORWARD &&
+        !signalled)
         m->record.changed = m->record.stopped = false;
     if (event->untouched && row->primitive == PRIMITIVE_START && m->record.state == MACHINE_FORWARD) {
         m->record.started_new =

@@ -463,6 +463,32 @@ TEST("a stop that was never signalled asks may-stop again after a crash") {
     check(w.running);
 }
 
+TEST("F27 a stop that an earlier agent signalled is none that changed nothing, whatever this one could not "
+     "do") {
+    struct world w;
+    struct machine_actions actions;
+    world_init(&w);
+    w.die_at_row = 1;
+    do_step(&w, "switch");
+    require(w.dead && w.running);
+    w.kept.stopped_at_us = w.now_us;
+    machine_init(&w.m, &w.kept, &order, step_named("switch"));
+    machine_step(
+        &w.m,
+        &(struct machine_event){
+            .kind = MACHINE_EVENT_RECOVERED, .now_us = w.now_us + 1, .same_boot = true, .running = true},
+        &actions);
+    require(actions.n > 0 && actions.items[actions.n - 1].kind == MACHINE_ACTION_EXECUTE);
+    machine_step(&w.m,
+                 &(struct machine_event){.kind = MACHINE_EVENT_FAILED,
+                                         .now_us = w.now_us + 2,
+                                         .op = actions.items[actions.n - 1].op,
+                                         .untouched = true,
+                                         .reason = "the generation was not prepared"},
+                 &actions);
+    check_eq_str(machine_state_text(w.m.record.state), "returning");
+}
+
 TEST("a put-back that was cut off is asked for; an opening waits to be ordered again") {
     struct world w;
     world_init(&w);
