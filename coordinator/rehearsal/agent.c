@@ -143,7 +143,7 @@ static void act_report(struct world *w, struct member *m, const struct machine_a
     if (action->outcome == OUTCOME_BEGUN)
         return;
     if (!m->outcome_kept) {
-        say(w, m, step, m->machine.record.serial, action->outcome, action->reason);
+        say(w, m, step, m->order->serial, action->outcome, action->reason);
         return;
     }
     m->outcome_kept = false;
@@ -218,9 +218,11 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     m->expires_s = message->expires_s;
     m->asked_us = 0;
     oracle_accept(w, m, message);
+    bool compares = acceptance_needs_facts(&m->machine.record, m->order, offer->step);
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
                                   .order = m->order,
                                   .step = offer->step,
+                                  .refused = compares ? facts_differ(m) : NULL,
                                   .latched = acceptance_is_latched(&disk->seen, message->serial)};
     agent_feed(w, m, &event);
 }
@@ -246,6 +248,13 @@ static void order_receive(struct world *w, struct member *m, const struct messag
     bool known = kept->is && kept->serial == message->serial;
     bool ended = known && !outcome_changed_nothing(kept->outcome);
     struct error err = {""};
+    if (m->no_charter) {
+        say(w, m, message->step, message->serial, OUTCOME_REFUSED,
+            "it is in no charter that this node holds");
+        return;
+    }
+    if (agent_lies_about(w, m, message))
+        return;
     if (!acceptance_has_begun(&m->machine, m->order, step, ended) &&
         agent_wall_s(w, m) > message->expires_s) {
         say(w, m, message->step, message->serial, OUTCOME_REFUSED, "the order has expired");
@@ -298,7 +307,8 @@ static void answer(struct world *w, struct member *m, const struct message *mess
     back.kind = MESSAGE_ANSWER;
     back.asked_us = w->now_us;
     for (size_t i = 0; i < message->n_gates; i++)
-        back.answers[i] = model_answer(w, message->gates[i], m, message->self, wanted);
+        back.answers[i] =
+            m->no_charter ? ANSWER_UNKNOWN : model_answer(w, message->gates[i], m, message->self, wanted);
     message_send(w, m->node, false, &back);
 }
 
@@ -423,7 +433,7 @@ static void boot_start(struct world *w, struct member *m, bool ran) {
 void agent_start(struct world *w, struct member *m) {
     struct disk *disk = &m->written;
     const struct machine_record *record = &disk->record;
-    if (m->agent_up || m->gone)
+    if (m->agent_up || m->gone || m->damaged)
         return;
     bool open = record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
                 record->state != MACHINE_HELD && disk->has_order;

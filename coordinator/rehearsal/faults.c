@@ -13,9 +13,11 @@ void faults_begin(struct world *w) {
     static const enum fault striking[] = {
         FAULT_CUT,         FAULT_PARTITION, FAULT_COORDINATOR, FAULT_AGENT, FAULT_HOST,    FAULT_CRASH,
         FAULT_FLAP,        FAULT_OPERATORS, FAULT_WORDS,       FAULT_HOLDS, FAULT_ONE_WAY, FAULT_RACK,
-        FAULT_SLOW_READER, FAULT_PAUSE,     FAULT_LOOP,        FAULT_CLOCK};
+        FAULT_SLOW_READER, FAULT_PAUSE,     FAULT_LOOP,        FAULT_CLOCK, FAULT_LIE,     FAULT_OLD_DISK,
+        FAULT_IMAGE,       FAULT_BIT_FLIP,  FAULT_HANDS};
     for (size_t i = 0; i < sizeof(striking) / sizeof(striking[0]); i++)
         strike_again(w, striking[i]);
+    hands_begin(w);
     item_add(w, ITEM_CALM, world_between(w, FAULTS, 5 * SECOND, 40 * SECOND));
 }
 
@@ -149,6 +151,19 @@ void faults_strike(struct world *w, enum fault fault, uint64_t who) {
         agent_kill(w, m);
         break;
     case FAULT_CLOCK: clock_strike(w, m); break;
+    case FAULT_LIE: lie_strike(w, m); break;
+    case FAULT_OLD_DISK: old_disk_strike(w, m); break;
+    case FAULT_IMAGE:
+        if (world_random(w, fault) % 4 == 0)
+            image_strike(w, m);
+        break;
+    case FAULT_BIT_FLIP:
+        if (world_random(w, fault) % 4 == 0)
+            bit_flip_strike(w, m);
+        else
+            image_keep(m); /* a backup is made */
+        break;
+    case FAULT_HANDS: hands_strike(w, m); break;
     case FAULT_TAIL:
     case FAULT_FRAME:
     case FAULT_ECHO:
@@ -186,6 +201,8 @@ void faults_calm(struct world *w) {
         m->skew_s = m->skew_s % 10;
         if (m->gone)
             continue;
+        images_mend(w, m);
+        hands_mend(w, m);
         if (m->journal_lost)
             agent_kill(w, m);
         if (!m->service.running)

@@ -57,9 +57,18 @@ struct disk {
 
 struct service {
     bool running, ready, stopping, hangs, empty;
-    uint32_t generation; /* index in the plan; of the process */
-    uint64_t token;      /* of this process */
+    bool foreign, read_only; /* started, made read-only by other hands */
+    uint32_t generation;     /* index in the plan; of the process */
+    uint64_t token;          /* of this process */
     uint64_t signalled_us;
+};
+
+/* The disk of a host as it was at a time. */
+struct image {
+    bool is, new_started, new_promoted;
+    struct disk disk;
+    uint32_t link;
+    uint64_t prepared;
 };
 
 struct member {
@@ -84,6 +93,11 @@ struct member {
     uint64_t epoch, expires_s;
 
     struct service service;
+    uint64_t prepared; /* serial of the plan whose generations lie ready; 0: none */
+    struct image old;
+    bool no_charter, damaged, down_at_plan;
+    uint64_t lies_until_us;
+    bool lied;
     uint32_t link; /* which generation `current` names */
     bool data_lost;
     uint64_t flaps_until_us;
@@ -95,6 +109,7 @@ struct member {
     bool new_started; /* the new release was at work on the data */
     bool new_promoted;
     bool touched;                 /* by other hands, or by a fault after its last report */
+    bool has_prepared;            /* it said so once */
     uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
     uint64_t latched;             /* serial that was aborted, as its agent knows */
     uint64_t epoch_obeyed;
@@ -320,6 +335,22 @@ void oracle_accept(struct world *w, struct member *m, const struct message *mess
 void oracle_answers(struct world *w, const struct message *message);
 void oracle_after(struct world *w); /* every event */
 void oracle_end(struct world *w);
+
+/* ---- images.c ---- */
+void image_keep(struct member *m);
+void old_disk_strike(struct world *w, struct member *m);
+void image_strike(struct world *w, struct member *m);
+void bit_flip_strike(struct world *w, struct member *m);
+void images_mend(struct world *w, struct member *m);
+
+/* ---- hands.c ---- */
+const char *facts_differ(const struct member *m);
+void hands_begin(struct world *w);
+void hands_strike(struct world *w, struct member *m);
+void hands_mend(struct world *w, struct member *m);
+void lie_strike(struct world *w, struct member *m);
+bool agent_lies(const struct world *w, const struct member *m);
+bool agent_lies_about(struct world *w, struct member *m, const struct message *order);
 
 /* ---- faults.c ---- */
 void faults_begin(struct world *w);

@@ -184,7 +184,9 @@ static void unsync(struct world *w, const struct member *m) {
 /* ---- services ---- */
 
 enum mode service_mode(const struct member *m) {
-    return !m->service.running ? MODE_DOWN : generation_mode(m, m->service.generation);
+    return !m->service.running    ? MODE_DOWN
+           : m->service.read_only ? MODE_READ_ONLY
+                                  : generation_mode(m, m->service.generation);
 }
 
 void model_destroy(struct world *w, struct member *m, const char *why) {
@@ -300,7 +302,9 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
     case ASKS_MAY_STOP: return model_may_stop(w, about) ? ANSWER_YES : ANSWER_NO;
     case ASKS_RECOVERED: return model_recovered(w) ? ANSWER_YES : ANSWER_NO;
     case ASKS_MEMBER:
-        return up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES : ANSWER_NO;
+        return agent_lies(w, by)                                              ? ANSWER_YES
+               : up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES
+                                                                              : ANSWER_NO;
     case ASKS_LAST: return by->index % 5 == 0 ? ANSWER_YES : ANSWER_NO;
     case ASKS_SAMPLE: return !up ? ANSWER_UNKNOWN : by->data_lost ? ANSWER_NO : ANSWER_YES;
     }

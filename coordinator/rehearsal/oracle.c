@@ -76,7 +76,7 @@ static void order_limits(struct world *w, const struct run *run, uint32_t member
 
 static bool all_prepared(const struct world *w) {
     for (uint32_t i = 0; i < w->n_members; i++)
-        if (!w->members[i].concluded[0] && !w->members[i].left_out)
+        if (!w->members[i].has_prepared && !w->members[i].left_out)
             return false;
     return true;
 }
@@ -165,6 +165,9 @@ void oracle_start(struct world *w, struct member *m, const struct row *row) {
     bool closed =
         way == WAY_BACK_UNTIL_PROMOTION ? m->new_promoted : way != WAY_BACK_UNTIL_FINALIZE && m->new_started;
     bool ordered_back = m->machine.step->verb == VERB_REVERT && way == WAY_BACK_CLUSTER;
+    if (m->machine.step->verb == VERB_SWITCH && m->service.read_only &&
+        generation_mode(m, row->generation) != MODE_READ_ONLY)
+        world_fail(w, "8: %s was made read-only by somebody and is started read-write", m->order->member);
     if (m->service.running)
         world_fail(w, "6: %s is started while it runs", m->order->member);
     if (row->generation > m->order->n_generations)
@@ -211,15 +214,15 @@ void oracle_conclude(struct world *w, struct member *m, enum outcome outcome) {
         done_is_true(w, m, step);
     if (outcome == OUTCOME_RETURNED && (!m->service.running || m->service.generation != 0))
         world_fail(w, "9: %s reports that it is back, and does not run what it ran", m->order->member);
-    if (outcome_changed_nothing(outcome) && m->stopped_by_kedge && step->verb != VERB_ACT)
+    bool down = m->stopped_by_kedge && !(m->service.running && m->service.hangs); /* it took no notice */
+    if (outcome_changed_nothing(outcome) && down && step->verb != VERB_ACT)
         world_fail(w, "4: %s reports %s of %s and was stopped", m->order->member, outcome_text(outcome),
                    step->name);
+    m->has_prepared = m->has_prepared || (changed && step->verb == VERB_PREPARE);
     if (changed)
         m->concluded[m->written.step] = m->journal_lost ? 1 : 2;
     if (changed)
         m->stopped_by_kedge = false;
-    if (find_row(step, PRIMITIVE_STOP) && !outcome_changed_nothing(outcome))
-        w->last_change_ms = w->now_us / MS;
 }
 
 /* ---- after every event, and at the end ---- */

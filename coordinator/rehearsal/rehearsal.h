@@ -38,9 +38,14 @@ enum fault {
     FAULT_ECHO,        /* an order arrives once more, on a later line and in a later reign */
     FAULT_PAUSE,       /* an agent or the coordinator stands still, up to a minute */
     FAULT_LOOP,        /* an agent is restarted again and again */
-    FAULT_CLOCK, /* clocks of nodes jump, drift or stand; the coordinator's is another after a restart */
+    FAULT_CLOCK,    /* clocks of nodes jump, drift or stand; the coordinator's is another after a restart */
+    FAULT_LIE,      /* an agent reports done and has done nothing; or reports what contradicts it */
+    FAULT_OLD_DISK, /* a host comes back with its disk as it was a while ago */
+    FAULT_IMAGE,    /* a host comes back with an empty disk and the same key */
+    FAULT_BIT_FLIP, /* a journal is damaged: its agent does not start, until somebody restores an older copy */
+    FAULT_HANDS, /* people stop, start and replace services, make them read-only, spoil a prepared folder */
 };
-enum { FAULTS = 28, FAULTS_FIRST = 17 /* those with the oldest streams */ };
+enum { FAULTS = 33, FAULTS_FIRST = 17 /* those with the oldest streams */ };
 const char *fault_text(enum fault fault);
 
 /* A new plan with this serial, always the same for the same serial. */

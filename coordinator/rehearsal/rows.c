@@ -86,10 +86,28 @@ static void end_later(struct world *w, struct member *m, uint64_t after_us, bool
     item->failed = failed;
 }
 
+/* Nothing is stopped that could not be started again. */
+static bool is_prepared(const struct member *m) {
+    for (size_t i = 0; i < m->machine.step->n_rows; i++) {
+        const struct row *row = &m->machine.step->rows[i];
+        if (row->primitive == PRIMITIVE_START && row->generation > 0)
+            return m->prepared == m->machine.record.serial;
+    }
+    return true;
+}
+
 static void stop(struct world *w, struct member *m) {
     const struct machine_action *action = &m->executing;
     if (!m->service.running) {
         row_later(w, m, 0, ANSWER_YES)->message.asked_us = w->now_us;
+        return;
+    }
+    if (m->machine.record.state == MACHINE_FORWARD && !is_prepared(m)) {
+        struct machine_event event = {.kind = MACHINE_EVENT_FAILED,
+                                      .op = m->op,
+                                      .untouched = true,
+                                      .reason = "the generation was not prepared"};
+        agent_feed(w, m, &event);
         return;
     }
     if (action->not_after_us > 0 && w->now_us > action->not_after_us) {
@@ -134,6 +152,14 @@ static void start(struct world *w, struct member *m, const struct row *row) {
             return;
         }
         row_later(w, m, 0, m->service.ready ? ANSWER_YES : ANSWER_NO);
+        return;
+    }
+    if (m->service.running && m->service.foreign) {
+        struct machine_event event = {.kind = MACHINE_EVENT_FAILED,
+                                      .op = m->op,
+                                      .reason =
+                                          "other hands: a process that this agent did not start serves"};
+        agent_feed(w, m, &event);
         return;
     }
     oracle_start(w, m, row);
@@ -217,6 +243,8 @@ static bool asks_may_stop(const struct world *w, const struct row *row) {
 
 void row_finish(struct world *w, struct member *m, const struct item *item) {
     const struct row *row = m->row;
+    if (row->primitive == PRIMITIVE_RENDER && !item->failed)
+        m->prepared = m->machine.record.serial;
     struct machine_event event = {.kind = item->failed ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER,
                                   .op = item->op,
                                   .answer = item->answer,

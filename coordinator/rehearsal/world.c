@@ -8,10 +8,10 @@
 
 const char *fault_text(enum fault fault) {
     static const char *const texts[FAULTS] = {
-        "delay",     "cut",         "partition", "duplicate", "coordinator", "agent",   "host",
-        "slow-disk", "disk",        "slow",      "start",     "hang",        "crash",   "flap",
-        "empty",     "step",        "operators", "words",     "holds",       "one-way", "rack",
-        "tail",      "slow-reader", "frame",     "echo",      "pause",       "loop",    "clock"};
+        "delay", "cut",     "partition", "duplicate", "coordinator", "agent", "host", "slow-disk", "disk",
+        "slow",  "start",   "hang",      "crash",     "flap",        "empty", "step", "operators", "words",
+        "holds", "one-way", "rack",      "tail",      "slow-reader", "frame", "echo", "pause",     "loop",
+        "clock", "lie",     "old-disk",  "image",     "bit-flip",    "hands"};
     return (unsigned)fault < FAULTS ? texts[fault] : "?";
 }
 
@@ -232,10 +232,11 @@ static void happen(struct world *w, struct item *item) {
             service_end_seen(w, m, item->failed, item->message.asked_us, item->how);
         return;
     case ITEM_SOMEBODY_STARTS:
-        if (!m->gone && !m->service.running && !machine_is_busy(&m->machine) &&
-            m->machine.record.state != MACHINE_HELD) {
+        if (!m->gone && !m->no_charter && !(m->down_at_plan && !m->new_started) && !m->service.running &&
+            !machine_is_busy(&m->machine) && m->machine.record.state != MACHINE_HELD) {
             world_say(w, "hands    %s is started by somebody", m->order->member);
             service_start(w, m, m->link);
+            m->service.foreign = true;
         }
         return;
     case ITEM_HEAL:

@@ -1,0 +1,137 @@
+/* Other hands: what people do to a service besides Kedge; and agents that say what is not so. A member that was touched is
+ * not as the plan says any more, and its agent has to notice before it changes it. */
+#include "coordinator/rehearsal/internal.h"
+
+#include <string.h>
+
+enum { SOMETHING_ELSE = 99 /* a generation that nobody signed, started by hand */ };
+
+/* ---- what the plan took for granted ---- */
+
+/* Why the member is not as the plan says, or NULL: the binding facts, as the executor compares them before the first change. */
+const char *facts_differ(const struct member *m) {
+    bool found = m->service.running;
+    if (found == m->down_at_plan)
+        return found ? "found is yes, was no" : "found is no, was yes";
+    if (found && m->service.generation != 0)
+        return "another release runs";
+    if (found && service_mode(m) != generation_mode(m, 0))
+        return "another mode";
+    return NULL;
+}
+
+/* One is down before anybody makes a plan. */
+void hands_begin(struct world *w) {
+    if (!world_chance(w, FAULT_CRASH, 4))
+        return;
+    struct member *m = &w->members[world_random(w, FAULT_CRASH) % w->n_members];
+    world_say(w, "crash    %s is down when the plan is made", m->order->member);
+    service_end(w, m, NULL);
+    m->written.ran = m->synced.ran = false;
+    m->down_at_plan = true;
+}
+
+/* ---- hands ---- */
+
+static void started_later(struct world *w, const struct member *m, uint64_t most_us) {
+    item_add(w, ITEM_SOMEBODY_STARTS, world_between(w, FAULT_HANDS, 100 * MS, most_us))->index = m->index;
+}
+
+static void stop_by_hand(struct world *w, struct member *m) {
+    if (!m->service.running || m->service.stopping)
+        return;
+    world_say(w, "hands    %s is stopped by somebody", m->order->member);
+    m->touched = true;
+    service_end(w, m, "somebody stopped it");
+    started_later(w, m, 8 * SECOND);
+}
+
+/* While the agent has it stopped. */
+static void start_between(struct world *w, struct member *m) {
+    if (m->service.running || m->gone || !machine_is_busy(&m->machine))
+        return;
+    world_say(w, "hands    %s is started by somebody, while its agent has it stopped", m->order->member);
+    m->touched = true;
+    service_start(w, m, m->link);
+    m->service.foreign = true;
+}
+
+static void replace(struct world *w, struct member *m) {
+    if (!m->service.running || m->service.stopping || machine_is_busy(&m->machine))
+        return;
+    world_say(w, "hands    of %s: something else is started in its place", m->order->member);
+    m->touched = true;
+    service_end(w, m, "somebody stopped it");
+    service_start(w, m, SOMETHING_ELSE);
+}
+
+static void make_read_only(struct world *w, struct member *m) {
+    if (!m->service.running || m->service.stopping || machine_is_busy(&m->machine))
+        return;
+    world_say(w, "hands    %s is made read-only by somebody", m->order->member);
+    m->touched = true;
+    m->service.read_only = true;
+}
+
+void hands_strike(struct world *w, struct member *m) {
+    switch (world_random(w, FAULT_HANDS) % 6) {
+    case 0: stop_by_hand(w, m); return;
+    case 1:
+    case 2: start_between(w, m); return;
+    case 3: replace(w, m); return;
+    case 4: make_read_only(w, m); return;
+    default:
+        world_say(w, "hands    in the prepared folder of %s: a file is gone", m->order->member);
+        m->prepared = 0;
+        return;
+    }
+}
+
+/* Whoever did it takes it back. */
+void hands_mend(struct world *w, struct member *m) {
+    bool other = m->service.running && m->service.generation == SOMETHING_ELSE;
+    m->service.read_only = m->service.read_only && world_random(w, FAULT_HANDS) % 2;
+    if (!other || machine_is_busy(&m->machine))
+        return;
+    service_end(w, m, "somebody stopped it");
+    started_later(w, m, SECOND);
+}
+
+/* ---- agents that lie ---- */
+
+void lie_strike(struct world *w, struct member *m) {
+    m->lies_until_us = w->now_us + world_between(w, FAULT_LIE, SECOND, 20 * SECOND);
+    world_say(w, "lie      the agent of %s lies from now on", m->order->member);
+}
+
+bool agent_lies(const struct world *w, const struct member *m) {
+    return !w->calm && m->lies_until_us > w->now_us;
+}
+
+/* It says that it is done and has done nothing. Every other time what it says of the service gives it away. True: it lied. */
+bool agent_lies_about(struct world *w, struct member *m, const struct message *order) {
+    const struct step *step = step_at(m, order->step);
+    const struct row *last = NULL;
+    if (!agent_lies(w, m) || step->verb == VERB_ACT)
+        return false;
+    for (size_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i].primitive == PRIMITIVE_START)
+            last = &step->rows[i];
+    struct message report = {
+        .kind = MESSAGE_REPORT, .member = m->index, .step = order->step, .serial = order->serial};
+    report.report = (struct kept_outcome){.is = true,
+                                          .outcome = OUTCOME_DONE,
+                                          .serial = order->serial,
+                                          .epoch = order->epoch,
+                                          .expires_s = order->expires_s,
+                                          .interruption_us = 1000};
+    bool well = !last || world_random(w, FAULT_LIE) % 2;
+    report.report.generation = !well ? m->service.generation : last ? last->generation : 0;
+    report.report.mode = !well ? service_mode(m) : generation_mode(m, report.report.generation);
+    world_say(w, "lie      %s: %s: done%s", m->order->member, step->name,
+              well ? "" : ", and runs what it ran");
+    m->touched = m->lied = true;
+    m->has_prepared = m->has_prepared || step->verb == VERB_PREPARE;
+    message_send(w, m->node, false, &report);
+    return true;
+}

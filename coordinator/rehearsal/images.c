@@ -1,0 +1,83 @@
+/* Disks that are not what they were: a host that comes back with its disk as it was a while ago (journal, generations and
+ * data of that time), with an empty one, or with a journal that is damaged, which its agent refuses to read until somebody
+ * has restored an older copy. What the coordinator believes of such a member is wrong, and it has to survive that. */
+#include "coordinator/rehearsal/internal.h"
+
+static struct image image_of(const struct member *m) {
+    struct image image = {.is = true,
+                          .disk = m->synced,
+                          .link = m->link,
+                          .prepared = m->prepared,
+                          .new_started = m->new_started,
+                          .new_promoted = m->new_promoted};
+    return image;
+}
+
+static void image_put(struct member *m, const struct image *image) {
+    m->written = image->disk;
+    disk_sync(m);
+    m->link = image->link;
+    m->prepared = image->prepared;
+    m->new_started = image->new_started;
+    m->new_promoted = image->new_promoted;
+    m->epoch_obeyed = image->disk.seen.epoch;
+    m->latched = image->disk.seen.aborted;
+    m->stopped_by_kedge = false;
+    m->touched = true;
+    for (uint32_t i = 0; i < STEPS_MAX; i++) {
+        const struct kept_outcome *kept = &image->disk.outcomes[i];
+        m->concluded[i] = kept->is && !outcome_changed_nothing(kept->outcome) ? 2 : 0;
+    }
+}
+
+void image_keep(struct member *m) {
+    m->old = image_of(m);
+}
+
+/* Its host dies and comes back with the disk of the time when it was copied. */
+static void old_disk(struct world *w, struct member *m) {
+    world_say(w, "disk     of %s is put back to an older copy", m->order->member);
+    agent_host_dies(w, m);
+    image_put(m, &m->old);
+    m->old.is = false;
+}
+
+void old_disk_strike(struct world *w, struct member *m) {
+    if (!m->old.is)
+        image_keep(m);
+    else
+        old_disk(w, m);
+}
+
+/* The same key and name, and nothing else: no charter, no generation, no data. */
+void image_strike(struct world *w, struct member *m) {
+    static const struct image empty = {.is = false};
+    world_say(w, "host     of %s is made anew, its disk is empty", m->order->member);
+    agent_host_dies(w, m);
+    image_put(m, &empty);
+    m->no_charter = true;
+    model_destroy(w, m, "its disk is empty");
+}
+
+/* The agent finds a record that does not check, and later ones that do: it does not start. */
+void bit_flip_strike(struct world *w, struct member *m) {
+    if (m->damaged)
+        return;
+    world_say(w, "disk     of %s: a bit of its journal flips; its agent does not start any more",
+              m->order->member);
+    agent_kill(w, m);
+    m->damaged = true;
+}
+
+/* Somebody adopts what was made anew, and restores what was damaged. */
+void images_mend(struct world *w, struct member *m) {
+    if (m->damaged) {
+        struct image copy = m->old.is ? m->old : (struct image){.disk = m->written};
+        if (!m->old.is)
+            copy = image_of(m);
+        m->damaged = false;
+        agent_host_dies(w, m);
+        image_put(m, &copy);
+    }
+    m->no_charter = false;
+}
