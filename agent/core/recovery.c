@@ -37,19 +37,92 @@ static void undo(struct member_machine *m, uint64_t now_us, struct machine_actio
         start_again(m, now_us, actions);
 }
 
-/* It still runs. Without a time in the record nobody signalled it, and may-stop is asked again; the same when it was
- * signalled so long ago that it would have ended. Otherwise it is on its way down, and a second signal does no harm. */
+/* A step that would stop the member and has not: this agent may have reported its end already, without a journal to keep
+ * that, and the run may have gone on with another member. Only the coordinator knows, and it orders the step again. */
+static bool is_not_begun(const struct member_machine *m, const struct row *row,
+                         const struct machine_event *event) {
+    const struct row *stop = step_find_row(m->step, PRIMITIVE_STOP);
+    if (m->record.state != MACHINE_FORWARD || !stop || !event->same_boot)
+        return false;
+    return row < stop || (row == stop && event->running && m->record.stopped_at_us == 0);
+}
+
+static void wait_for_order(struct member_machine *m, struct machine_actions *actions) {
+    m->record.changed = m->record.stopped = false;
+    reason_set(m, "the agent was restarted before it stopped anything; it waits to be ordered again", NULL);
+    conclude(m, OUTCOME_WAITS, actions);
+}
+
+/* It was signalled, maybe, and still runs. When that is so long ago that it would have ended, may-stop is asked again;
+ * otherwise it is on its way down, and a second signal does no harm. */
 static void look_at_stop(struct member_machine *m, const struct row *row, const struct machine_event *event,
                          struct machine_actions *actions) {
     uint32_t deadline_ms = row->deadline_ms ? row->deadline_ms : primitive_rule(PRIMITIVE_STOP)->deadline_ms;
-    bool signalled =
-        m->record.stopped_at_us > 0 && event->now_us < m->record.stopped_at_us + (uint64_t)deadline_ms * 1000;
+    bool lately = event->now_us < m->record.stopped_at_us + (uint64_t)deadline_ms * 1000;
     if (!event->running)
         row_done(m, event->now_us, actions);
-    else if (m->record.state == MACHINE_FORWARD && !signalled)
+    else if (m->record.state == MACHINE_FORWARD && !lately)
         stop_put_off(m, event->now_us, actions);
     else
         row_begin(m, event->now_us, actions);
+}
+
+/* ---- another process than the journal's ---- */
+
+static const struct row *find_start(const struct row *rows, size_t n, uint32_t generation) {
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].primitive == PRIMITIVE_START && rows[i].generation == generation)
+            return &rows[i];
+    return NULL;
+}
+
+/* Goes on from this start as if it had just been made: whether it is up, and all that proves it, is asked. */
+static void prove_start(struct member_machine *m, uint32_t row, uint64_t now_us,
+                        struct machine_actions *actions) {
+    m->record.row = row;
+    row_begin(m, now_us, actions);
+    if (actions->n == 0 || actions->items[actions->n - 1].kind != MACHINE_ACTION_EXECUTE)
+        return;
+    m->attempt = 1;
+    actions->items[actions->n - 1].attempt = 1;
+}
+
+/* The journal stopped in the middle of the step and the world went on: what lives is believed, not the intent that the
+ * journal ends with, and nothing is started beside it. It is what the step wanted, or what the way back leads to: then
+ * that is proven. Anything else was started by nobody whom this machine knows: a person decides. */
+static void another_runs(struct member_machine *m, const struct machine_event *event,
+                         struct machine_actions *actions) {
+    enum machine_state state = m->record.state;
+    bool way_open = state == MACHINE_RETURNING ||
+                    (state != MACHINE_HOLDING && way_back_is_open(m->order->way_back, &m->record));
+    const struct row *wanted = find_start(m->step->rows, m->step->n_rows, event->running_generation);
+    const struct row *back = find_start(m->way, m->n_way, event->running_generation);
+    if (state == MACHINE_FORWARD && wanted) {
+        prove_start(m, (uint32_t)(wanted - m->step->rows), event->now_us, actions);
+        return;
+    }
+    if (state == MACHINE_BARRIER || (state == MACHINE_FORWARD && back && way_open)) {
+        m->record.outcome = OUTCOME_NONE;
+        m->record.changed = m->record.stopped = true;
+        machine_move(m, MACHINE_RETURNING);
+    }
+    if (back && way_open) {
+        reason_set(m, "what ran before was started again, and the journal does not say by whom", NULL);
+        prove_start(m, (uint32_t)(back - m->way), event->now_us, actions);
+    } else {
+        reason_set(m, "a process of this member runs that this agent's journal does not name", NULL);
+        conclude_held(m, actions);
+    }
+}
+
+/* Before the signal it is as with any other process: it is asked whether it may be stopped. */
+static bool another_counts(const struct member_machine *m, const struct row *row,
+                           const struct machine_event *event) {
+    bool forward = m->record.state == MACHINE_FORWARD;
+    bool begun = !forward || m->record.stopped || (m->step->verb == VERB_START && m->record.changed);
+    bool signalled = !row || row->primitive != PRIMITIVE_STOP || !forward || m->record.stopped_at_us > 0 ||
+                     event->running_generation != 0;
+    return event->running && event->other && begun && signalled;
 }
 
 /* Is what the row wanted already so? */
@@ -93,11 +166,15 @@ void machine_recover(struct member_machine *m, const struct machine_event *event
         return;
     if (!event->same_boot) /* the clock of the hold limit has ended with the host */
         m->record.hold_until_us = event->now_us;
+    const struct row *row = row_now(m);
+    if (another_counts(m, row, event)) {
+        another_runs(m, event, actions);
+        return;
+    }
     if (machine_is_at_barrier(m)) {
         barrier_arm(m);
         return;
     }
-    const struct row *row = row_now(m);
     if (!row) { /* killed between the last row and the conclusion */
         row_begin(m, event->now_us, actions);
         return;
@@ -105,6 +182,10 @@ void machine_recover(struct member_machine *m, const struct machine_event *event
     if (m->record.state == MACHINE_FORWARD && m->step->verb == VERB_ACT &&
         !step_is_closing(m->order, m->step)) {
         open_again_by_order(m, actions);
+        return;
+    }
+    if (is_not_begun(m, row, event)) {
+        wait_for_order(m, actions);
         return;
     }
     if (!event->same_boot && m->record.stopped_at_us)

@@ -221,6 +221,11 @@ int member_adopt(struct member *member, struct error *err) _must_check_;
 /* The member's process as found by its charter: pid, or 0 with a sentence. */
 pid_t member_find(const struct member *member, struct error *err);
 
+/* Looks for a process of the member that the journal does not name: started by an agent that could not write, or by other
+ * hands. It becomes the member's (member_watch is the caller's); *numberp is its generation's number, UINT32_MAX when it
+ * was not started as `current` is. */
+bool member_take_other(struct member *member, uint32_t *numberp);
+
 /* ---- rows.c ---- */
 
 void row_execute(struct member *member, const struct machine_action *action);

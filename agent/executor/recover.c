@@ -91,6 +91,9 @@ void member_recover_all(struct member *m) {
     bool same_boot = strcmp(m->process.id.boot, m->executor->boot) == 0 || m->process.id.boot[0] == 0;
     bool ran = m->process.id.pid > 0;
     bool alive = ran && same_boot && !process_is_unborn(&m->process.id) && procfs_alive(&m->process.id);
+    uint32_t number = m->process.generation;
+    bool other = !alive && same_boot && member_take_other(m, &number);
+    alive = alive || other;
     if (ran && !alive) {
         m->process.id.pid = 0;
         m->process.origin = same_boot ? ORIGIN_CRASH : ORIGIN_BOOT;
@@ -105,9 +108,9 @@ void member_recover_all(struct member *m) {
     struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED,
                                   .same_boot = same_boot,
                                   .running = alive,
+                                  .other = other,
                                   .running_generation =
-                                      open ? generation_index(m, m->order->order, m->process.generation)
-                                           : UINT32_MAX};
+                                      open ? generation_index(m, m->order->order, number) : UINT32_MAX};
     if (open)
         log_info("recovery", "%s: step %s was open (%s, row %u), the process %s", m->name,
                  m->order->step->name, machine_state_text(record.state), record.row,

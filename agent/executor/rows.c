@@ -184,12 +184,21 @@ static void stop_untouched(struct member *m, const char *reason) {
     member_feed(m, &event);
 }
 
+/* Nothing is started beside a living process of the member, so before "it is down already" is believed, who else may have
+ * started it is looked for. */
+static bool something_runs(struct member *m) {
+    uint32_t number;
+    if (m->process.id.pid == 0 && member_take_other(m, &number))
+        member_watch(m);
+    return m->process.id.pid != 0;
+}
+
 static void row_stop(struct member *m, const struct machine_action *action) {
     struct error err = {""};
     _cleanup_(buffer_deinit) struct buffer packed = {0};
     struct machine_record record = action->record;
     m->signalled_us = clock_monotonic_us();
-    if (m->process.id.pid == 0) {
+    if (!something_runs(m)) {
         member_answer(m, m->op, ANSWER_YES, NULL);
         return;
     }

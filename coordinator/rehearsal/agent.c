@@ -426,6 +426,7 @@ static void boot_start(struct world *w, struct member *m, bool ran) {
         return;
     m->link = m->written.ran_generation;
     m->written.boot = m->boot;
+    m->written.process = m->service.token + 1;
     disk_write(m);
     service_start(w, m, m->written.ran_generation);
 }
@@ -438,6 +439,7 @@ void agent_start(struct world *w, struct member *m) {
     bool open = record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
                 record->state != MACHINE_HELD && disk->has_order;
     bool same_boot = disk->boot == m->boot, ran = disk->ran;
+    bool named = ran && same_boot && disk->process == m->service.token; /* by its journal */
     m->agent_up = true;
     m->agent_token++;
     m->journal_lost = false;
@@ -450,12 +452,19 @@ void agent_start(struct world *w, struct member *m) {
     machine_init(&m->machine, record, open ? m->order : NULL, open ? step_at(m, disk->step) : NULL);
     if (open && acceptance_is_latched(&disk->seen, record->serial))
         m->machine.latched = true;
+    if (m->service.running && same_boot && !named) {
+        disk->ran = true;
+        disk->ran_generation = m->service.generation;
+        disk->process = m->service.token;
+        disk_write(m);
+    }
     world_say(w, "agent    %s: is back, step %s is %s, the service %s", m->order->member,
               disk->has_order ? step_at(m, disk->step)->name : "-", open ? "open" : "not open",
               m->service.running ? "runs" : "does not run");
     struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED,
                                   .same_boot = same_boot,
-                                  .running = ran && same_boot && m->service.running,
+                                  .running = same_boot && m->service.running,
+                                  .other = same_boot && m->service.running && !named,
                                   .running_generation = m->service.generation};
     agent_feed(w, m, &event);
     if (!same_boot && m->agent_up)

@@ -287,6 +287,8 @@ static void receive_report(struct world *w, const struct message *message) {
         m->ordered[0] = 0;
     if (r == 0 && w->engine && strcmp(m->carries, event.report.step) == 0)
         m->carries[0] = 0;
+    if (r == 0)
+        oracle_report(w, m, message);
     if (r == ENGINE_REFUSED && w->engine)
         world_say(w, "report   %s: %s: %s is passed over: %s", m->order->member, event.report.step,
                   outcome_text(k->outcome), w->actions.refused);

@@ -48,7 +48,7 @@ struct disk {
     struct seen seen;
     bool has_order, ran; /* ran: the process record names a process */
     uint32_t plan, step, ran_generation, proven;
-    uint64_t step_epoch, step_expires_s, boot;
+    uint64_t step_epoch, step_expires_s, boot, process; /* process: the token of the one that it names */
     struct kept_outcome outcomes[STEPS_MAX];
     bool lease_open[SIDES_MAX];
     uint64_t forbids;                   /* serial of the plan in which operators want nothing more to begin */
@@ -331,6 +331,7 @@ void oracle_signal(struct world *w, struct member *m);
 void oracle_start(struct world *w, struct member *m, const struct row *row);
 void oracle_conclude(struct world *w, struct member *m, enum outcome outcome);
 void oracle_order(struct world *w, const struct run *run, const struct action *action, uint32_t member);
+void oracle_report(struct world *w, struct member *m, const struct message *message);
 void oracle_accept(struct world *w, struct member *m, const struct message *message);
 void oracle_answers(struct world *w, const struct message *message);
 void oracle_after(struct world *w); /* every event */

@@ -112,12 +112,21 @@ void oracle_answers(struct world *w, const struct message *message) {
         own = own || message->gates[i]->asks == ASKS_MEMBER;
         yes = yes && (message->answers[i] == ANSWER_YES || message->gates[i]->asks == ASKS_LAST);
     }
-    if (may_stop && message->side < w->n_members) {
+    bool newest = may_stop && message->side < w->n_members &&
+                  message->asked_us / MS >= w->members[message->side].yes_asked_ms; /* some arrive twice */
+    if (newest) {
         struct member *m = &w->members[message->side];
         m->yes_may_stop_ms = yes ? w->now_us / MS : m->yes_may_stop_ms;
         m->yes_asked_ms = yes ? message->asked_us / MS : m->yes_asked_ms;
     }
     (void)own;
+}
+
+/* The coordinator has heard of a change: what it was told before is about another cluster. */
+void oracle_report(struct world *w, struct member *m, const struct message *message) {
+    if (find_row(step_at(m, message->step), PRIMITIVE_STOP) &&
+        !outcome_changed_nothing(message->report.outcome))
+        w->last_change_ms = w->now_us / MS;
 }
 
 /* ---- an agent obeys ---- */

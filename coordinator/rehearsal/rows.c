@@ -167,6 +167,7 @@ static void start(struct world *w, struct member *m, const struct row *row) {
         m->written.ran = true;
         m->written.ran_generation = row->generation;
         m->written.boot = m->boot;
+        m->written.process = m->service.token + 1;
         disk_write(m);
     }
     service_start(w, m, row->generation);

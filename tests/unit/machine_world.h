@@ -16,7 +16,7 @@ struct world {
     struct member_machine m;
     struct machine_record kept, synced; /* what the journal holds, what of it would outlive the host */
     uint64_t now_us;
-    bool running;
+    bool running, other; /* other: the journal does not name it */
     uint32_t running_generation;
     unsigned n_signals, n_starts, n_kills, n_alarms;
     enum outcome outcome;

@@ -75,6 +75,7 @@ static void restart(struct world *w, bool same_boot, const char *step) {
                                         .now_us = w->now_us,
                                         .same_boot = same_boot,
                                         .running = w->running,
+                                        .other = w->other,
                                         .running_generation = w->running_generation});
 }
 
@@ -413,11 +414,47 @@ TEST("A41 the agent dies at any row: the switch ends as without it, with one sto
             do_step(&w, "switch");
             require(w.dead);
             restart(&w, true, "switch");
+            if (w.n_signals == 0) { /* it may have said that it failed: only a new order lets it begin */
+                check_eq_int(w.outcome, OUTCOME_WAITS);
+                check_eq_int(w.m.record.changed, false);
+                do_step(&w, "switch");
+            }
             check_eq_int(w.outcome, OUTCOME_DONE);
             check_eq_int(w.n_signals, 1);
             check_eq_int(w.n_starts, 1);
             check_eq_int(w.running_generation, 1);
         }
+}
+
+/* The journal ends with this row of the switch, and what lives is a process that it does not name. */
+static void other_runs(struct world *w, uint32_t row, uint64_t stopped_at_us, uint32_t runs) {
+    world_init(w);
+    w->die_at_row = (int)row;
+    do_step(w, "switch");
+    w->kept.stopped_at_us = stopped_at_us;
+    w->running = w->other = true;
+    w->running_generation = runs;
+    w->n_signals = w->n_starts = 0;
+    restart(w, true, "switch");
+}
+
+TEST("A41 F27 an agent without a journal went on: its successor believes what lives, and starts nothing "
+     "beside it") {
+    struct world w;
+    for (uint32_t row = 1; row < 7; row++) {
+        other_runs(&w, row, 1, 0); /* it was returned: that is proven, not done again */
+        check_eq_int(w.outcome, OUTCOME_RETURNED);
+        check_eq_int(w.n_signals + w.n_starts, 0);
+        other_runs(&w, row, 1, 1); /* the new release was started */
+        check_eq_int(w.outcome, OUTCOME_DONE);
+        check_eq_int(w.n_signals + w.n_starts, 0);
+        other_runs(&w, row, 1, UINT32_MAX); /* by nobody knows whom */
+        check_eq_int(w.outcome, OUTCOME_HELD);
+        check_eq_int(w.n_signals + w.n_starts, 0);
+        check_eq_int(w.n_alarms, 1);
+    }
+    other_runs(&w, 1, 0, 0); /* nobody had signalled it: somebody else started it again */
+    check_eq_int(w.outcome, OUTCOME_WAITS);
 }
 
 TEST("F05 the host dies at any row after the stop: the old one is back") {
