@@ -281,13 +281,7 @@ static void receive_report(struct world *w, const struct message *message) {
         .generation = k->generation,
     };
     int r = coordinator_give(w, &event);
-    if (r == 0 && !outcome_changed_nothing(k->outcome) && step_at(m, message->step)->verb != VERB_ACT)
-        w->last_change_ms = w->now_us / MS;
-    if (r == 0 && w->engine && strcmp(m->ordered, event.report.step) == 0)
-        m->ordered[0] = 0;
-    if (r == 0 && w->engine && strcmp(m->carries, event.report.step) == 0)
-        m->carries[0] = 0;
-    if (r == 0)
+    if (r == 0 && w->engine) /* else it died with what it heard */
         oracle_report(w, m, message);
     if (r == ENGINE_REFUSED && w->engine)
         world_say(w, "report   %s: %s: %s is passed over: %s", m->order->member, event.report.step,

@@ -120,8 +120,7 @@ struct member {
     uint64_t bad_answer_ms;                 /* the coordinator heard last that it is not well */
     uint64_t yes_may_stop_ms, yes_asked_ms; /* the coordinator heard: it may stop; asked then */
     unsigned n_noes;
-    char ordered[KEDGE_NAME_MAX + 1]; /* the step that is ordered and not ended */
-    char carries[KEDGE_NAME_MAX + 1]; /* the same, of a side action */
+    bool ordered[STEPS_MAX]; /* and, as the coordinator knows, not ended */
 };
 
 struct node {
@@ -129,6 +128,7 @@ struct node {
     bool connected; /* as it is */
     bool known_up;  /* as the coordinator believes */
     uint64_t session;
+    uint64_t last_us[2]; /* when the last message of this session arrives: at the coordinator, at the agent */
     uint64_t heard_us;
     uint64_t cut_until_us;
     uint64_t deaf_until_us, mute_until_us; /* nothing reaches it; nothing comes from it */

@@ -37,6 +37,10 @@ uint64_t line_delay_us(struct world *w, struct node *n, bool to_agent, uint64_t 
         n->busy_until_us = from + world_between(w, FAULT_SLOW_READER, MS, 400 * MS);
         delay_us = n->busy_until_us - w->now_us;
     }
+    uint64_t *last_us =
+        &n->last_us[to_agent]; /* one stream: nothing overtakes, a slow one holds up the rest */
+    delay_us = w->now_us + delay_us > *last_us ? delay_us : *last_us - w->now_us;
+    *last_us = w->now_us + delay_us;
     return delay_us;
 }
 
@@ -58,6 +62,7 @@ void line_connect(struct world *w, uint32_t node) {
         return; /* whoever comes back connects anew */
     n->connected = n->known_up = true;
     n->session++;
+    n->last_us[0] = n->last_us[1] = 0;
     n->heard_us = w->now_us;
     (void)!coordinator_give(w, &event);
     for (uint32_t i = 0; i < w->n_members; i++)

@@ -83,13 +83,13 @@ static bool all_prepared(const struct world *w) {
 
 void oracle_order(struct world *w, const struct run *run, const struct action *action, uint32_t member) {
     struct member *m = &w->members[member];
-    const struct step *step = step_at(m, step_number(m, action->step));
+    uint32_t number = step_number(m, action->step);
+    const struct step *step = step_at(m, number);
     bool changes = find_row(step, PRIMITIVE_STOP) || find_row(step, PRIMITIVE_START);
-    char *open = step->verb == VERB_ACT ? m->carries : m->ordered; /* both may be under way */
-    bool repeated = strcmp(open, step->name) == 0;
+    bool repeated = m->ordered[number];
     if (run->aborting && !run->rollback && !step_closes(m, step) && !repeated)
         world_fail(w, "7: %s is ordered to %s after the abort", m->order->member, step->name);
-    snprintf(open, sizeof(m->ordered), "%s", step->name);
+    m->ordered[number] = true;
     if (!changes)
         return;
     if (!repeated && !w->result->failed) {
@@ -122,8 +122,9 @@ void oracle_answers(struct world *w, const struct message *message) {
     (void)own;
 }
 
-/* The coordinator has heard of a change: what it was told before is about another cluster. */
+/* The coordinator has heard how a step ended. A change makes what it was told before be about another cluster. */
 void oracle_report(struct world *w, struct member *m, const struct message *message) {
+    m->ordered[message->step] = false;
     if (find_row(step_at(m, message->step), PRIMITIVE_STOP) &&
         !outcome_changed_nothing(message->report.outcome))
         w->last_change_ms = w->now_us / MS;
