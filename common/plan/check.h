@@ -17,6 +17,8 @@ struct gate_set {
     const struct bytes *bytes;
     const struct digest *digests;
     size_t n;
+    bool *
+        named; /* of each: was it found by the checks, so does something that is signed name it? NULL: not of interest */
 };
 
 /* Decodes and checks n gates, each of which may stand once. The views of `bytes` are kept. -ENOMEM. */

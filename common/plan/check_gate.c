@@ -96,7 +96,8 @@ int gate_set_open(struct gate_set *set, struct arena *arena, const struct bytes 
     struct gate *gates = arena_array(arena, n, sizeof(*gates));
     struct bytes *sorted = arena_array(arena, n, sizeof(*sorted));
     struct digest *digests = arena_array(arena, n, sizeof(*digests));
-    if (!items || !gates || !sorted || !digests)
+    bool *named = arena_array(arena, n, sizeof(*named));
+    if (!items || !gates || !sorted || !digests || !named)
         return error_set(err, -ENOMEM, "gates: out of memory");
     for (size_t i = 0; i < n; i++)
         items[i] = (struct item){digest_of(bytes[i]), bytes[i]};
@@ -110,7 +111,7 @@ int gate_set_open(struct gate_set *set, struct arena *arena, const struct bytes 
         sorted[i] = items[i].bytes;
         digests[i] = items[i].digest;
     }
-    *set = (struct gate_set){gates, sorted, digests, n};
+    *set = (struct gate_set){gates, sorted, digests, n, named};
     return 0;
 }
 
@@ -121,6 +122,8 @@ static int digest_order(const void *a, const void *b) {
 const struct gate *gate_set_find(const struct gate_set *set, const struct digest *digest) {
     const struct digest *found =
         set->n > 0 ? bsearch(digest, set->digests, set->n, sizeof(*digest), digest_order) : NULL;
+    if (found && set->named)
+        set->named[found - set->digests] = true;
     return found ? &set->gates[found - set->digests] : NULL;
 }
 

@@ -216,10 +216,34 @@ struct verified_order *verified_order_free(struct verified_order *order) {
 }
 
 const struct gate *verified_order_gate(const struct verified_order *v, const struct digest *digest) {
-    return gate_set_find(&(struct gate_set){v->gates, v->gate_bytes, v->gate_digests, v->n_gates}, digest);
+    return gate_set_find(&(struct gate_set){v->gates, v->gate_bytes, v->gate_digests, v->n_gates, NULL},
+                         digest);
 }
 
 /* ---- whole plans, for coordinator and signing operator ---- */
+
+/* Each with its end, so that no text moves from one to the next. */
+int plan_diffs_digest(const char *const *diffs, size_t n, struct digest *outp) {
+    _cleanup_(buffer_deinit) struct buffer all = {0};
+    for (size_t i = 0; i < n; i++)
+        buffer_append(&all, diffs[i], strlen(diffs[i]) + 1);
+    if (all.failed)
+        return -ENOMEM;
+    *outp = digest_of(buffer_bytes(&all));
+    return 0;
+}
+
+static int plan_diffs(const struct plan *plan, const struct shape *shape, struct error *err) {
+    struct digest digest;
+    if (!shape->has_diffs)
+        return 0;
+    if (plan_diffs_digest(plan->diffs, plan->n_diffs, &digest) < 0)
+        return error_set(err, -ENOMEM, "out of memory");
+    if (!digest_equal(&digest, &shape->diffs))
+        return error_set(err, -EBADMSG,
+                         "the differences of configurations that it shows are not those that were signed");
+    return 0;
+}
 
 static int plan_root(const struct plan *plan, struct digest *outp) {
     size_t n = plan->n_work_orders + 1;
@@ -299,6 +323,26 @@ static int plan_parts(struct verified_plan *v, struct error *err) {
     return 0;
 }
 
+/* Only those that something signed names: another one would be a text on the page that nobody signs. */
+static int plan_gates(struct verified_plan *v, const struct gate_set *all, struct error *err) {
+    struct gate *gates = arena_array(v->arena, all->n, sizeof(*gates));
+    struct bytes *bytes = arena_array(v->arena, all->n, sizeof(*bytes));
+    struct digest *digests = arena_array(v->arena, all->n, sizeof(*digests));
+    if (!gates || !bytes || !digests)
+        return error_set(err, -ENOMEM, "gates: out of memory");
+    for (size_t i = 0; i < all->n; i++) {
+        if (!all->named[i])
+            continue;
+        gates[v->n_gates] = all->gates[i];
+        bytes[v->n_gates] = all->bytes[i];
+        digests[v->n_gates++] = all->digests[i];
+    }
+    v->gates = gates;
+    v->gate_bytes = bytes;
+    v->gate_digests = digests;
+    return 0;
+}
+
 static int plan_open(const struct trust_anchors *anchors, struct bytes file, struct verified_plan *v,
                      struct error *err) {
     struct plan *plan;
@@ -321,14 +365,12 @@ static int plan_open(const struct trust_anchors *anchors, struct bytes file, str
         r = codec_decode(&shape_codec, v->plan.shape, v->arena, &shape, err);
     if (r == 0)
         r = shape_check(shape, v->orders, v->n_orders, &gates, err);
+    if (r == 0)
+        r = plan_diffs(&v->plan, shape, err);
     if (r < 0)
         return r;
     v->shape = *shape;
-    v->gates = gates.gates;
-    v->gate_bytes = gates.bytes;
-    v->gate_digests = gates.digests;
-    v->n_gates = gates.n;
-    return 0;
+    return plan_gates(v, &gates, err);
 }
 
 int plan_verify(const struct trust_anchors *anchors, struct bytes file, struct verified_plan **outp,
@@ -354,5 +396,5 @@ struct verified_plan *verified_plan_free(struct verified_plan *plan) {
 }
 
 const struct gate *verified_plan_gate(const struct verified_plan *v, const struct digest *digest) {
-    return gate_set_find(&(struct gate_set){v->gates, NULL, v->gate_digests, v->n_gates}, digest);
+    return gate_set_find(&(struct gate_set){v->gates, NULL, v->gate_digests, v->n_gates, NULL}, digest);
 }

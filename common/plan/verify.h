@@ -102,6 +102,9 @@ struct verified_plan {
 
 int plan_verify(const struct trust_anchors *anchors, struct bytes file, struct verified_plan **outp,
                 struct error *err) _must_check_;
+/* What the shape says of the diffs: they are read by those who sign, so they must not change between two of them.
+ * -ENOMEM or 0. */
+int plan_diffs_digest(const char *const *diffs, size_t n, struct digest *outp) _must_check_;
 struct verified_plan *verified_plan_free(struct verified_plan *plan);
 static inline void verified_plan_freep(struct verified_plan **plan) {
     *plan = verified_plan_free(*plan);

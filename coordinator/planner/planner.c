@@ -5,6 +5,7 @@
 
 #include "common/plan/encoding.h"
 #include "common/plan/merkle.h"
+#include "common/plan/verify.h"
 
 #include <string.h>
 
@@ -144,7 +145,7 @@ static struct texts depends_on_make(struct planning *p) {
     return all;
 }
 
-static int shape_encode(struct planning *p, struct bytes *outp) {
+static int shape_encode(struct planning *p, struct plan *plan) {
     struct texts depends_on = depends_on_make(p);
     struct side_action *sides = keep(p, p->n_sides, sizeof(*sides));
     const char **warnings = keep(p, p->n_warnings, sizeof(*warnings));
@@ -170,8 +171,11 @@ static int shape_encode(struct planning *p, struct bytes *outp) {
                           .n_warnings = p->n_warnings,
                           .point_of_no_return = no_return_text(p),
                           .depends_on = depends_on.items,
-                          .n_depends_on = depends_on.n};
-    return encode(p, &shape_codec, &shape, outp);
+                          .n_depends_on = depends_on.n,
+                          .has_diffs = true};
+    if (plan_diffs_digest(plan->diffs, plan->n_diffs, &shape.diffs) < 0)
+        return fail(p, -ENOMEM);
+    return encode(p, &shape_codec, &shape, &plan->shape);
 }
 
 static int by_text(const void *a, const void *b) {
@@ -264,7 +268,7 @@ static int plan_encode(struct planning *p, const struct work_order *made, struct
                         .diffs = diffs,
                         .n_diffs = p->n_order};
     if (r == 0)
-        r = shape_encode(p, &plan.shape);
+        r = shape_encode(p, &plan);
     if (r == 0)
         r = header_encode(p, &plan, &result->digest, &plan.header);
     return r < 0 ? r : encode(p, &plan_codec, &plan, &result->plan);

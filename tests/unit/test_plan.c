@@ -148,6 +148,55 @@ TEST("F25 a plan file is checked as a whole, signed or not") {
     plan_fixture_deinit(&f);
 }
 
+/* The signed plan of the fixture again, with other parts beside what is signed. */
+static int verify_beside(struct plan_fixture *f, const char *const *diffs, size_t n_diffs,
+                         const struct bytes *gates, size_t n_gates, struct verified_plan **outp,
+                         struct error *err) {
+    struct plan plan = {.header = buffer_bytes(&f->header_blob),
+                        .shape = buffer_bytes(&f->shape_bytes),
+                        .work_orders = &f->order_view,
+                        .n_work_orders = 1,
+                        .gates = gates,
+                        .n_gates = n_gates,
+                        .manifest = buffer_bytes(&f->manifest_blob),
+                        .diffs = diffs,
+                        .n_diffs = n_diffs};
+    _cleanup_(buffer_deinit) struct buffer file = {0};
+    int r = codec_encode(&plan_codec, &plan, &file, err);
+    return r < 0 ? r : plan_verify(&f->anchors, buffer_bytes(&file), outp, err);
+}
+
+TEST("A47 what is shown of a plan is what was signed: differences of configurations, and gates") {
+    static const char *const signed_diffs[] = {"-a = 1\n+a = 2\n"}, *const others[] = {"-a = 1\n+a = 3\n"};
+    struct plan_fixture f;
+    struct error err = {0};
+    struct verified_plan *plan = NULL;
+    plan_fixture_init(&f);
+    f.shape.has_diffs = true;
+    require(plan_diffs_digest(signed_diffs, 1, &f.shape.diffs) == 0);
+    plan_fixture_sign(&f);
+    check_eq_int(verify_beside(&f, others, 1, &f.gate_view, 1, &plan, &err), -EBADMSG);
+    check_eq_int(verify_beside(&f, NULL, 0, &f.gate_view, 1, &plan, &err), -EBADMSG);
+    check_eq_int(verify_beside(&f, signed_diffs, 1, &f.gate_view, 1, &plan, &err), 0);
+    require(plan != NULL);
+    verified_plan_free(TAKE(plan));
+
+    /* A gate that nothing names is a text that nobody signs: it is not part of the plan. */
+    struct gate gate = f.gate;
+    gate.name = "anything-goes";
+    _cleanup_(buffer_deinit) struct buffer encoded = {0};
+    require(codec_encode(&gate_codec, &gate, &encoded, &err) == 0);
+    struct bytes gates[] = {f.gate_view, buffer_bytes(&encoded)};
+    struct digest digest = digest_of(gates[1]);
+    check_eq_int(verify_beside(&f, signed_diffs, 1, gates, 2, &plan, &err), 0);
+    require(plan != NULL);
+    check_eq_int(plan->n_gates, 1);
+    check(verified_plan_gate(plan, &f.gate_digest) != NULL);
+    check(verified_plan_gate(plan, &digest) == NULL);
+    verified_plan_free(plan);
+    plan_fixture_deinit(&f);
+}
+
 TEST("documents are refused when they are not canonical") {
     struct plan_fixture f;
     struct error err;

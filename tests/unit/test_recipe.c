@@ -246,8 +246,9 @@ TEST("cluster files: what is missing, unknown, doubled or of the wrong kind") {
         "values: {port: 7102}", "values: {wait: 1s}",
         "shop.yaml: line 8, column 5: value port is missing (the recipe needs it); give it here, in the "
         "group or for the cluster");
-    check_cluster_refused("values: {port: 7102}", "values: {prot: 7102}",
-                          "shop.yaml: line 8, column 66: recipe thing has no value \"prot\"");
+    check_cluster_refused(
+        "values: {port: 7102}", "values: {prot: 7102}",
+        "shop.yaml: line 8, column 66: recipe thing has no value \"prot\"; did you mean \"port\"?");
     check_cluster_refused("port: 7102", "port: many",
                           "shop.yaml: line 8, column 72: \"many\" for port, expected a number");
     check_cluster_refused("port: 7102", "port: 70000",
