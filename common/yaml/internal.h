@@ -22,14 +22,6 @@ const char *text_shown(char out[static SHOWN_MAX], const char *text);
  * one is longer than a key that somebody would mistype (64 bytes). */
 unsigned edit_distance(const char *a, const char *b);
 
-/* The known word that was perhaps meant: set `typed`, offer every candidate, read `word`, which stays NULL
- * while none is near (one edit for the shortest words, three for long ones). */
-struct nearest {
-    const char *typed, *word;
-    unsigned distance;
-};
-void nearest_offer(struct nearest *nearest, const char *candidate);
-
 /* The units of a quantity, largest first; the last has factor 1. Ends with a row whose name is NULL. */
 struct unit {
     const char *name;

@@ -122,6 +122,14 @@ int yaml_map_end(struct yaml_map *map) _must_check_;
 /* Is the key there? Makes it known. For rules between keys: "either port or socket". */
 bool yaml_has(struct yaml_map *map, const char *key);
 
+/* The known word that was perhaps meant: set `typed`, offer every candidate, read `word`, which stays NULL
+ * while none is near (one edit for the shortest words, three for long ones). */
+struct yaml_nearest {
+    const char *typed, *word;
+    unsigned distance;
+};
+void yaml_nearest_offer(struct yaml_nearest *nearest, const char *candidate);
+
 /* Takers. Each makes its key known; `key` must stay valid until yaml_map_end. The plain one refuses a
  * missing key, the _optional one leaves *outp as it is, so the caller puts the default there first. On error
  * *outp is unchanged. */

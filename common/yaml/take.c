@@ -58,6 +58,23 @@ static struct place place_of_node(const struct yaml_node *node, struct error *er
     return (struct place){.node = node, .err = err};
 }
 
+/* A key that nobody has asked for so far and that looks like the missing one is named: most likely it is mistyped. */
+static int refuse_missing(const struct place *place) {
+    struct yaml_nearest nearest = {.typed = place->key};
+    const struct yaml_node *typed = NULL;
+    yaml_each(pair, place->map->node) {
+        if (!key_is_known(place->map, pair->key->text))
+            yaml_nearest_offer(&nearest, pair->key->text);
+        typed = nearest.word == pair->key->text ? pair->key : typed;
+    }
+    char meant[SHOWN_MAX + 64] = "", shown[SHOWN_MAX];
+    if (typed)
+        snprintf(meant, sizeof(meant), "; is it the %s of line %u?", text_shown(shown, typed->text),
+                 typed->line);
+    return yaml_refuse(place->map->node, place->err, "missing key \"%s\" in %s, expected %s%s", place->key,
+                       place->map->what, place->expected, meant);
+}
+
 /* Puts what is expected into words. True if there is a value to judge; otherwise *rp is the taker's result.
  */
 static bool place_expect(struct place *place, int *rp, const char *format, ...) _printf_(3, 4);
@@ -66,10 +83,7 @@ static bool place_expect(struct place *place, int *rp, const char *format, ...) 
     va_start(ap, format);
     vsnprintf(place->expected, sizeof(place->expected), format, ap);
     va_end(ap);
-    *rp = 0;
-    if (!place->node && !place->is_optional)
-        *rp = yaml_refuse(place->map->node, place->err, "missing key \"%s\" in %s, expected %s", place->key,
-                          place->map->what, place->expected);
+    *rp = place->node || place->is_optional ? 0 : refuse_missing(place);
     return place->node != NULL;
 }
 
@@ -206,13 +220,13 @@ static int enum_at(struct place place, const struct yaml_word *table, int *outp)
     const char *text = place_text(&place, &r);
     if (!text)
         return r;
-    struct nearest nearest = {.typed = text};
+    struct yaml_nearest nearest = {.typed = text};
     for (const struct yaml_word *row = table; row->word; row++) {
         if (strcmp(row->word, text) == 0) {
             *outp = row->value;
             return 0;
         }
-        nearest_offer(&nearest, row->word);
+        yaml_nearest_offer(&nearest, row->word);
     }
     if (!nearest.word)
         return refuse_text(&place);
@@ -354,11 +368,11 @@ int yaml_map_begin(struct yaml_map *map, const struct yaml_node *node, const cha
 
 /* What the map may hold, and which of it was perhaps meant. */
 static int refuse_unknown(const struct yaml_map *map, const struct yaml_node *key) {
-    struct nearest nearest = {.typed = key->text};
+    struct yaml_nearest nearest = {.typed = key->text};
     char known[1024] = "none";
     size_t used = 0;
     for (unsigned i = 0; i < map->n_known; i++) {
-        nearest_offer(&nearest, map->known[i]);
+        yaml_nearest_offer(&nearest, map->known[i]);
         int n = used < sizeof(known)
                     ? snprintf(known + used, sizeof(known) - used, "%s%s", i > 0 ? ", " : "", map->known[i])
                     : 0;

@@ -104,7 +104,7 @@ unsigned edit_distance(const char *a, const char *b) {
     return rows[a_len % 3][b_len];
 }
 
-void nearest_offer(struct nearest *nearest, const char *candidate) {
+void yaml_nearest_offer(struct yaml_nearest *nearest, const char *candidate) {
     unsigned distance = edit_distance(nearest->typed, candidate);
     size_t len = strlen(candidate);
     unsigned limit = len <= 2 ? 1 : len <= 6 ? 2 : 3;

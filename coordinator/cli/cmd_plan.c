@@ -34,6 +34,8 @@ static int release_trust_find(struct cli *cli, struct bytes file, struct release
     int r = codec_decode(&plan_codec, file, cli->arena, &plan, cli->err);
     if (r == 0)
         r = signed_blob_decode(&blob, plan->manifest, cli->err);
+    if (r == -EBADMSG)
+        return error_set(cli->err, -EINVAL, "no plan as kedge plan writes them, or a part of one");
     if (r < 0)
         return error_context(cli->err, r, "plan");
     for (size_t i = 0; i < blob.n_signatures; i++)
@@ -49,6 +51,14 @@ static int plan_check(struct cli *cli, struct bytes file, struct verified_plan *
     struct trust_anchors anchors = {
         .release_keys = trust.keys, .n_release_keys = trust.n, .release_threshold = 1};
     return plan_verify(&anchors, file, outp, cli->err);
+}
+
+static int plan_read(struct cli *cli, const char *path, struct buffer *file, struct verified_plan **outp) {
+    int r = file_read(path, KEDGE_CONTROL_BYTES_MAX, file, cli->err);
+    if (r < 0)
+        return r;
+    r = plan_check(cli, buffer_bytes(file), outp);
+    return r < 0 ? error_context(cli->err, r, "%s", path) : 0;
 }
 
 static unsigned page_width(void) {
@@ -227,13 +237,11 @@ int cmd_approve(struct cli *cli) {
     _cleanup_(verified_plan_freep) struct verified_plan *plan = NULL;
     int r = cli_option_needed(cli, "key", &key_path);
     if (r == 0)
-        r = file_read(path, KEDGE_CONTROL_BYTES_MAX, &file, cli->err);
-    if (r == 0)
-        r = plan_check(cli, buffer_bytes(&file), &plan);
-    if (r == 0 && !cli->json)
-        r = page_print(cli, plan);
+        r = plan_read(cli, path, &file, &plan);
     if (r == 0)
         r = key_pair_load(&key, key_path, cli->err);
+    if (r == 0 && !cli->json)
+        r = page_print(cli, plan);
     if (r == 0)
         r = cli_confirm(cli, "Sign this plan?");
     if (r == 0)
@@ -259,9 +267,7 @@ int cmd_approve(struct cli *cli) {
 int cmd_apply(struct cli *cli) {
     _cleanup_(buffer_deinit) struct buffer file = {0};
     _cleanup_(verified_plan_freep) struct verified_plan *plan = NULL;
-    int r = file_read(cli->arguments[0], KEDGE_CONTROL_BYTES_MAX, &file, cli->err);
-    if (r == 0)
-        r = plan_check(cli, buffer_bytes(&file), &plan);
+    int r = plan_read(cli, cli->arguments[0], &file, &plan);
     if (r == 0 && plan->n_signatures == 0)
         r = error_set(cli->err, -EPERM,
                       "%s is not signed; read and sign it first: kedge approve %s --key KEY",

@@ -70,6 +70,8 @@ static void adding_end(struct adding *adding) {
     struct digest digest = adding->release->digest;
     int r = adding->import ? artifact_import_result(adding->import, &err) : 0;
     if (r < 0) {
+        const struct manifest *manifest = adding->release->manifest;
+        (void)error_context(&err, r, "release %s-%s", manifest->system, manifest->version);
         log_warning("release", "%s", err.text);
         if (client)
             client_refuse(client, r == -EBADMSG ? CLIENT_REFUSED : CLIENT_FAILED, "%s", err.text);

@@ -126,7 +126,9 @@ static int check_plan(const struct engine *engine, const struct verified_plan *p
     const struct header *header = &plan->header;
     if (!plan->signed_by_enough)
         return engine_refuse(
-            actions, "the plan has not been signed by enough operators (%zu signatures); see `kedge approve`",
+            actions,
+            "the plan has not been signed by enough of the operators that are trusted here (it bears %zu "
+            "signatures); see `kedge approve`",
             plan->n_signatures);
     if (plan->shape.n_waves == 0 || plan->n_orders == 0)
         return engine_refuse(actions, "the plan has nothing to do");

@@ -72,6 +72,15 @@ static const struct yaml_pair *pair_find(const struct yaml_node *map, const char
     return NULL;
 }
 
+static int refuse_value(struct reader *reader, const struct yaml_node *key) {
+    struct yaml_nearest nearest = {.typed = key->text};
+    for (size_t i = 0; i < reader->recipe->n_values; i++)
+        yaml_nearest_offer(&nearest, reader->recipe->values[i].name);
+    return yaml_refuse(key, reader->err, "recipe %s has no value \"%s\"%s%s%s", reader->recipe->name,
+                       key->text, nearest.word ? "; did you mean \"" : "", nearest.word ? nearest.word : "",
+                       nearest.word ? "\"?" : "");
+}
+
 /* Every key must be a value of the recipe, and every value must be of its kind. */
 static int values_judge(struct reader *reader, const struct yaml_node *map) {
     for (size_t i = 0; map && i < map->n; i++) {
@@ -79,8 +88,7 @@ static int values_judge(struct reader *reader, const struct yaml_node *map) {
         const struct recipe_value *value = recipe_value_find(reader->recipe, pair->key->text);
         const char *text, *expected = "";
         if (!value)
-            return yaml_refuse(pair->key, reader->err, "recipe %s has no value \"%s\"", reader->recipe->name,
-                               pair->key->text);
+            return refuse_value(reader, pair->key);
         int r = yaml_text_of(pair->value, yaml_range(1, VALUE_MAX), &text, reader->err);
         if (r < 0)
             return r;

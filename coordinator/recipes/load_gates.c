@@ -336,6 +336,15 @@ int load_gates(struct loader *loader, const struct yaml_node *node) {
     return 0;
 }
 
+static int refuse_gate(struct loader *loader, const struct yaml_node *node, const char *name) {
+    struct yaml_nearest nearest = {.typed = name};
+    for (size_t i = 0; i < loader->recipe->n_gates; i++)
+        yaml_nearest_offer(&nearest, loader->recipe->gates[i].name);
+    return yaml_refuse(node, loader->err, "there is no gate \"%s\" under `gates`%s%s%s", name,
+                       nearest.word ? "; did you mean \"" : "", nearest.word ? nearest.word : "",
+                       nearest.word ? "\"?" : "");
+}
+
 int load_gate_name(struct loader *loader, const struct yaml_node *node, int scope,
                    const struct recipe_gate **outp) {
     const char *name;
@@ -344,7 +353,7 @@ int load_gate_name(struct loader *loader, const struct yaml_node *node, int scop
         return r;
     const struct recipe_gate *gate = recipe_gate_find(loader->recipe, name);
     if (!gate)
-        return yaml_refuse(node, loader->err, "there is no gate \"%s\" under `gates`", name);
+        return refuse_gate(loader, node, name);
     if (scope >= 0 && gate->scope != (enum gate_scope)scope)
         return yaml_refuse(node, loader->err, "gate %s is about %s, here one about %s is needed", name,
                            gate->scope == GATE_SCOPE_MEMBER ? "one member" : "the whole cluster",
