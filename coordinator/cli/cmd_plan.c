@@ -130,6 +130,7 @@ static const struct {
                  {"soak", "soak"},
                  {"soak-read-only", "soak-read-only"},
                  {"wait-limit", "wait-limit"},
+                 {"budget", "budget"},
                  {"hold-limit", "hold-limit"},
                  {"config", "config"},
                  {"change", "change"},

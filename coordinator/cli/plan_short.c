@@ -90,9 +90,24 @@ static void side_actions(struct buffer *out, const struct verified_plan *plan) {
     }
 }
 
+/* Only what this plan says of its own; the default is in the long form. */
+static void budgets(struct buffer *out, const char *of, const struct budget *list, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        buffer_format(out, "budget       %s: ", of);
+        if (list[i].percent == 0 || list[i].count < KEDGE_MEMBERS_MAX)
+            buffer_format(out, "%u ", list[i].count);
+        if (list[i].percent > 0)
+            buffer_format(out, "%u %% ", list[i].percent);
+        buffer_format(out, "may be %s; beyond that the run pauses\n", budget_kind_text(list[i].kind));
+    }
+}
+
 void plan_short(const struct verified_plan *plan, struct buffer *out) {
     head(out, plan);
     waves(out, plan);
+    budgets(out, "the run", plan->shape.budgets, plan->shape.n_budgets);
+    for (size_t i = 0; i < plan->shape.n_waves; i++)
+        budgets(out, plan->shape.waves[i].name, plan->shape.waves[i].budgets, plan->shape.waves[i].n_budgets);
     gates(out, plan, "may stop if", plan->shape.may_stop, plan->shape.n_may_stop);
     gates(out, plan, "recovered if", plan->shape.recovered, plan->shape.n_recovered);
     side_actions(out, plan);

@@ -27,6 +27,8 @@ const struct explanation explanations[] = {
      "It is changed first, without a proof from before: whether it was ill already cannot be told apart from "
      "what the change did.",
      "Look at `kedge cluster show`; consent if the plan is its repair."},
+    {"budget-wave-unknown", BLOCKS, "A budget of failures names a wave that the plan does not have.", "",
+     "`kedge plan --short` prints the names of the waves; without a wave the budget is the run's."},
     {"canary-goes-last", BLOCKS, "The named canary is the member that goes last: it leads the others today.",
      "A leader that goes first makes the cluster elect twice.", "Name another canary."},
     {"canary-not-fit", BLOCKS, "The named canary is down, broken, read-only or left out of this plan.",

@@ -116,6 +116,18 @@ static json_t *order_json(const struct verified_plan *plan, size_t index) {
     return object;
 }
 
+static json_t *budgets_json(const struct budget *budgets, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++) {
+        json_t *object = json_object();
+        put(object, "kind", json_string(budget_kind_text(budgets[i].kind)));
+        put(object, "count", number(budgets[i].count));
+        put(object, "percent", budgets[i].percent ? number(budgets[i].percent) : json_null());
+        (void)json_array_append_new(list, object);
+    }
+    return list;
+}
+
 static json_t *wave_json(const struct verified_plan *plan, const struct wave *wave) {
     json_t *object = json_object(), *members = json_array();
     for (size_t i = 0; i < wave->n_members; i++)
@@ -130,6 +142,7 @@ static json_t *wave_json(const struct verified_plan *plan, const struct wave *wa
     put(object, "soak_read_only_ms", number(wave->soak_read_only_ms));
     put(object, "soak_ms", number(wave->soak_ms));
     put(object, "wait_limit_ms", number(wave->wait_limit_ms));
+    put(object, "budgets", budgets_json(wave->budgets, wave->n_budgets));
     return object;
 }
 
@@ -172,6 +185,7 @@ char *plan_json(const struct verified_plan *plan) {
            *orders = json_array();
     header_put(object, plan);
     put(object, "strategy", json_string(shape->strategy));
+    put(object, "budgets", budgets_json(shape->budgets, shape->n_budgets));
     put(object, "warnings", texts_json(shape->warnings, shape->n_warnings));
     put(object, "point_of_no_return", json_string(shape->point_of_no_return));
     put(object, "may_stop", gate_names_json(plan, shape->may_stop, shape->n_may_stop));

@@ -166,6 +166,18 @@ static void signatures_entry(struct page *page) {
     entry(page, "", page->plan->signed_by_enough ? "which is enough" : "which is not enough yet");
 }
 
+static void budgets_entry(struct page *page, const char *label, const struct budget *budgets, size_t n,
+                          size_t n_members, bool of_run) {
+    struct piece piece;
+    FILE *out = piece_open(page, &piece);
+    if (out) {
+        words_budgets(out, budgets, n, n_members, of_run);
+        fputs("; beyond that the run pauses", out);
+    }
+    entry(page, label, piece_close(page, &piece));
+    piece_free(&piece);
+}
+
 static void head(struct page *page) {
     const struct verified_plan *plan = page->plan;
     const struct header *header = &plan->header;
@@ -204,6 +216,7 @@ static void head(struct page *page) {
     release_entry(page);
     digest_entry(page, "recipe", &header->recipe);
     digest_entry(page, "charter", &header->charter);
+    budgets_entry(page, "budget", plan->shape.budgets, plan->shape.n_budgets, plan->n_orders, true);
     entry(page, "way back", words_way_back(narrowest(plan)));
     entry(page, "no return",
           *plan->shape.point_of_no_return ? plan->shape.point_of_no_return
@@ -431,6 +444,8 @@ static void wave_head(struct page *page, size_t index) {
     }
     entry(page, "soak", piece_close(page, &piece));
     piece_free(&piece);
+    if (wave->n_budgets > 0)
+        budgets_entry(page, "budget", wave->budgets, wave->n_budgets, wave->n_members, false);
 }
 
 static void wave_members(struct page *page, const struct wave *wave) {

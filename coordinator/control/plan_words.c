@@ -225,3 +225,36 @@ void words_row(FILE *out, const struct verified_plan *plan, const struct work_or
     fputs("; within ", out);
     words_duration(out, row->deadline_ms);
 }
+
+static void words_budget(FILE *out, enum budget_kind kind, uint32_t allowed, uint32_t percent,
+                         size_t n_members) {
+    fprintf(out, "%s: ", budget_kind_text(kind));
+    if (allowed == BUDGET_NO_LIMIT)
+        fputs("no limit", out);
+    else if (allowed == 0)
+        fputs("none", out);
+    else
+        fprintf(out, "at most %u", allowed);
+    if (percent > 0)
+        fprintf(out, " (%u %% of %zu members, rounded down)", percent, n_members);
+}
+
+void words_budgets(FILE *out, const struct budget *budgets, size_t n, size_t n_members, bool of_run) {
+    const char *separator = "";
+    for (unsigned k = 0; k < BUDGETS; k++) {
+        enum budget_kind kind = (enum budget_kind)k;
+        uint32_t percent = 0, otherwise = of_run ? budget_default(kind) : BUDGET_NO_LIMIT;
+        uint32_t allowed = budget_allows(budgets, n, kind, (uint32_t)n_members, otherwise);
+        bool given = false;
+        for (size_t i = 0; i < n; i++)
+            if (budgets[i].kind == kind) {
+                percent = budgets[i].percent;
+                given = true;
+            }
+        if (!of_run && !given)
+            continue;
+        fputs(separator, out);
+        words_budget(out, kind, allowed, percent, n_members);
+        separator = "; ";
+    }
+}

@@ -19,6 +19,9 @@ const char *words_failure(const struct row *row);
 void words_command(FILE *out, const struct work_order *order, const struct argument *arguments, size_t n);
 /* "at least 3 of http ..., itself left out; otherwise no" */
 void words_check(FILE *out, const struct check *check);
+/* "failed: none; unreachable: at most 1 (10 % of 12 members, rounded down); ...": what a run (all kinds) or a wave (those
+ * that it has) allows before it is paused. */
+void words_budgets(FILE *out, const struct budget *budgets, size_t n, size_t n_members, bool of_run);
 /* How far the way back reaches, as a sentence. */
 const char *words_way_back(enum way_back way_back);
 const char *words_gate_name(const struct verified_plan *plan, const struct digest *digest);

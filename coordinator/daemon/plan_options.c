@@ -14,6 +14,7 @@ struct taking {
     const char **consents, **canaries, **depends_on;
     struct fact *choices;
     struct config_op *changes;
+    struct budget_use *budgets;
     struct error *err;
 };
 
@@ -153,6 +154,16 @@ static int take_hold_limit(struct taking *t, const char *name, const char *text)
     return r;
 }
 
+/* "KIND=2", "WAVE:KIND=10%"; after those of the cluster file, so they count. */
+static int take_budget(struct taking *t, const char *name, const char *text) {
+    const char *equals = strchr(text, '=');
+    const char *kind = equals ? arena_text_n(t->arena, text, (size_t)(equals - text)) : NULL;
+    if (!kind)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected failed=2, failed=10%% or WAVE:failed=1", name,
+                         text);
+    return budget_parse(t->arena, kind, equals + 1, &t->budgets[t->options->n_budgets++], t->err);
+}
+
 static int take_config(struct taking *t, const char *name, const char *text) {
     bool release = strcmp(text, "release") == 0;
     if (!release && strcmp(text, "found") != 0)
@@ -210,13 +221,28 @@ static const struct {
     const char *name;
     taker *take;
 } takers[] = {
-    {"cluster", take_nothing},       {"to", take_nothing},        {"author", take_author},
-    {"ticket", take_ticket},         {"reason", take_reason},     {"not-before", take_not_before},
-    {"not-after", take_not_after},   {"strategy", take_strategy}, {"canary", take_canary},
-    {"limit", take_limit},           {"soak", take_soak},         {"soak-read-only", take_soak_read_only},
-    {"wait-limit", take_wait_limit}, {"config", take_config},     {"consent", take_consent},
-    {"choice", take_choice},         {"change", take_change},     {"urgent", take_urgent},
-    {"hold-limit", take_hold_limit}, {"supersede", take_nothing}, {"depends-on", take_depends_on},
+    {"cluster", take_nothing},
+    {"to", take_nothing},
+    {"author", take_author},
+    {"ticket", take_ticket},
+    {"reason", take_reason},
+    {"not-before", take_not_before},
+    {"not-after", take_not_after},
+    {"strategy", take_strategy},
+    {"canary", take_canary},
+    {"limit", take_limit},
+    {"soak", take_soak},
+    {"soak-read-only", take_soak_read_only},
+    {"wait-limit", take_wait_limit},
+    {"config", take_config},
+    {"consent", take_consent},
+    {"choice", take_choice},
+    {"change", take_change},
+    {"urgent", take_urgent},
+    {"budget", take_budget},
+    {"hold-limit", take_hold_limit},
+    {"supersede", take_nothing},
+    {"depends-on", take_depends_on},
 };
 
 static int argument_take(struct taking *t, const struct fact *argument) {
@@ -239,8 +265,9 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
                        .depends_on = arena_array(arena, n, sizeof(*t.depends_on)),
                        .choices = arena_array(arena, n, sizeof(*t.choices)),
                        .changes = arena_array(arena, n, sizeof(*t.changes)),
+                       .budgets = arena_array(arena, n + request->cluster->n_budgets, sizeof(*t.budgets)),
                        .err = err};
-    if (!t.consents || !t.canaries || !t.depends_on || !t.choices || !t.changes)
+    if (!t.consents || !t.canaries || !t.depends_on || !t.choices || !t.changes || !t.budgets)
         return error_set(err, -ENOMEM, "out of memory");
     planner_options_init(options, request->cluster);
     options->author = request->who;
@@ -251,6 +278,9 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
     options->depends_on = t.depends_on;
     options->choices = t.choices;
     options->changes = t.changes;
+    for (size_t i = 0; i < options->n_budgets; i++) /* those of the cluster file */
+        t.budgets[i] = options->budgets[i];
+    options->budgets = t.budgets;
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = argument_take(&t, &request->arguments[i]);

@@ -16,6 +16,8 @@ void planner_options_init(struct planner_options *options, const struct cluster_
                                         .soak_read_only_ms = cluster->soak_read_only_ms,
                                         .soak_ms = cluster->soak_ms,
                                         .wait_limit_ms = cluster->wait_limit_ms,
+                                        .budgets = cluster->budgets,
+                                        .n_budgets = cluster->n_budgets,
                                         .hold_ms = 10 * 60 * 1000,
                                         .author = "",
                                         .ticket = "",
@@ -172,6 +174,8 @@ static int shape_encode(struct planning *p, struct plan *plan) {
                           .point_of_no_return = no_return_text(p),
                           .depends_on = depends_on.items,
                           .n_depends_on = depends_on.n,
+                          .budgets = p->budgets,
+                          .n_budgets = p->n_budgets,
                           .has_diffs = true};
     if (plan_diffs_digest(plan->diffs, plan->n_diffs, &shape.diffs) < 0)
         return fail(p, -ENOMEM);
@@ -300,6 +304,7 @@ static struct work_order *judge_and_make(struct planning *p) {
     renders_make(p);
     goal_judge(p);
     waves_make(p);
+    budgets_make(p);
     struct work_order *orders = p->failed ? NULL : keep(p, p->n_order, sizeof(*orders));
     for (size_t i = 0; orders && i < p->n_order; i++)
         if (order_make(p, i, &orders[i]) < 0)

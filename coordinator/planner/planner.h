@@ -66,6 +66,8 @@ struct planner_options {
     uint32_t limit_percent; /* 0: no further limit */
     uint32_t soak_read_only_ms, soak_ms, wait_limit_ms;
     uint32_t hold_ms; /* downtime: how long a member may stay stopped before the barrier is passed */
+    const struct budget_use *budgets; /* of failures; of the same wave and kind the last one counts */
+    size_t n_budgets;
     const char *const *consents;
     size_t n_consents;
     const struct fact *choices; /* the recipe's options, by name */

@@ -73,6 +73,8 @@ struct planning {
     size_t n_order;
     struct wave *waves;
     size_t n_waves;
+    struct budget *budgets; /* of the run */
+    size_t n_budgets;
 };
 
 /* Findings. */
@@ -122,6 +124,9 @@ int side_step_make(struct planning *p, const struct member_plan *m, const struct
 
 /* waves.c */
 void waves_make(struct planning *p);
+
+/* budgets.c: gives run and waves the budgets of failures that were asked for. */
+void budgets_make(struct planning *p);
 
 /* urgency.c: cuts the soaks of an urgent plan to the longest detection time of its gates. */
 void soaks_cut(struct planning *p);

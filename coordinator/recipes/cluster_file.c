@@ -326,6 +326,25 @@ static int number_take(struct yaml_map *map, const char *key, uint64_t least, ui
     return r;
 }
 
+static int budgets_load(struct reader *reader, const struct yaml_node *map) {
+    struct budget_use *budgets = map ? arena_array(reader->arena, map->n + 1, sizeof(*budgets)) : NULL;
+    if (map && !budgets)
+        return no_memory(reader);
+    for (unsigned i = 0; map && i < map->n; i++) {
+        const struct yaml_node *value = map->pairs[i].value;
+        struct error why;
+        if (!value->text)
+            return yaml_refuse(value, reader->err, "budget %s: expected 2, 10%% or 2,10%%",
+                               map->pairs[i].key->text);
+        if (budget_parse(reader->arena, map->pairs[i].key->text, value->text, &budgets[i], &why) < 0)
+            return yaml_refuse(value, reader->err, "%s", why.text);
+        budgets[i].is_default = true;
+    }
+    reader->cluster->budgets = budgets;
+    reader->cluster->n_budgets = map ? map->n : 0;
+    return 0;
+}
+
 static int defaults_load(struct reader *reader, const struct yaml_node *node) {
     struct cluster_file *cluster = reader->cluster;
     struct yaml_map map;
@@ -351,6 +370,11 @@ static int defaults_load(struct reader *reader, const struct yaml_node *node) {
         r = ms_take(&map, "soak-read-only", &cluster->soak_read_only_ms);
     if (r == 0)
         r = ms_take(&map, "wait-limit", &cluster->wait_limit_ms);
+    const struct yaml_node *budgets = NULL;
+    if (r == 0)
+        r = yaml_take_map_optional(&map, "budget", &budgets);
+    if (r == 0)
+        r = budgets_load(reader, budgets);
     return r < 0 ? r : yaml_map_end(&map);
 }
 

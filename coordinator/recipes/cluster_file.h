@@ -5,6 +5,7 @@
 #ifndef KEDGE_RECIPES_CLUSTER_FILE_H
 #define KEDGE_RECIPES_CLUSTER_FILE_H
 
+#include "coordinator/recipes/budget_text.h"
 #include "coordinator/recipes/recipe.h"
 
 /* Member names go into consents ("down:server@n3"), which are names themselves. */
@@ -44,6 +45,8 @@ struct cluster_file {
     size_t n_members;
     uint32_t soak_ms, soak_read_only_ms, wait_limit_ms; /* strategy-defaults */
     uint32_t canary, limit;
+    const struct budget_use *budgets;
+    size_t n_budgets;
     struct site_gates site;
 };
 

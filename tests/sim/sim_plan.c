@@ -1,7 +1,10 @@
 /* Why not the planner: the simulator wants shapes that no recipe has, thousands a second, and no signatures. */
 #include "tests/sim/sim_plan.h"
 
+#include "common/base/limits.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 enum gate_number { GATE_MAY_STOP, GATE_RECOVERED, GATE_OLD, GATE_NEW, GATE_LAST, GATE_SAMPLE, GATE_COUNT };
 static const char *const gate_names[GATE_COUNT] = {"writable",  "replicated", "old-alive",
@@ -20,7 +23,23 @@ static uint64_t mix(uint64_t x) {
     return (x ^ (x >> 31)) >> 3;
 }
 
-struct sim_shape sim_shape_of(uint64_t seed) {
+/* Half of the plans have the default budgets; the others allow some of each kind, or none. */
+static void draw_budgets(struct sim_shape *s, uint64_t r) {
+    static const struct budget run[][2] = {
+        {{BUDGET_FAILED, 1, 0}, {BUDGET_UNREACHABLE, 0, 0}},
+        {{BUDGET_FAILED, KEDGE_MEMBERS_MAX, 34}, {BUDGET_HELD, 1, 0}},
+        {{BUDGET_FAILED, 0, 0}, {BUDGET_SKIPPED, 0, 0}},
+        {{BUDGET_FAILED, 2, 50}, {BUDGET_UNREACHABLE, KEDGE_MEMBERS_MAX, 25}},
+    };
+    if (r % 2 == 0)
+        return;
+    memcpy(s->budgets, run[r / 2 % 4], sizeof(s->budgets));
+    s->n_budgets = 2;
+    s->has_wave_budget = r / 8 % 2 == 0;
+    s->wave_budget = (struct budget){BUDGET_FAILED, (uint32_t)(r / 16 % 2), 0};
+}
+
+static struct sim_shape shape_draw(uint64_t seed) {
     uint64_t r[12];
     for (unsigned i = 0; i < 12; i++)
         r[i] = mix(seed * 0x9e3779b97f4a7c15u + i * 0xd1342543de82ef95u + 1);
@@ -44,6 +63,12 @@ struct sim_shape sim_shape_of(uint64_t seed) {
                     : r[11] % 4 == 1 ? WAY_BACK_UNTIL_PROMOTION
                                      : WAY_BACK_UNTIL_FINALIZE,
     };
+}
+
+struct sim_shape sim_shape_of(uint64_t seed) {
+    struct sim_shape shape = shape_draw(seed);
+    draw_budgets(&shape, mix(seed * 0x9e3779b97f4a7c15u + 12 * 0xd1342543de82ef95u + 1));
+    return shape;
 }
 
 static struct digest gate_digest(enum gate_number gate) {
@@ -206,6 +231,12 @@ static void shape(struct verified_plan *plan, const struct sim_shape *s) {
         waves[plan->shape.n_waves++] = wave(arena, s, WAVE_CANARY, 0, s->n_canaries);
     if (s->n_members > s->n_canaries)
         waves[plan->shape.n_waves++] = wave(arena, s, WAVE_ROLLING, s->n_canaries, s->n_members);
+    plan->shape.budgets = s->budgets;
+    plan->shape.n_budgets = s->n_budgets;
+    if (s->has_wave_budget && plan->shape.n_waves > 0) {
+        waves[plan->shape.n_waves - 1].budgets = &s->wave_budget;
+        waves[plan->shape.n_waves - 1].n_budgets = 1;
+    }
     asked[0] = gate_digest(GATE_MAY_STOP);
     asked[1] = gate_digest(GATE_RECOVERED);
     *sides = (struct side_action){"delay", "open delay", "close delay", "0", "600", 8000};

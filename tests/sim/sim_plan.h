@@ -9,6 +9,9 @@ struct sim_shape {
     bool one_domain, has_last, side_action, sample;
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
     enum way_back way_back;
+    struct budget budgets[2], wave_budget; /* of the run; of the last wave */
+    unsigned n_budgets;
+    bool has_wave_budget;
 };
 
 struct sim_shape sim_shape_of(uint64_t seed);

@@ -60,7 +60,13 @@ TEST("F06 F08 docs/matrix.md is what the machines do: every state, every event, 
                 "Made from the tables in `coordinator/engine/run_machine.c` and `member.c` by\n"
                 "`tests/unit/test_engine_matrix.c`, which also compares; do not edit it by hand.\n"
                 "Bold is the state that follows. What an operator may say beyond that (a way back that is\n"
-                "closed, the last canary) is checked in `coordinator/engine/commands.c`.\n\n## Runs\n");
+                "closed, the last canary) is checked in `coordinator/engine/commands.c`.\n"
+                "A pause is a list of reasons: retry, skip and retire take away those about the member (and "
+                "a budget\n"
+                "that is kept again), waive a wait that was too long; with the last of them the run goes on. "
+                "What an\n"
+                "operator paused, and all that is left, waits for resume (`coordinator/engine/pauses.c`).\n\n"
+                "## Runs\n");
     run_matrix(&out);
     buffer_text(&out, "\n## Members\n");
     member_matrix(&out);
