@@ -20,9 +20,13 @@ bool step_closes(const struct member *m, const struct step *step) {
 }
 
 enum mode generation_mode(const struct member *m, uint32_t generation) {
-    return generation > 0 && generation <= m->order->n_generations
-               ? m->order->generations[generation - 1].mode
-               : MODE_READ_WRITE;
+    if (generation > 0 && generation <= m->order->n_generations)
+        return m->order->generations[generation - 1].mode;
+    for (size_t i = 0; i < m->order->n_binding; i++) /* as found */
+        if (strcmp(m->order->binding[i].name, "mode") == 0 &&
+            strcmp(m->order->binding[i].value, mode_text(MODE_READ_ONLY)) == 0)
+            return MODE_READ_ONLY;
+    return MODE_READ_WRITE;
 }
 
 /* ---- disk ---- */

@@ -340,7 +340,7 @@ void coordinator_die(struct world *w) {
 }
 
 void coordinator_start(struct world *w) {
-    if (w->engine)
+    if (w->engine || stage_keeps_the_coordinator_away(w))
         return;
     w->stalled_until_us = 0;
     w->wall_off_ms =

@@ -5,8 +5,9 @@
 
 static void strike_again(struct world *w, enum fault fault) {
     uint64_t most = fault == FAULT_OPERATORS || fault == FAULT_FLAP ? 8 : 4;
+    uint64_t stretch = w->config->calm_us > 40ull * SECOND ? w->config->calm_us / (40ull * SECOND) : 1;
     if (world_has(w, fault))
-        item_add(w, ITEM_FAULT, world_between(w, fault, 50 * MS, most * SECOND))->index = fault;
+        item_add(w, ITEM_FAULT, world_between(w, fault, 50 * MS, most * SECOND) * stretch)->index = fault;
 }
 
 void faults_begin(struct world *w) {
@@ -18,7 +19,8 @@ void faults_begin(struct world *w) {
     for (size_t i = 0; i < sizeof(striking) / sizeof(striking[0]); i++)
         strike_again(w, striking[i]);
     hands_begin(w);
-    item_add(w, ITEM_CALM, world_between(w, FAULTS, 5 * SECOND, 40 * SECOND));
+    uint64_t most = w->config->calm_us ? w->config->calm_us : 40ull * SECOND;
+    item_add(w, ITEM_CALM, stage_is_alone(w) ? most : world_between(w, FAULTS, most / 8, most));
 }
 
 static void partition(struct world *w) {

@@ -5,14 +5,14 @@
 #include "agent/core/acceptance.h"
 #include "agent/core/lease.h"
 #include "coordinator/engine/engine.h"
-#include "coordinator/rehearsal/rehearsal.h"
+#include "coordinator/rehearsal/stage.h"
 
 enum {
     ENTRIES = 24,
     REPLICAS_MAX = 4,
     STEPS_MAX = 12,
     SNAPSHOTS = 12,
-    MESSAGE_GATES = 12,
+    MESSAGE_GATES = 24,
     SIDES_MAX = 4,
     GATES_MAX = 16,
     WORDS_MAX = 32,
@@ -23,12 +23,14 @@ enum { ANY_SESSION = 0 }; /* the first is 1 */
 
 /* ---- what a gate asks ---- */
 
-enum asks { ASKS_MAY_STOP, ASKS_RECOVERED, ASKS_MEMBER, ASKS_LAST, ASKS_SAMPLE };
+enum asks { ASKS_MAY_STOP, ASKS_RECOVERED, ASKS_MEMBER, ASKS_LAST, ASKS_SAMPLE, ASKS_IN_FORCE };
 struct model_gate {
     struct digest digest;
     enum asks asks;
     const char *name;
     uint32_t age_ms;
+    bool before_stop; /* it is among those that are asked before every stop */
+    size_t side;      /* ASKS_IN_FORCE: of which side action */
 };
 
 /* ---- one member, its agent and its service ---- */
@@ -168,6 +170,7 @@ enum item_kind {
     ITEM_FAULT,
     ITEM_APPLY,
     ITEM_CALM,
+    ITEM_STAGE,
 };
 
 enum message_kind {
@@ -252,7 +255,9 @@ struct world {
     uint64_t changes, last_change_ms;
     bool abort_said;
     uint32_t n_verdict_done;
-    uint64_t pieces; /* per-seed habits */
+    uint64_t pieces;         /* per-seed habits */
+    uint32_t leader;         /* of which a `last` gate says yes, where one is elected */
+    struct staging *staging; /* NULL: nobody looks on and nothing is wanted to happen */
 };
 
 /* ---- world.c ---- */
@@ -312,6 +317,7 @@ void row_kill_now(struct world *w, struct member *m);
 
 /* ---- model.c ---- */
 void model_init(struct world *w);
+void model_gates(struct world *w); /* what each gate of the plan is about */
 void service_start(struct world *w, struct member *m, uint32_t generation);
 void service_end(struct world *w, struct member *m, const char *how);
 void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t signalled_us, const char *how);
@@ -357,6 +363,17 @@ bool agent_lies_about(struct world *w, struct member *m, const struct message *o
 void faults_begin(struct world *w);
 void faults_strike(struct world *w, enum fault fault, uint64_t who);
 void faults_calm(struct world *w);
+
+/* ---- stage.c ---- */
+void stage_begin(struct world *w);
+void stage_look(struct world *w);           /* every event */
+bool stage_is_alone(const struct world *w); /* nothing else happens than what is wanted */
+bool stage_rests(const struct world *w);
+void stage_rest(struct world *w);
+bool stage_answers(const struct world *w, const struct member *by, enum answer *outp);
+bool stage_fails(const struct world *w, const struct member *m); /* what it prepares */
+bool stage_keeps_the_coordinator_away(const struct world *w);
+void stage_end(struct world *w);
 
 /* ---- names ---- */
 static inline const struct step *step_at(const struct member *m, uint32_t step) {

@@ -22,7 +22,24 @@ static bool listed(const struct digest *list, size_t n, const struct digest *dig
     return false;
 }
 
-static void gates_init(struct world *w) {
+/* One that is asked before a stop as well as after it: about the others, or about the cluster as it is? */
+static bool leaves_self_out(const struct gate *gate) {
+    for (size_t i = 0; i < gate->n_checks; i++)
+        if (gate->checks[i].exclude_self)
+            return true;
+    return false;
+}
+
+static size_t side_in_force(const struct shape *shape, const char *gate) {
+    static const char prefix[] = "in-force:";
+    size_t i = 0, n = sizeof(prefix) - 1;
+    while (i < shape->n_side_actions &&
+           (strncmp(gate, prefix, n) != 0 || strcmp(gate + n, shape->side_actions[i].name) != 0))
+        i++;
+    return i;
+}
+
+void model_gates(struct world *w) {
     const struct shape *shape = &w->plan->shape;
     w->n_gates = w->plan->n_gates;
     w->gates = calloc(w->n_gates + 1, sizeof(*w->gates));
@@ -33,11 +50,16 @@ static void gates_init(struct world *w) {
         for (size_t k = 0; k < shape->n_waves; k++)
             if (shape->waves[k].has_last && digest_equal(&shape->waves[k].last, digest))
                 asks = ASKS_LAST;
+        bool before_stop = listed(shape->may_stop, shape->n_may_stop, digest);
         if (listed(shape->recovered, shape->n_recovered, digest))
             asks = ASKS_RECOVERED;
-        if (listed(shape->may_stop, shape->n_may_stop, digest))
+        if (before_stop && (asks != ASKS_RECOVERED || leaves_self_out(gate)))
             asks = ASKS_MAY_STOP;
-        w->gates[i] = (struct model_gate){*digest, asks, gate->name, gate->evidence_age_ms};
+        size_t side = before_stop ? side_in_force(shape, gate->name) : 0;
+        if (before_stop && side < shape->n_side_actions)
+            asks = ASKS_IN_FORCE;
+        w->gates[i] =
+            (struct model_gate){*digest, asks, gate->name, gate->evidence_age_ms, before_stop, side};
     }
 }
 
@@ -100,16 +122,26 @@ static uint32_t replicas(const struct world *w) {
     return most < w->n_members ? most : w->n_members;
 }
 
+/* The planner names the leader of the day last. */
+static uint32_t last_named(const struct world *w) {
+    uint32_t leader = 0;
+    for (size_t i = 0; i < w->plan->shape.n_waves; i++)
+        if (w->plan->shape.waves[i].has_last && w->plan->shape.waves[i].n_members > 0)
+            leader = w->plan->shape.waves[i].members[w->plan->shape.waves[i].n_members - 1];
+    return leader;
+}
+
 void model_init(struct world *w) {
     w->n_members = (uint32_t)w->plan->n_orders;
     w->members = calloc(w->n_members + 1, sizeof(*w->members));
     w->nodes = calloc(w->n_members + 1, sizeof(*w->nodes));
     if (!w->members || !w->nodes)
         abort();
-    gates_init(w);
+    model_gates(w);
     for (uint32_t i = 0; i < w->n_members; i++)
         member_init(w, i);
     w->replicas = replicas(w);
+    w->leader = last_named(w);
     for (size_t i = 0; i < ENTRIES; i++)
         entry_place(w, &w->entries[i]);
     model_look(w);
@@ -201,6 +233,8 @@ void service_start(struct world *w, struct member *m, uint32_t generation) {
     uint64_t after = 5 * MS + world_random(w, FAULTS) % (20 * MS);
     *service = (struct service){.running = true, .generation = generation, .token = service->token + 1};
     world_say(w, "START    %s: generation %u", m->order->member, generation);
+    if (w->config->pace.start_us)
+        after = w->config->pace.start_us;
     if (world_chance(w, FAULT_SLOW, 2))
         after = world_between(w, FAULT_SLOW, 10 * MS, 8 * SECOND);
     bool new_one = generation > 0;
@@ -224,7 +258,8 @@ void service_ready(struct world *w, struct member *m) {
     m->service.ready = true;
     if (m->service.empty)
         model_destroy(w, m, "the new release began with an empty disk");
-    struct item *item = item_add(w, ITEM_HEAL, world_between(w, FAULTS, 20 * MS, 500 * MS));
+    uint64_t after = world_between(w, FAULTS, 20 * MS, 500 * MS);
+    struct item *item = item_add(w, ITEM_HEAL, w->config->pace.heal_us ? w->config->pace.heal_us : after);
     item->index = m->index;
     item->token = m->service.token;
 }
@@ -289,9 +324,25 @@ void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t s
 
 /* ---- answers ---- */
 
+/* A leader that serves no more is followed by the next that does. */
+static bool leads(struct world *w, const struct member *by) {
+    if (!w->config->elects)
+        return by->index % 5 == 0;
+    for (uint32_t i = 0; i < w->n_members; i++) {
+        const struct service *service = &w->members[w->leader].service;
+        if (service->running && service->ready && !service->stopping)
+            break;
+        w->leader = (w->leader + 1) % w->n_members;
+    }
+    return by->index == w->leader;
+}
+
 enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
                          uint32_t self, enum mode wanted) {
     const struct member *about = self < w->n_members ? &w->members[self] : by;
+    enum answer staged;
+    if (stage_answers(w, by, &staged))
+        return staged;
     bool flaps = w->now_us < by->flaps_until_us && !w->calm;
     if (flaps && world_random(w, FAULT_FLAP) % 3 == 0)
         return ANSWER_UNKNOWN;
@@ -305,7 +356,8 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
         return agent_lies(w, by)                                              ? ANSWER_YES
                : up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES
                                                                               : ANSWER_NO;
-    case ASKS_LAST: return by->index % 5 == 0 ? ANSWER_YES : ANSWER_NO;
+    case ASKS_LAST: return leads(w, by) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_IN_FORCE: return gate->side < SIDES_MAX && w->side_ours[gate->side] ? ANSWER_YES : ANSWER_NO;
     case ASKS_SAMPLE: return !up ? ANSWER_UNKNOWN : by->data_lost ? ANSWER_NO : ANSWER_YES;
     }
     return ANSWER_UNKNOWN;

@@ -40,7 +40,7 @@ static void order_evidence(struct world *w, const struct run *run, uint32_t memb
         return;
     uint64_t age = EVIDENCE_AGE_MS;
     for (size_t i = 0; i < w->n_gates; i++)
-        if (w->gates[i].asks == ASKS_MAY_STOP && w->gates[i].age_ms && w->gates[i].age_ms < age)
+        if (w->gates[i].before_stop && w->gates[i].age_ms && w->gates[i].age_ms < age)
             age = w->gates[i].age_ms;
     if (m->yes_may_stop_ms == 0)
         world_fail(w, "1: %s is ordered to %s and nobody said that it may stop", m->order->member, step);
@@ -108,7 +108,7 @@ void oracle_order(struct world *w, const struct run *run, const struct action *a
 void oracle_answers(struct world *w, const struct message *message) {
     bool yes = true, may_stop = false, own = false;
     for (size_t i = 0; i < message->n_gates; i++) {
-        may_stop = may_stop || message->gates[i]->asks == ASKS_MAY_STOP;
+        may_stop = may_stop || message->gates[i]->before_stop;
         own = own || message->gates[i]->asks == ASKS_MEMBER;
         yes = yes && (message->answers[i] == ANSWER_YES || message->gates[i]->asks == ASKS_LAST);
     }
@@ -224,8 +224,10 @@ void oracle_conclude(struct world *w, struct member *m, enum outcome outcome) {
         done_is_true(w, m, step);
     if (outcome == OUTCOME_RETURNED && (!m->service.running || m->service.generation != 0))
         world_fail(w, "9: %s reports that it is back, and does not run what it ran", m->order->member);
-    bool down = m->stopped_by_kedge && !(m->service.running && m->service.hangs); /* it took no notice */
-    if (outcome_changed_nothing(outcome) && down && step->verb != VERB_ACT)
+    bool deaf = m->service.running && m->service.hangs; /* it was told to stop and took no notice */
+    if (outcome_changed_nothing(outcome) && deaf)
+        m->stopped_by_kedge = false;
+    if (outcome_changed_nothing(outcome) && m->stopped_by_kedge && step->verb != VERB_ACT)
         world_fail(w, "4: %s reports %s of %s and was stopped", m->order->member, outcome_text(outcome),
                    step->name);
     m->has_prepared = m->has_prepared || (changed && step->verb == VERB_PREPARE);

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+struct rehearsal_stage;
+
 /* Each may be switched off alone; its chances come from a stream of its own, so the others stay as they were. */
 enum fault {
     FAULT_DELAY,       /* messages take up to two seconds */
@@ -48,8 +50,20 @@ enum fault {
 enum { FAULTS = 33, FAULTS_FIRST = 17 /* those with the oldest streams */ };
 const char *fault_text(enum fault fault);
 
+/* All but what people do. */
+#define REHEARSAL_NATURE                                                                                     \
+    (((1ull << FAULTS) - 1) & ~(1ull << FAULT_OPERATORS | 1ull << FAULT_WORDS | 1ull << FAULT_HOLDS))
+
 /* A new plan with this serial, always the same for the same serial. */
 typedef struct verified_plan *rehearsal_plan_fn(void *context, uint64_t serial);
+
+/* How long things take in the model, in microseconds; 0: a moment. */
+struct rehearsal_pace {
+    uint64_t prepare_us; /* fetch and unpack the release, write the configuration */
+    uint64_t stop_us;    /* a service ends after its signal */
+    uint64_t start_us;   /* a service serves after its start */
+    uint64_t heal_us;    /* the cluster has caught up with a member that serves again */
+};
 
 struct rehearsal_config {
     uint64_t seed;
@@ -58,6 +72,21 @@ struct rehearsal_config {
     rehearsal_plan_fn *plan;
     void *context;
     FILE *transcript; /* NULL: none */
+
+    /* For a plan of people (stage.h); all may be left 0. */
+    struct rehearsal_pace pace;
+    uint64_t begin_ms;    /* since 1970: when it is applied */
+    uint64_t calm_us;     /* the faults last at most so long (40 s) */
+    uint64_t patience_us; /* after them it has so long to come to rest (600 s) */
+    bool elects;          /* `last` gates are about one leader, the member that its wave names last */
+    const struct rehearsal_stage
+        *stage; /* what is wanted to happen, and who looks on; NULL: nothing, nobody */
+};
+
+struct rehearsal_rest {
+    bool is, ended, paused;
+    uint64_t after_us; /* since the plan was applied */
+    char verdict[16], text[512];
 };
 
 struct rehearsal_result {
@@ -68,6 +97,7 @@ struct rehearsal_result {
     char verdict[16], end[512];
     bool ended, paused;
     uint64_t digest; /* of all that happened, in its order: the same seed gives the same in every build */
+    struct rehearsal_rest rest; /* where it was when it first ended or paused after the faults */
 };
 
 void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result);

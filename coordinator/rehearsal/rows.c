@@ -17,6 +17,11 @@ static uint64_t habit(struct world *w, uint64_t us) {
     return us + world_random(w, FAULTS) % us;
 }
 
+/* What was asked for, if anything was. */
+static uint64_t pace(uint64_t wanted_us, uint64_t otherwise_us) {
+    return wanted_us ? wanted_us : otherwise_us;
+}
+
 /* ---- ask ---- */
 
 static uint64_t age_limit_us(const struct world *w, const struct row *row) {
@@ -133,7 +138,7 @@ static void stop(struct world *w, struct member *m) {
         return;
     end_later(w, m,
               world_chance(w, FAULT_SLOW, 2) ? world_between(w, FAULT_SLOW, 10 * MS, 5 * SECOND)
-                                             : habit(w, 4 * MS),
+                                             : pace(w->config->pace.stop_us, habit(w, 4 * MS)),
               false);
 }
 
@@ -207,6 +212,15 @@ static void run(struct world *w, struct member *m) {
 
 /* ---- the door ---- */
 
+/* A release that was fetched for one generation is there for the next. */
+static bool is_first_fetch(const struct member *m, const struct row *row) {
+    const struct step *step = m->machine.step;
+    for (size_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i].primitive == PRIMITIVE_STAGE)
+            return row == &step->rows[i];
+    return false;
+}
+
 void row_execute_now(struct world *w, struct member *m) {
     const struct row *row = m->row;
     struct item *item;
@@ -220,8 +234,10 @@ void row_execute_now(struct world *w, struct member *m) {
     case PRIMITIVE_ASK: ask(w, m, row); return;
     case PRIMITIVE_RENDER:
     case PRIMITIVE_STAGE:
-        item = row_later(w, m, habit(w, 10 * MS), ANSWER_YES);
-        item->failed = world_chance(w, FAULT_STEP, 60);
+        item =
+            row_later(w, m, pace(is_first_fetch(m, row) ? w->config->pace.prepare_us : 0, habit(w, 10 * MS)),
+                      ANSWER_YES);
+        item->failed = world_chance(w, FAULT_STEP, 60) || stage_fails(w, m);
         return;
     case PRIMITIVE_STOP: stop(w, m); return;
     case PRIMITIVE_SWAP:
@@ -236,7 +252,7 @@ void row_execute_now(struct world *w, struct member *m) {
 static bool asks_may_stop(const struct world *w, const struct row *row) {
     for (size_t i = 0; i < row->n_gates; i++) {
         const struct model_gate *gate = world_gate(w, &row->gates[i]);
-        if (gate && gate->asks == ASKS_MAY_STOP)
+        if (gate && gate->before_stop)
             return true;
     }
     return false;

@@ -156,7 +156,8 @@ static uint64_t still_until_us(const struct world *w, const struct item *item, c
     case ITEM_SOMEBODY_STARTS:
     case ITEM_HEAL:
     case ITEM_FAULT:
-    case ITEM_CALM: break;
+    case ITEM_CALM:
+    case ITEM_STAGE: break;
     }
     return 0;
 }
@@ -251,6 +252,7 @@ static void happen(struct world *w, struct item *item) {
     case ITEM_FAULT: faults_strike(w, (enum fault)item->index, item->token); return;
     case ITEM_APPLY: apply(w); return;
     case ITEM_CALM: faults_calm(w); return;
+    case ITEM_STAGE: return; /* that the time comes is all; stage_look() sees it */
     }
 }
 
@@ -265,6 +267,8 @@ static bool turn(struct world *w, uint64_t until_us) {
     happen(w, item);
     item_free(w, item);
     oracle_after(w);
+    if (w->staging)
+        stage_look(w);
     return true;
 }
 
@@ -320,13 +324,15 @@ static bool waits_for_a_hold(struct world *w, const struct run *run) {
 /* The faults are over: the run has to end, or to pause with a reason; then somebody resumes it, and at last gives it up. */
 static void live(struct world *w) {
     const struct run *run = NULL;
+    uint64_t patience = w->config->patience_us ? w->config->patience_us : 600ull * SECOND;
     for (unsigned i = 0; i < 8 && !w->result->failed; i++) {
-        run_for(w, 600ull * SECOND, true);
+        run_for(w, patience, true);
         run = coordinator_run(w);
         if (run && run->state != RUN_ENDED && !run->paused && waits_for_a_hold(w, run)) {
             i = 0; /* all are returned now */
             continue;
         }
+        stage_rest(w);
         if (!run || run->state == RUN_ENDED || !run->paused)
             break;
         char text[512];
@@ -342,15 +348,15 @@ static void live(struct world *w) {
         char text[512];
         engine_explain_run(w->engine, run, text, sizeof(text));
         if (!run->paused && !text[0])
-            world_fail(
-                w,
-                "liveness: ten minutes after the last fault the run is %s and neither ended nor paused: %s",
-                run_state_text(run->state), text);
+            world_fail(w,
+                       "liveness: %llu s after the last fault the run is %s and neither ended nor paused: %s",
+                       (unsigned long long)(patience / SECOND), run_state_text(run->state), text);
         coordinator_command(w, RUN_EVENT_ABORT, "somebody");
-        run_for(w, 600ull * SECOND, true);
+        run_for(w, patience, true);
         run = coordinator_run(w);
         if (run && run->state != RUN_ENDED)
-            world_fail(w, "liveness: ten minutes after an abort the run has not ended");
+            world_fail(w, "liveness: %llu s after an abort the run has not ended",
+                       (unsigned long long)(patience / SECOND));
     }
 }
 
@@ -365,6 +371,7 @@ static void summary(struct world *w) {
 }
 
 static void deinit(struct world *w) {
+    stage_end(w);
     engine_free(w->engine);
     actions_deinit(&w->actions);
     for (size_t i = 0; i < w->n_records; i++)
@@ -384,20 +391,25 @@ static void deinit(struct world *w) {
 void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result) {
     struct world w = {.config = config, .result = result, .now_us = SECOND, .wall_ms = 100000};
     *result = (struct rehearsal_result){.n_events = 0};
+    if (config->begin_ms)
+        w.wall_ms = config->begin_ms;
     seed(&w);
     w.plan = config->plan(config->context, 1);
     if (!w.plan)
         abort();
     model_init(&w);
+    stage_begin(&w);
     coordinator_start(&w);
     item_add(&w, ITEM_APPLY, 100 * MS);
     faults_begin(&w);
-    while (!w.calm && turn(&w, UINT64_MAX))
+    while (!w.calm && !stage_rests(&w) && turn(&w, UINT64_MAX))
         ;
+    if (!w.calm && !result->failed)
+        faults_calm(&w);
     if (!result->failed)
         live(&w);
     if (!result->failed) {
-        run_for(&w, 120ull * SECOND, false);
+        run_for(&w, 120ull * SECOND + 8 * (config->pace.start_us + config->pace.heal_us), false);
         oracle_end(&w);
         coordinator_replay_equals(&w);
     }

@@ -1,0 +1,431 @@
+/* Why looking at states and not a hook at each place where something happens: what is told cannot drift from what is, and
+ * the model stays free of it. The price is one look at every member after every event, paid only where somebody looks on. */
+#include "coordinator/rehearsal/staging.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *note_kind_text(enum note_kind kind) {
+    static const char *const texts[NOTE_KINDS] = {"run",  "member", "service",  "wait",
+                                                  "side", "fault",  "operator", "agent"};
+    return (unsigned)kind < NOTE_KINDS ? texts[kind] : "?";
+}
+
+/* ---- plans ---- */
+
+struct verified_plan *rehearsal_plan_borrow(const struct verified_plan *plan) {
+    struct verified_plan *copy = calloc(1, sizeof(*copy));
+    if (!copy)
+        return NULL;
+    *copy = *plan;
+    copy->arena = NULL;
+    copy->signed_by_enough = true;
+    return copy;
+}
+
+static int order_fits(const struct work_order *order, struct error *err) {
+    if (order->n_steps > STEPS_MAX)
+        return error_set(err, -E2BIG, "%s has %zu steps, the model has room for %d", order->member,
+                         order->n_steps, STEPS_MAX);
+    return 0;
+}
+
+int rehearsal_fits(const struct verified_plan *plan, struct error *err) {
+    int r = 0;
+    if (plan->n_orders == 0)
+        return error_set(err, -E2BIG, "the plan has no members");
+    if (plan->shape.n_side_actions > SIDES_MAX)
+        return error_set(err, -E2BIG, "the plan has %zu side actions, the model has room for %d",
+                         plan->shape.n_side_actions, SIDES_MAX);
+    if (plan->n_gates > MESSAGE_GATES)
+        return error_set(err, -E2BIG, "the plan has %zu gates, the model has room for %d", plan->n_gates,
+                         MESSAGE_GATES);
+    for (size_t i = 0; i < plan->shape.n_waves; i++)
+        if (plan->shape.waves[i].kind != WAVE_CANARY && plan->shape.waves[i].kind != WAVE_ROLLING)
+            return error_set(err, -E2BIG,
+                             "the plan has a wave \"%s\" with a barrier, which the model does not have yet",
+                             plan->shape.waves[i].name);
+    for (size_t i = 0; r == 0 && i < plan->n_orders; i++)
+        r = order_fits(plan->orders[i], err);
+    return r;
+}
+
+const char *rehearsal_gate_model(const struct verified_plan *plan, size_t gate) {
+    struct world w = {.plan = rehearsal_plan_borrow(plan)};
+    const char *text = "?";
+    if (!w.plan)
+        return text;
+    model_gates(&w);
+    switch (w.gates[gate].asks) {
+    case ASKS_MAY_STOP:
+        text = "yes while another member that serves holds a copy of every entry that this one holds";
+        break;
+    case ASKS_RECOVERED: text = "yes while every copy of every entry is served and up to date"; break;
+    case ASKS_MEMBER: text = "yes while its service serves, in the mode that the step wants"; break;
+    case ASKS_LAST:
+        text = "yes for one leader: the member that the plan names last, when it is away the next one";
+        break;
+    case ASKS_SAMPLE: text = "yes while the member has not lost its data"; break;
+    case ASKS_IN_FORCE: text = "yes while the side action is open"; break;
+    }
+    free(w.gates);
+    verified_plan_free(w.plan);
+    return text;
+}
+
+/* ---- telling ---- */
+
+uint64_t staging_after(const struct world *w) {
+    return w->staging->begun_us && w->now_us > w->staging->begun_us ? w->now_us - w->staging->begun_us : 0;
+}
+
+void staging_tell(struct world *w, enum note_kind kind, const struct member *m, const char *format, ...) {
+    const struct rehearsal_stage *stage = w->config->stage;
+    char text[1024];
+    va_list ap;
+    if (!stage->see || w->result->rest.is)
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    const struct run *run = coordinator_run(w);
+    const struct shape *shape = &w->plan->shape;
+    uint32_t wave = m && run && m->index < run->n_members ? run->members[m->index].wave : UINT32_MAX;
+    struct rehearsal_note note = {.kind = kind,
+                                  .after_us = staging_after(w),
+                                  .wave = wave < shape->n_waves ? shape->waves[wave].name : "",
+                                  .member = m ? m->order->member : "",
+                                  .text = text};
+    stage->see(stage->context, &note);
+}
+
+/* ---- the run ---- */
+
+static void tell_run_state(struct world *w, const struct run *run) {
+    switch (run->state) {
+    case RUN_WAITING: staging_tell(w, NOTE_RUN, NULL, "waits for another run"); return;
+    case RUN_PREPARING:
+        staging_tell(w, NOTE_RUN, NULL, "prepares all %u members; nothing is stopped before all are prepared",
+                     run->n_members);
+        return;
+    case RUN_OPENING:
+        staging_tell(w, NOTE_RUN, NULL, "all members are prepared%s",
+                     run->n_sides ? "; side actions are opened" : "");
+        return;
+    case RUN_WAVES: return; /* the wave itself is told */
+    case RUN_RETURNING:
+        staging_tell(w, NOTE_RUN, NULL, "returns the changed members, the last wave first");
+        return;
+    case RUN_CLOSING:
+        staging_tell(w, NOTE_RUN, NULL, "closes%s", run->n_sides ? ": side actions are put back" : "");
+        return;
+    case RUN_ENDED:
+        staging_tell(w, NOTE_RUN, NULL, "ENDED: %s: %s", run_verdict_text(run->verdict),
+                     run->verdict_text ? run->verdict_text : "");
+        return;
+    }
+}
+
+static void tell_wave(struct world *w, const struct run *run) {
+    const struct wave *wave = &w->plan->shape.waves[run->wave];
+    const struct gate *last = wave->has_last ? verified_plan_gate(w->plan, &wave->last) : NULL;
+    staging_tell(w, NOTE_RUN, NULL, "wave %u of %zu begins: %s, %zu member%s, %u at once%s%s%s%s",
+                 run->wave + 1, w->plan->shape.n_waves, wave->name, wave->n_members,
+                 wave->n_members == 1 ? "" : "s", wave->limit_count,
+                 wave->one_domain ? ", one failure domain at a time" : "",
+                 last ? ", last who says yes to gate " : "", last ? last->name : "",
+                 wave->kind == WAVE_CANARY ? ", read-only first" : "");
+}
+
+static void look_at_run(struct world *w, const struct run *run) {
+    struct staging *s = w->staging;
+    bool began = !s->has_run;
+    s->has_run = true;
+    if (began || s->run_state != run->state)
+        tell_run_state(w, run);
+    if (run->state == RUN_WAVES && run->wave < w->plan->shape.n_waves &&
+        (s->run_state != RUN_WAVES || s->wave != run->wave))
+        tell_wave(w, run);
+    s->run_state = run->state;
+    s->wave = run->wave;
+    if (run->paused && !s->paused)
+        staging_tell(w, NOTE_RUN, NULL, "PAUSED: %s", run->pause_reason ? run->pause_reason : "");
+    if (!run->paused && s->paused)
+        staging_tell(w, NOTE_RUN, NULL, "goes on");
+    if (run->aborting && !s->aborting)
+        staging_tell(w, NOTE_RUN, NULL,
+                     "is aborted: what is in flight finishes or returns, then the closing moves");
+    s->paused = run->paused;
+    s->aborting = run->aborting;
+}
+
+/* ---- side actions, agents ---- */
+
+static void look_at_sides(struct world *w) {
+    for (size_t i = 0; i < w->plan->shape.n_side_actions && i < SIDES_MAX; i++) {
+        const struct side_action *side = &w->plan->shape.side_actions[i];
+        bool ours = w->side_ours[i];
+        if (ours != w->staging->side_ours[i])
+            staging_tell(w, NOTE_SIDE, NULL, "side action %s is %s: %s -> %s", side->name,
+                         ours ? "opened" : "put back", ours ? side->previous : side->ours,
+                         ours ? side->ours : side->previous);
+        w->staging->side_ours[i] = ours;
+    }
+}
+
+static void look_at_agents(struct world *w) {
+    struct staging *s = w->staging;
+    bool up = w->engine != NULL;
+    if (s->has_run && up != s->coordinator_up)
+        staging_tell(w, NOTE_AGENT, NULL,
+                     up ? "the coordinator is back: it has read its journal and reigns anew (epoch %llu)"
+                        : "the coordinator is gone; agents finish or return what they have begun",
+                     (unsigned long long)w->epoch);
+    for (uint32_t i = 0; i < w->n_nodes; i++) {
+        bool connected = w->nodes[i].connected;
+        if (!s->has_run || !up || !s->coordinator_up)
+            s->gone[i] = false;
+        else if (s->connected[i] && !connected) {
+            staging_tell(w, NOTE_AGENT, NULL, "the agent of %s is not connected any more", w->nodes[i].name);
+            s->gone[i] = true;
+        } else if (s->gone[i] && connected) {
+            staging_tell(w, NOTE_AGENT, NULL, "the agent of %s is connected again", w->nodes[i].name);
+            s->gone[i] = false;
+        }
+        s->connected[i] = connected;
+    }
+    s->coordinator_up = up;
+}
+
+/* ---- members ---- */
+
+static const char *generation_text(const struct world *w, const struct member *m, uint32_t generation) {
+    const char *version = generation > 0 && generation <= m->order->n_generations
+                              ? m->order->generations[generation - 1].version
+                              : m->order->from_version;
+    return version && *version ? version : w->plan->header.from_version;
+}
+
+static void count_away(struct world *w, uint32_t index, bool away) {
+    const struct rehearsal_stage *stage = w->config->stage;
+    struct last_look *seen = &w->staging->members[index];
+    if (away == seen->away)
+        return;
+    seen->away = away;
+    if (away)
+        seen->away_since_us = w->now_us;
+    else if (stage->members)
+        stage->members[index].away_us += w->now_us - seen->away_since_us;
+    w->staging->n_away = away ? w->staging->n_away + 1 : w->staging->n_away - 1;
+    if (stage->most_away && w->staging->n_away > *stage->most_away)
+        *stage->most_away = w->staging->n_away;
+}
+
+static void look_at_service(struct world *w, struct member *m) {
+    const struct service *service = &m->service;
+    struct last_look *seen = &w->staging->members[m->index];
+    bool began = service->running && (!seen->running || seen->generation != service->generation ||
+                                      (seen->ready && !service->ready));
+    if (service->stopping && !seen->stopping) {
+        staging_tell(w, NOTE_SERVICE, m, "is told to stop");
+        if (w->config->stage->members)
+            w->config->stage->members[m->index].n_stops++;
+    }
+    if (seen->running && (!service->running || began) && !seen->stopping)
+        staging_tell(w, NOTE_SERVICE, m, "ENDED, and nobody had told it to");
+    if (began)
+        staging_tell(w, NOTE_SERVICE, m, "starts %s, %s%s", generation_text(w, m, service->generation),
+                     mode_text(generation_mode(m, service->generation)),
+                     service->generation == 0 ? " (as found)" : "");
+    if (service->ready && !seen->ready)
+        staging_tell(w, NOTE_SERVICE, m, "serves%s%s", m->data_lost ? ", and has lost its data" : "",
+                     generation_mode(m, service->generation) == MODE_READ_ONLY ? " (read-only)" : "");
+    count_away(w, m->index, !service->running || !service->ready || service->stopping);
+    *seen = (struct last_look){.state = seen->state,
+                               .known = seen->known,
+                               .away = seen->away,
+                               .away_since_us = seen->away_since_us,
+                               .running = service->running,
+                               .ready = service->ready,
+                               .stopping = service->stopping,
+                               .generation = service->generation};
+}
+
+static void seconds(char *text, size_t size, uint32_t ms) {
+    snprintf(text, size, ms % 1000 ? "%u.%01u s" : "%u s", ms / 1000, ms % 1000 / 100);
+}
+
+static void tell_why(struct world *w, const struct run *run, uint32_t member, enum note_kind kind) {
+    struct why why;
+    char text[900];
+    engine_explain(w->engine, run, member, &why);
+    int n = snprintf(text, sizeof(text), "%s", why.headline);
+    for (size_t i = 0; i < why.reasons.n && n >= 0 && (size_t)n < sizeof(text); i++)
+        if (why.reasons.items[i].answer != ANSWER_YES)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "; %s: %s%s%s", why.reasons.items[i].gate,
+                          answer_text(why.reasons.items[i].answer), why.reasons.items[i].text[0] ? ": " : "",
+                          why.reasons.items[i].text);
+    staging_tell(w, kind, &w->members[member], "%s", text);
+    why_deinit(&why);
+}
+
+static void tell_member(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
+    const struct run_member *rm = &run->members[index];
+    const struct wave *wave = rm->wave < w->plan->shape.n_waves ? &w->plan->shape.waves[rm->wave] : NULL;
+    struct member *m = &w->members[index];
+    char soak[32] = "";
+    switch (rm->state) {
+    case MEMBER_PLANNED:
+    case MEMBER_PREPARING: return;
+    case MEMBER_PREPARED:
+        if (was == MEMBER_SWITCHING)
+            staging_tell(w, NOTE_MEMBER, m, "declined to stop, nothing was changed: %s",
+                         rm->reason ? rm->reason : "");
+        return;
+    case MEMBER_SWITCHING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to switch"); return;
+    case MEMBER_PROMOTING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to be promoted"); return;
+    case MEMBER_STOPPING: staging_tell(w, NOTE_MEMBER, m, "is ordered to stop for the downtime"); return;
+    case MEMBER_STOPPED: staging_tell(w, NOTE_MEMBER, m, "is down and waits at the barrier"); return;
+    case MEMBER_PASSING: return;
+    case MEMBER_PASSED:
+        staging_tell(w, NOTE_MEMBER, m, "has passed the barrier: it does not go back alone any more");
+        return;
+    case MEMBER_STARTING: staging_tell(w, NOTE_MEMBER, m, "is ordered to start"); return;
+    case MEMBER_REVERTING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to return"); return;
+    case MEMBER_RECOVERING:
+    case MEMBER_SETTLING:
+    case MEMBER_RECOVERING_BACK:
+        staging_tell(w, NOTE_MEMBER, m,
+                     "is proven (release, mode, its gates); now the cluster must have recovered");
+        return;
+    case MEMBER_SOAKING_READ_ONLY:
+        seconds(soak, sizeof(soak), wave ? wave->soak_read_only_ms : 0);
+        staging_tell(w, NOTE_MEMBER, m, "soaks read-only for %s", soak);
+        return;
+    case MEMBER_SOAKING:
+        seconds(soak, sizeof(soak), wave ? wave->soak_ms : 0);
+        staging_tell(w, NOTE_MEMBER, m, "soaks for %s", soak);
+        return;
+    case MEMBER_DONE: staging_tell(w, NOTE_MEMBER, m, "is done"); return;
+    case MEMBER_FAILED:
+    case MEMBER_RETURNED:
+    case MEMBER_HELD:
+    case MEMBER_BACK:
+    case MEMBER_SKIPPED:
+    case MEMBER_RETIRED: tell_why(w, run, index, NOTE_MEMBER); return;
+    }
+}
+
+/* What holds the next member back is told when it begins, and again when the reasons are others. */
+static void look_at_wait(struct world *w, const struct run *run) {
+    struct staging *s = w->staging;
+    bool waits = run->candidate != NO_MEMBER && run->wait_since_ms && !run->paused;
+    uint64_t sum = waits ? 1469598103934665603u + run->candidate : 0;
+    for (size_t i = 0; waits && i < run->wait.n; i++)
+        for (const char *p = run->wait.items[i].gate; p && *p; p++)
+            sum = (sum ^ (uint64_t)*p ^ (uint64_t)run->wait.items[i].answer << 8) * 1099511628211u;
+    if (waits && run->wait.n > 0 && sum != s->wait && s->candidate_told != sum) {
+        tell_why(w, run, run->candidate, NOTE_WAIT);
+        s->candidate_told = sum;
+    }
+    s->wait = sum;
+}
+
+static void look_at_members(struct world *w, const struct run *run) {
+    for (uint32_t i = 0; i < w->n_members; i++) {
+        struct last_look *seen = &w->staging->members[i];
+        look_at_service(w, &w->members[i]);
+        if (!run || i >= run->n_members)
+            continue;
+        enum member_state was = seen->state;
+        seen->state = run->members[i].state;
+        if (seen->known && was != seen->state)
+            tell_member(w, run, i, was);
+        seen->known = true;
+    }
+}
+
+/* ---- the doors ---- */
+
+bool stage_is_alone(const struct world *w) {
+    return w->config->stage && w->config->stage->alone;
+}
+
+void stage_begin(struct world *w) {
+    if (!w->config->stage)
+        return;
+    struct staging *s = calloc(1, sizeof(*s));
+    if (!s)
+        abort();
+    s->members = calloc(w->n_members + 1, sizeof(*s->members));
+    s->connected = calloc(w->n_nodes + 1, sizeof(*s->connected));
+    s->gone = calloc(w->n_nodes + 1, sizeof(*s->gone));
+    if (!s->members || !s->connected || !s->gone)
+        abort();
+    for (uint32_t i = 0; i < w->n_members; i++)
+        s->members[i] = (struct last_look){.running = w->members[i].service.running,
+                                           .ready = w->members[i].service.ready,
+                                           .generation = w->members[i].service.generation};
+    s->coordinator_up = true;
+    w->staging = s;
+}
+
+void stage_look(struct world *w) {
+    const struct run *run = coordinator_run(w);
+    if (w->result->rest.is)
+        return;
+    if (run && !w->staging->has_run)
+        w->staging->begun_us = w->now_us;
+    look_at_members(w, run);
+    if (run)
+        look_at_run(w, run);
+    look_at_agents(w);
+    look_at_sides(w);
+    if (run)
+        look_at_wait(w, run);
+    if (w->staging->has_run)
+        staged_look(w, run);
+}
+
+bool stage_rests(const struct world *w) {
+    const struct run *run = coordinator_run(w);
+    return stage_is_alone(w) && run && (run->state == RUN_ENDED || run->paused) && !staged_is_to_come(w, run);
+}
+
+static void members_end(struct world *w, const struct run *run) {
+    for (uint32_t i = 0; w->config->stage->members && i < w->n_members; i++) {
+        const struct member *m = &w->members[i];
+        struct rehearsal_member *out = &w->config->stage->members[i];
+        if (w->staging->members[i].away)
+            out->away_us += w->now_us - w->staging->members[i].away_since_us;
+        out->state = run && i < run->n_members ? member_state_text(run->members[i].state) : "";
+        out->mode = mode_text(service_mode(m));
+        out->version = m->service.running ? generation_text(w, m, m->service.generation) : "";
+    }
+}
+
+/* The first time that the run has ended or is paused and nothing else is to come. */
+void stage_rest(struct world *w) {
+    const struct run *run = coordinator_run(w);
+    struct rehearsal_rest *rest = &w->result->rest;
+    if (rest->is || !run)
+        return;
+    if (w->staging)
+        members_end(w, run);
+    *rest = (struct rehearsal_rest){.is = true,
+                                    .ended = run->state == RUN_ENDED,
+                                    .paused = run->paused,
+                                    .after_us = w->staging ? staging_after(w) : w->now_us};
+    snprintf(rest->verdict, sizeof(rest->verdict), "%s", run_verdict_text(run->verdict));
+    engine_explain_run(w->engine, run, rest->text, sizeof(rest->text));
+}
+
+void stage_end(struct world *w) {
+    if (!w->staging)
+        return;
+    free(w->staging->members);
+    free(w->staging->connected);
+    free(w->staging->gone);
+    free(w->staging);
+    w->staging = NULL;
+}
