@@ -111,6 +111,7 @@ int cmd_release_show(struct cli *cli);
 int cmd_plan(struct cli *cli);
 int cmd_approve(struct cli *cli);
 int cmd_apply(struct cli *cli);
+int cmd_rehearse(struct cli *cli);
 int cmd_run_list(struct cli *cli);
 int cmd_run_show(struct cli *cli);
 int cmd_run_watch(struct cli *cli);

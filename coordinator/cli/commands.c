@@ -52,6 +52,21 @@ static const struct cli_option approve_options[] = {
     {"yes", NULL, "do not ask before signing"},
     {0}};
 static const struct cli_option apply_options[] = {{"watch", NULL, "watch the run until it ends"}, {0}};
+static const struct cli_option rehearse_options_of[] = {
+    {"fault", "NAME[:MEMBER][@WHEN]", "let this go wrong, once; may be repeated; --fault list names all"},
+    {"at", "WORD[:MEMBER]@WHEN", "say pause, resume, abort, rollback, retry, skip, ... then; repeated"},
+    {"lasts", "60s", "how long a wanted fault lasts"},
+    {"seeds", "N", "N rehearsals with random faults, and a table of how they end"},
+    {"seed", "N", "show one of them"},
+    {"random", "NAME", "random faults to draw from (all but what people do); --without NAME; repeated"},
+    {"without", "NAME", NULL},
+    {"prepare-time", "10s", "assumed: to fetch and unpack; also --stop-time 1s, --start-time 5s and"},
+    {"stop-time", "1s", NULL},
+    {"start-time", "5s", NULL},
+    {"heal-time", "2s", "until the cluster has caught up with a member that serves again"},
+    {"transcript", NULL, "every event, as the simulator has it"},
+    {"release-key", "FILE.pub", "demand that the release is signed by this key; may be repeated"},
+    {0}};
 static const struct cli_option run_list_options[] = {{"cluster", "NAME", "only runs of this cluster"}, {0}};
 static const struct cli_option word_options[] = {
     {"reason", "TEXT", "why; signed, and shown wherever the run is"},
@@ -113,6 +128,8 @@ const struct cli_command cli_commands[] = {
      "kedge approve shop.plan --key alice.key", approve_options, cmd_approve},
     {"apply", NULL, "FILE", 1, 1, "begin the run of an approved plan", "kedge apply shop.plan --watch",
      apply_options, cmd_apply},
+    {"rehearse", NULL, "FILE", 0, 1, "play a plan against a model in this process; never touches the cluster",
+     "kedge rehearse shop.plan --fault start-fails:server@n3", rehearse_options_of, cmd_rehearse},
 
     {"run", "list", "", 0, 0, "list the runs, the latest first", "kedge run list --cluster shop",
      run_list_options, cmd_run_list},
@@ -163,6 +180,7 @@ const struct cli_noun cli_nouns[] = {
     {"plan", "compute from the live cluster what an upgrade would do"},
     {"approve", "show the page of a plan and sign it"},
     {"apply", "begin the run of an approved plan"},
+    {"rehearse", "play a plan against a model, with faults: never touches the cluster"},
     {"run", "watch, pause, resume, abort, retry, skip, waive, roll back, report"},
     {"status", "what runs, what waits and why, what needs somebody"},
     {"demo", "upgrade a small cluster before your eyes"},

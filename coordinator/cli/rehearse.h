@@ -1,0 +1,58 @@
+/* What `kedge rehearse` is asked, and what it shows. The rehearsal itself is coordinator/rehearsal: it runs in this process,
+ * and nothing of it leaves it. */
+#ifndef KEDGE_CLI_REHEARSE_H
+#define KEDGE_CLI_REHEARSE_H
+
+#include "coordinator/cli/client.h"
+#include "coordinator/rehearsal/stage.h"
+
+struct rehearse {
+    const char *path; /* of the plan file */
+    const struct verified_plan *plan;
+    struct rehearsal_pace pace;
+    uint64_t lasts_us;
+    struct staged items[STAGED_MAX]; /* wanted faults and words */
+    size_t n_items;
+    bool struck[STAGED_MAX];
+    uint64_t random; /* bits of enum fault that seeds may draw */
+    bool many, one;  /* --seeds, --seed */
+    uint64_t n_seeds, seed;
+    uint64_t whole_us; /* of the calm rehearsal */
+};
+
+/* Reads the options; `asked->plan` is there. -EINVAL with a sentence. */
+int rehearse_options(struct cli *cli, struct rehearse *asked) _must_check_;
+
+/* The names of all faults, for `--fault list`. */
+int rehearse_list(struct cli *cli);
+
+/* One rehearsal. */
+struct rehearsed {
+    struct rehearsal_result result;
+    struct rehearsal_member *members; /* by work order */
+    uint32_t most_away;
+};
+
+/* How it ended, for people: "done", "rolled-back", "PAUSED", ... */
+const char *rehearse_end_text(const struct rehearsal_rest *rest);
+int rehearse_exit(const struct rehearsal_result *result); /* enum cli_exit */
+
+/* "server@n3" of "shop/server@n3". */
+const char *rehearse_member(const struct rehearse *asked, const char *name);
+
+/* ---- text ---- */
+void rehearse_head(const struct rehearse *asked);
+void rehearse_timeline_begin(const struct rehearse *asked);
+void rehearse_note_print(void *context, const struct rehearsal_note *note); /* context: struct rehearse */
+void rehearse_summary(const struct rehearse *asked, const struct rehearsed *done);
+
+/* ---- JSON ---- */
+json_t *rehearse_head_json(const struct rehearse *asked);
+json_t *rehearse_note_json(const struct rehearse *asked, const struct rehearsal_note *note);
+json_t *rehearse_summary_json(const struct rehearse *asked, const struct rehearsed *done);
+
+/* Many seeds: runs them, shows the table of ends, returns the exit code. */
+typedef int rehearse_run_fn(struct cli *cli, struct rehearse *asked, uint64_t seed, struct rehearsed *done);
+int rehearse_many(struct cli *cli, struct rehearse *asked, rehearse_run_fn *run);
+
+#endif
