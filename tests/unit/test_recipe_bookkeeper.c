@@ -2,77 +2,9 @@
 
 #include "coordinator/recipes/resolve.h"
 #include "coordinator/recipes/version.h"
-#include "tests/unit/planner_world.h"
+#include "tests/unit/bookkeeper_world.h"
 
 #include <string.h>
-
-static const char recipe_path[] = "coordinator/recipes/bookkeeper.yaml";
-static const char cluster_text[] =
-    "cluster: bk-test\n"
-    "system: bookkeeper\n"
-    "values: {zookeeper: '127.0.0.1:2181', ensemble: 3, zk-timeout: 5s, recovery-delay: 60s}\n"
-    "members:\n"
-    "  - {name: bookie@n1, role: bookie, node: n1, domain: a, values: {port: 3181, id: '127.0.0.1:3181'}}\n"
-    "  - {name: bookie@n2, role: bookie, node: n2, domain: a, values: {port: 3182, id: '127.0.0.1:3182'}}\n"
-    "  - {name: bookie@n3, role: bookie, node: n3, domain: b, values: {port: 3183, id: '127.0.0.1:3183'}}\n"
-    "  - {name: bookie@n4, role: bookie, node: n4, domain: b, values: {port: 3184, id: '127.0.0.1:3184'}}\n";
-
-static void bookie_tell(struct world *w, size_t i) {
-    char config[32], port[16], path[80];
-    snprintf(config, sizeof(config), "n%zu/bk.conf", i + 1);
-    snprintf(port, sizeof(port), "318%zu", i + 1);
-    snprintf(path, sizeof(path), "/var/lib/kedge-agent/members/bk-test_bookie_n%zu", i + 1);
-    char classes[32];
-    snprintf(classes, sizeof(classes), "n%zu/current/lib/*:log", i + 1);
-    const char *const facts[][2] = {{"found", "yes"},
-                                    {"executable", "/usr/lib/jvm/java-17-openjdk-amd64/bin/java"},
-                                    {"directory", "/srv/bk"},
-                                    {"user", "bk"},
-                                    {"arguments", "9"},
-                                    {"argument.0", "java"},
-                                    {"argument.1", "-Xms32m"},
-                                    {"argument.2", "-Xmx128m"},
-                                    {"argument.3", "-Dsecret=****"},
-                                    {"argument.4", "-cp"},
-                                    {"argument.5", classes},
-                                    {"argument.6", "org.apache.bookkeeper.proto.BookieServer"},
-                                    {"argument.7", "--conf"},
-                                    {"argument.8", config},
-                                    {"release.folder", "/srv/bk/rel/4.5.0/lib"},
-                                    {"release.version", "4.5.0"},
-                                    {"config.path", config},
-                                    {"config.digest", "b2:11"},
-                                    {"config.bookiePort", port},
-                                    {"config.zkTimeout", "5000"},
-                                    {"mode", "read-write"},
-                                    {"origin", "none"},
-                                    {"socket", "yes"},
-                                    {"adopted", "yes"},
-                                    {"releases.path", "/var/lib/kedge-agent/releases"},
-                                    {"member.path", path},
-                                    {"disk.free", "100000000000"},
-                                    {"clock.ms", "1700000000000"}};
-    for (size_t k = 0; k < ARRAY_LEN(facts); k++)
-        world_fact(w, i, facts[k][0], facts[k][1]);
-}
-
-static void tell(struct world *w, const struct world_words *words) {
-    (void)words;
-    for (size_t i = 0; i < w->n_members; i++) {
-        bookie_tell(w, i);
-        world_member_answer(w, i, "auditor", i == 3 ? ANSWER_YES : ANSWER_NO);
-    }
-    world_answer(w, "writable", ANSWER_YES, "");
-    world_answer(w, "nothing-under-replicated", ANSWER_YES, "");
-    world_answer(w, "items:nothing-under-replicated", ANSWER_YES, "");
-    world_answer(w, "value:recovery-delay", ANSWER_NO, "0");
-    world_answer(w, "value:autorecovery-off", ANSWER_YES, "");
-}
-
-static struct world *bookies(const char *to_version) {
-    const struct world_setup setup = {recipe_path, cluster_text, to_version, 4, tell};
-    return world_make(&setup, NULL);
-}
 
 static struct verified_plan *planned(struct world *w) {
     if (!check_eq_int(world_plan(w), 0)) {
@@ -93,7 +25,7 @@ static const struct gate *gate_of(const struct verified_plan *plan, const char *
 }
 
 TEST("F16: the auditor's bookie is not the canary and goes last, by a question that is the same for all") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan && plan->shape.n_waves == 2);
     check_eq_str(plan->orders[0]->member, "bk-test/bookie@n3");
@@ -116,7 +48,7 @@ TEST("F16: the auditor's bookie is not the canary and goes last, by a question t
 }
 
 TEST("F18: the canary starts read-only by its flag, then without it, and proves a write") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan);
     const struct generation *g = plan->orders[0]->generations;
@@ -136,7 +68,7 @@ TEST("F18: the canary starts read-only by its flag, then without it, and proves 
 }
 
 TEST("the class path leads to both layouts of a release; folders, secrets and other words stay") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan);
     const struct generation *g = &plan->orders[1]->generations[0];
@@ -162,7 +94,7 @@ TEST("the class path leads to both layouts of a release; folders, secrets and ot
 }
 
 TEST("stop: SIGTERM and 90 s, since an auditor's was seen to take 32") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan);
     const struct step *step = work_order_step(plan->orders[3], "switch");
@@ -174,7 +106,7 @@ TEST("stop: SIGTERM and 90 s, since an auditor's was seen to take 32") {
 }
 
 TEST("F01: without this bookie enough others are writable; the node of the read-only ones is not counted") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan);
     const struct gate *writable = gate_of(plan, "writable");
@@ -188,7 +120,7 @@ TEST("F01: without this bookie enough others are writable; the node of the read-
 }
 
 TEST("F02: nothing is called replicated while nobody watches, and yes is held longer than a session lasts") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan);
     const struct gate *gate = gate_of(plan, "nothing-under-replicated");
@@ -201,7 +133,7 @@ TEST("F02: nothing is called replicated while nobody watches, and yes is held lo
 }
 
 TEST("the proof of life asks for entries as the old protocol does, of ledgers in both layouts") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
     require(plan);
     const struct gate *gate = gate_of(plan, "entries-read-back");
@@ -221,7 +153,7 @@ TEST("the proof of life asks for entries as the old protocol does, of ledgers in
 
 TEST("recovery: a delay that was longer before is left alone; off takes the gate that would lie out of the "
      "plan") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     struct verified_plan *plan = planned(w);
     require(plan);
     check_eq_str(plan->shape.side_actions[0].name, "recovery-delay");
@@ -258,7 +190,7 @@ TEST("recovery: a delay that was longer before is left alone; off takes the gate
 }
 
 TEST("F24: configurations that would fail or mislead are refused with their sentence") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     world_fact(w, 0, "config.readOnlyModeEnabled", "false");
     world_fact(w, 1, "config.bookiePort", "3999");
     world_fact(w, 2, "config.zkTimeout", "10000");
@@ -276,7 +208,7 @@ TEST("F24: configurations that would fail or mislead are refused with their sent
 }
 
 TEST("F24: the configuration that 4.5.1 ships needs a consent that says what will happen") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     w->input.options.config = PLANNER_CONFIG_RELEASE;
     w->input.shipped = bytes_of_text("bookiePort=3181\n");
     check_eq_int(world_plan(w), PLANNER_REFUSED);
@@ -291,7 +223,7 @@ TEST("F24: the configuration that 4.5.1 ships needs a consent that says what wil
 
 TEST("F22, F23: 4.5 to 4.16 has no way back after the first start, the main class moves, and the page can "
      "say why") {
-    _cleanup_(world_freep) struct world *w = bookies("4.16.6");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.16.6");
     struct verified_plan *plan = planned(w);
     require(plan);
     check_eq_int(plan->orders[0]->way_back, WAY_BACK_UNTIL_START);
@@ -326,7 +258,7 @@ static enum way_back way_back_of(struct world *w, const char *from, const char *
 }
 
 TEST("F23: the version rows, pair by pair") {
-    _cleanup_(world_freep) struct world *w = bookies("4.5.1");
+    _cleanup_(world_freep) struct world *w = bookkeeper_world("4.5.1");
     static const struct {
         const char *from, *to;
         int found;

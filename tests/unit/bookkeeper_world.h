@@ -1,0 +1,11 @@
+/* Four bookies of release 4.5.0 on paper, two failure domains, the auditor on the fourth: as planner_world.h, by the shipped
+ * recipe. */
+#ifndef KEDGE_TESTS_BOOKKEEPER_WORLD_H
+#define KEDGE_TESTS_BOOKKEEPER_WORLD_H
+
+#include "tests/unit/planner_world.h"
+
+/* Free with world_free. */
+struct world *bookkeeper_world(const char *to_version);
+
+#endif
