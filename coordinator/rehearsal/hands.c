@@ -22,7 +22,7 @@ const char *facts_differ(const struct member *m) {
 
 /* One is down before anybody makes a plan. */
 void hands_begin(struct world *w) {
-    if (!world_chance(w, FAULT_CRASH, 4))
+    if (w->config->elects || !world_chance(w, FAULT_CRASH, 4)) /* a plan of people says what ran */
         return;
     struct member *m = &w->members[world_random(w, FAULT_CRASH) % w->n_members];
     world_say(w, "crash    %s is down when the plan is made", m->order->member);
