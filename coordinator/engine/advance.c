@@ -200,6 +200,10 @@ static bool change_next(struct run *run) {
     }
     if (has_expired(run))
         return false;
+    if (may_stop_too_early(run, member)) {
+        candidate_none(run);
+        return false;
+    }
     run->candidate = member;
     switch (may_stop(run, member)) {
     case MAY_STOP_ASKING: return false;

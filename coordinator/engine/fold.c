@@ -223,6 +223,8 @@ static bool fold_reported(struct run *run, const struct record *record) {
         run->n_changes++;
     if (record->value > 0 || outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)
         m->n_stops++;
+    if (strcmp(record->name, "prepare") != 0 && outcome != OUTCOME_WAITS && outcome != OUTCOME_REFUSED)
+        m->stop_ended_ms = record->at_ms;
     if (record->value > 0) {
         m->interruption_us = record->value;
         m->evidence_age_us = record->value2;

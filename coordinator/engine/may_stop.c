@@ -9,6 +9,11 @@
  * no of others does not hold back a member that itself says no: it serves nothing that its stop could take away; what
  * the cluster would lose is asked in 3.
  *
+ * It is not even asked while another member's order to stop is under way: the answers would be about a cluster that is
+ * going to lose that one as well. Nor for the gates' detection time after a stop has ended: that long the cluster may not
+ * know what it has lost, and its gates are hollow. Members of one domain, in a wave that keeps to one, are exempt: what
+ * one of them holds the others do not.
+ *
  * A gate that an operator waived for this member is set aside (its answer is shown with the waiver). A member that is
  * gone for good is not asked.
  *
@@ -19,6 +24,39 @@
 
 #include <stdio.h>
 #include <string.h>
+
+/* ---- too early to ask ---- */
+
+static bool shares_domain(const struct run *run, const struct run_member *a, const struct run_member *b) {
+    const struct wave *wave = &run->plan->shape.waves[a->wave];
+    return wave->one_domain && a->order->domain[0] && strcmp(a->order->domain, b->order->domain) == 0;
+}
+
+static bool is_stopping(const struct run_member *m) {
+    return member_state_is_ordered(m->state) && member_state_is_in_change(m->state);
+}
+
+bool may_stop_too_early(struct run *run, uint32_t member) {
+    const struct run_member *self = &run->members[member];
+    uint32_t detection_ms = run->recovered.detection_ms > run->may_stop.detection_ms
+                                ? run->recovered.detection_ms
+                                : run->may_stop.detection_ms;
+    uint64_t until_ms = 0;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        if (i == member || member_state_is_gone(m->state) || shares_domain(run, self, m))
+            continue;
+        if (is_stopping(m))
+            return true; /* its report comes */
+        if (m->stop_ended_ms > 0 && m->stop_ended_ms + detection_ms > until_ms)
+            until_ms = m->stop_ended_ms + detection_ms;
+    }
+    if (until_ms <= run->engine->now_ms)
+        return false;
+    run->retry_ms = until_ms;
+    timer_set(run->engine, &run->retry, until_ms);
+    return true;
+}
 
 /* ---- the evidence about every member ---- */
 

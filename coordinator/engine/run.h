@@ -99,13 +99,14 @@ struct budget_count {
 struct run_member {
     const struct work_order *order;
     uint32_t node, wave;
-    struct gate_list gates[STAGES];            /* its own; after them lies the wave's `last` gate */
-    enum member_state state, before;           /* (durable) */
-    const char *step;                          /* (durable) of the order in flight; NULL: none */
-    uint64_t expires_s;                        /* (durable) of the last order */
-    uint64_t since_ms;                         /* (durable) of the state */
-    char *reason;                              /* (durable) of the last report or event */
-    uint32_t n_stops;                          /* (durable) */
+    struct gate_list gates[STAGES];  /* its own; after them lies the wave's `last` gate */
+    enum member_state state, before; /* (durable) */
+    const char *step;                /* (durable) of the order in flight; NULL: none */
+    uint64_t expires_s;              /* (durable) of the last order */
+    uint64_t since_ms;               /* (durable) of the state */
+    uint64_t stop_ended_ms;          /* (durable) the last report of a step that stopped it; 0: none */
+    char *reason;                    /* (durable) of the last report or event */
+    uint32_t n_stops;                /* (durable) */
     uint64_t interruption_us, evidence_age_us; /* (durable) of its last interruption */
     enum mode mode;                            /* (durable) last reported, as the next three */
     enum origin origin;

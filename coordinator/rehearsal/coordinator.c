@@ -247,6 +247,7 @@ static void actions_take(struct world *w) {
 
 int coordinator_give(struct world *w, struct event *event) {
     event->now_ms = coordinator_wall_ms(w);
+    w->told_ms = event->now_ms > w->told_ms ? event->now_ms : w->told_ms;
     int r = engine_step(w->engine, event, &w->actions);
     if (r != 0)
         w->saying = NULL;

@@ -253,6 +253,7 @@ struct world {
     struct buffer *records;
     size_t n_records, room_records;
     uint64_t changes, last_change_ms;
+    uint64_t told_ms; /* the latest time that the coordinator was told: for it no clock goes back */
     bool abort_said;
     uint32_t n_verdict_done;
     uint64_t pieces;         /* per-seed habits */

@@ -102,7 +102,8 @@ void words_strike(struct world *w) {
 /* ---- words about a node ---- */
 
 bool node_is_held_now(const struct world *w, uint32_t node) {
-    return w->nodes[node].held_until_ms > coordinator_wall_ms(w);
+    uint64_t now = coordinator_wall_ms(w);
+    return w->nodes[node].held_until_ms > (now > w->told_ms ? now : w->told_ms);
 }
 
 static void hold_give(struct world *w, uint32_t node, bool hold, uint64_t for_ms, const char *who) {

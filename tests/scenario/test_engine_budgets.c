@@ -275,6 +275,8 @@ TEST("F26 a percentage is rounded down, and of a wave counted apart from the run
 TEST("F26 failures while the run is paused, or waits for a person, count and are told") {
     struct world_config config = eight;
     config.limit = 4;
+    config.members_per_domain = 8;
+    config.one_domain = true;
     _cleanup_(world_freep) struct world *w = world_new(&config);
     w->step = some_return;
     w->step_ms = 2000;

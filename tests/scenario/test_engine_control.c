@@ -531,6 +531,44 @@ TEST(
     ended(w, VERDICT_ABORTED);
 }
 
+/* ---- too early to ask ---- */
+
+TEST("F01 F14 while a stop is under way nobody else is asked whether it may stop, but in a wave of one "
+     "domain") {
+    for (int same = 0; same < 2; same++) {
+        struct world_config config = rolling;
+        config.limit = 3;
+        config.soak_ms = 5000;
+        config.members_per_domain = 4;
+        config.one_domain = same;
+        _cleanup_(world_freep) struct world *w = world_new(&config);
+        w->step_ms = 2000;
+        require(world_begin(w) == 0);
+        require(world_run_until(w, 0, MEMBER_SWITCHING, 60000));
+        require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+        check_eq_int(world_run_of(w)->members[0].state == MEMBER_SWITCHING, same);
+        require(world_run_until(w, 2, MEMBER_SWITCHING, 60000));
+        check_eq_int(world_run_of(w)->members[1].state == MEMBER_SWITCHING, same);
+        world_run(w, 60000);
+        ended(w, VERDICT_DONE);
+        check_eq_int(w->max_in_change, 3);
+    }
+}
+
+TEST("F02 after a member was returned nobody is stopped for as long as its loss may be unknown") {
+    struct world_config config = rolling;
+    config.detection_ms = 3000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = n2_returns;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_RETURNED, 60000));
+    uint64_t returned_ms = w->now_ms;
+    check(world_run_of(w)->paused);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    require(world_run_until(w, 2, MEMBER_SWITCHING, 60000));
+    check(w->now_ms >= returned_ms + 3000);
+}
+
 TEST("F06 a run that waits is aborted like any other") {
     struct world_config config = {.n_members = 2, .soak_ms = 200, .amend = clusters};
     _cleanup_(world_freep) struct world *w = world_new(&config);
