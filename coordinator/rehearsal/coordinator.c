@@ -289,16 +289,23 @@ static void receive_report(struct world *w, const struct message *message) {
                   outcome_text(k->outcome), w->actions.refused);
 }
 
+static const char *answer_reason(const struct model_gate *gate, enum answer answer) {
+    static const char *const noes[] = {[ASKS_MAY_STOP] = "an entry would be lost",
+                                       [ASKS_RECOVERED] = "an entry is not everywhere where it belongs",
+                                       [ASKS_MEMBER] = "it does not serve as it should",
+                                       [ASKS_LAST] = "another one leads",
+                                       [ASKS_SAMPLE] = "entries are missing",
+                                       [ASKS_IN_FORCE] = "the previous value is back"};
+    return answer == ANSWER_YES ? "" : answer == ANSWER_NO ? noes[gate->asks] : "the connection was refused";
+}
+
 static void receive_answer(struct world *w, const struct message *message) {
     struct gate_answer answers[MESSAGE_GATES];
     const struct member *m = &w->members[message->member];
     for (size_t i = 0; i < message->n_gates; i++)
-        answers[i] =
-            (struct gate_answer){message->gates[i]->name, message->answers[i],
-                                 message->answers[i] == ANSWER_YES  ? ""
-                                 : message->answers[i] == ANSWER_NO ? "it would lose an entry, or is not well"
-                                                                    : "the connection was refused",
-                                 w->now_us - message->asked_us};
+        answers[i] = (struct gate_answer){message->gates[i]->name, message->answers[i],
+                                          answer_reason(message->gates[i], message->answers[i]),
+                                          w->now_us - message->asked_us};
     struct event event = {.kind = EVENT_ANSWER,
                           .node = m->order->node,
                           .ask = message->ask,
