@@ -23,7 +23,23 @@ struct verified_plan *rehearsal_plan_borrow(const struct verified_plan *plan) {
     return copy;
 }
 
+/* What is asked at once is what one step asks after its start, with the gate of who goes last. */
+static size_t gates_at_once(const struct work_order *order) {
+    size_t most = 0;
+    for (size_t i = 0; i < order->n_steps; i++) {
+        size_t n = 1;
+        for (size_t k = 0; k < order->steps[i].n_rows; k++)
+            n += order->steps[i].rows[k].n_gates;
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 static int order_fits(const struct work_order *order, struct error *err) {
+    size_t n_gates = gates_at_once(order);
+    if (n_gates > MESSAGE_GATES)
+        return error_set(err, -E2BIG, "%s asks %zu gates in one step, the model has room for %d",
+                         order->member, n_gates, MESSAGE_GATES);
     if (order->n_steps > STEPS_MAX)
         return error_set(err, -E2BIG, "%s has %zu steps, the model has room for %d", order->member,
                          order->n_steps, STEPS_MAX);
@@ -37,9 +53,6 @@ int rehearsal_fits(const struct verified_plan *plan, struct error *err) {
     if (plan->shape.n_side_actions > SIDES_MAX)
         return error_set(err, -E2BIG, "the plan has %zu side actions, the model has room for %d",
                          plan->shape.n_side_actions, SIDES_MAX);
-    if (plan->n_gates > MESSAGE_GATES)
-        return error_set(err, -E2BIG, "the plan has %zu gates, the model has room for %d", plan->n_gates,
-                         MESSAGE_GATES);
     for (size_t i = 0; i < plan->shape.n_waves; i++)
         if (plan->shape.waves[i].kind != WAVE_CANARY && plan->shape.waves[i].kind != WAVE_ROLLING)
             return error_set(err, -E2BIG,

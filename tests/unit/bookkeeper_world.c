@@ -70,3 +70,19 @@ struct world *bookkeeper_world(const char *to_version) {
     const struct world_setup setup = {recipe_path, cluster_text, to_version, 4, tell};
     return world_make(&setup, NULL);
 }
+
+struct world *bookkeeper_world_of(size_t n, const char *to_version) {
+    char text[WORLD_MEMBERS_MAX * 128 + 256];
+    const struct world_setup setup = {recipe_path, text, to_version, n, tell};
+    int at =
+        snprintf(text, sizeof(text),
+                 "cluster: bk-test\nsystem: bookkeeper\n"
+                 "values: {zookeeper: '127.0.0.1:2181', ensemble: 3, zk-timeout: 5s, recovery-delay: 60s}\n"
+                 "members:\n");
+    for (size_t i = 0; i < n && (size_t)at < sizeof(text); i++)
+        at += snprintf(text + at, sizeof(text) - (size_t)at,
+                       "  - {name: bookie@n%zu, role: bookie, node: n%zu, domain: %c, "
+                       "values: {port: 318%zu, id: '127.0.0.1:318%zu'}}\n",
+                       i + 1, i + 1, "abc"[i % 3], i + 1, i + 1);
+    return world_make(&setup, NULL);
+}

@@ -8,4 +8,7 @@
 /* Free with world_free. */
 struct world *bookkeeper_world(const char *to_version);
 
+/* The same with `n` bookies (5 to WORLD_MEMBERS_MAX) in three failure domains. */
+struct world *bookkeeper_world_of(size_t n, const char *to_version);
+
 #endif

@@ -87,7 +87,7 @@ static void release_make(struct world *world, const char *version) {
 }
 
 static void charter_make(struct world *world) {
-    struct roster_entry nodes[WORLD_MEMBERS];
+    struct roster_entry nodes[WORLD_MEMBERS_MAX];
     for (size_t i = 0; i < world->n_members; i++) {
         nodes[i] = (struct roster_entry){.node = arena_format(world->arena, "n%zu", i + 1)};
         memset(nodes[i].key.b, (int)i + 1, sizeof(nodes[i].key.b));

@@ -8,7 +8,12 @@
 #include "coordinator/planner/planner.h"
 #include "coordinator/recipes/charter_build.h"
 
-enum { WORLD_MEMBERS = 5 /* at most */, WORLD_FACTS_MAX = 64, WORLD_ANSWERS_MAX = 8 };
+enum {
+    WORLD_MEMBERS = 5 /* of the shop */,
+    WORLD_MEMBERS_MAX = 32,
+    WORLD_FACTS_MAX = 64,
+    WORLD_ANSWERS_MAX = 8
+};
 
 struct world {
     struct arena *arena;
@@ -23,9 +28,9 @@ struct world {
     struct bytes blob;
     struct key_pair operator, release;
     struct trust_anchors anchors;
-    struct fact facts[WORLD_MEMBERS][WORLD_FACTS_MAX];
-    struct planner_answer member_answers[WORLD_MEMBERS][WORLD_ANSWERS_MAX];
-    struct planner_member members[WORLD_MEMBERS];
+    struct fact facts[WORLD_MEMBERS_MAX][WORLD_FACTS_MAX];
+    struct planner_answer member_answers[WORLD_MEMBERS_MAX][WORLD_ANSWERS_MAX];
+    struct planner_member members[WORLD_MEMBERS_MAX];
     struct planner_answer answers[WORLD_ANSWERS_MAX];
     struct planner_input input;
     struct planner_result result;

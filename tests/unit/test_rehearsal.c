@@ -42,17 +42,21 @@ struct play {
     bool struck[STAGED_MAX];
     uint64_t seed;
     struct told told;
-    struct rehearsal_member members[WORLD_MEMBERS];
+    struct rehearsal_member members[WORLD_MEMBERS_MAX];
     uint32_t most_away;
     struct rehearsal_result result;
 };
 
-static struct play *play_new(void) {
+static struct play *play_of(struct world *world) {
     struct play *p = calloc(1, sizeof(*p));
-    p->world = bookkeeper_world("4.5.1");
+    p->world = world;
     if (world_plan(p->world) == 0)
         p->plan = world_verify(p->world);
     return p;
+}
+
+static struct play *play_new(void) {
+    return play_of(bookkeeper_world("4.5.1"));
 }
 
 static struct play *play_free(struct play *p) {
@@ -250,6 +254,22 @@ TEST("F41 what must always hold holds under random faults") {
         n_other += !done;
     }
     check(n_done > 20 && n_other > 20); /* the faults strike, and not always hard */
+}
+
+TEST("F41 a plan with many members, each with gates of its own, is rehearsed as well") {
+    enum { BOOKIES = 24 };
+    _cleanup_(play_freep) struct play *p = play_of(bookkeeper_world_of(BOOKIES, "4.5.1"));
+    require(p->plan);
+    check(p->plan->n_gates > BOOKIES);
+    struct error err = {""};
+    check_eq_int(rehearsal_fits(p->plan, &err), 0);
+    for (p->seed = 0; p->seed < 8; p->seed++) {
+        play(p);
+        check_eq_str(p->result.what, "");
+        check(p->result.rest.ended || p->result.rest.paused);
+        if (p->seed == 0)
+            check_eq_str(p->result.rest.text, "24 of 24 members run 4.5.1");
+    }
 }
 
 TEST("F41 each gate of the plan is said to be modelled by what it is about") {
