@@ -3,20 +3,19 @@ says whose turn it is (2 the one who typed, 3 the one who decides), and nothing 
 
 The fleet of the first part is shared on purpose: after all that was refused it must still be what it was."""
 import contextlib
-import ctypes
 import os
 import pathlib
 import re
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
+import time
 
 import pytest
 
 from faults import FaultFleet
-from kedge import BAD_INPUT, FAILED, PROGRAMS, REFUSED, RELEASES, free_ports
+from kedge import BAD_INPUT, BUILD, FAILED, PROGRAMS, REFUSED, RELEASES, free_ports
 
 ALICE = ("--key", "operator/alice.key", "--yes")
 PLACE = r"line \d+, column \d+"
@@ -448,3 +447,198 @@ def test_data_inside_the_release_folder(fleet):
         sentence = fleet.refuses("plan", "demo", "--to", "demo-store-1.1.0", "-o", "refused.plan", code=REFUSED)
         assert "store@n3" in sentence and "opt/demo-store-1.0.0/data" in sentence, sentence
         assert "release folder" in sentence and "move" in sentence, sentence
+
+
+# ---- clocks ----
+
+def shifted(seconds):
+    """The environment of a process whose clock is wrong by so much."""
+    return {"LD_PRELOAD": str(BUILD / "tests/e2e/shift_clock.so"), "SHIFT_CLOCK_S": str(seconds)}
+
+
+def give_clock(fleet, i, seconds):
+    """The agent of a node starts anew, with this clock."""
+    agent = fleet.agents[i]
+    agent.kill(signal.SIGTERM)
+    agent.environment = {**os.environ, **(shifted(seconds) if seconds else {})}
+    agent.start()
+    wanted = range(seconds * 1000 - 5000, seconds * 1000 + 5001)
+
+    def seen():
+        node = next(n for n in fleet.nodes() if n["name"] == f"n{i + 1}")
+        return node["state"] == "open" and node["clock_skew_ms"] in wanted
+    fleet.wait(seen, 30, lambda: f"node n{i + 1} is seen with a clock off by {seconds} s: {fleet.nodes()}")
+
+
+without_sanitizers = pytest.mark.skipif("asan" in str(BUILD), reason="a preloaded clock does not go with sanitizers")
+
+
+@without_sanitizers
+def test_an_agent_with_a_wrong_clock(fleet):
+    fleet.start()
+    fleet.release()
+    for seconds, side in (600, "ahead of"), (-600, "behind"):
+        give_clock(fleet, 1, seconds)
+        with fleet.unchanged():
+            sentence = fleet.refuses("plan", "demo", "--to", "demo-store-1.1.0", "-o", "refused.plan", code=REFUSED)
+            assert "store@n2: the clock of node n2 is" in sentence and f"{side} ours: set it right" in sentence, sentence
+            assert not (fleet.folder / "refused.plan").exists()
+    give_clock(fleet, 1, 20)
+    with fleet.unchanged():  # a little wrong: somebody may say that this is known
+        sentence = fleet.refuses("plan", "demo", "--to", "demo-store-1.1.0", "-o", "refused.plan", code=REFUSED)
+        assert re.search("the clock of node n2 is (19|20) s ahead of ours", sentence), sentence
+        assert "--consent clock:n2" in sentence, sentence
+        fleet.plan("1.1.0", "--consent", "clock:n2")
+
+
+@without_sanitizers
+def test_A39_a_clock_that_jumps_after_the_approval(fleet):
+    """Ten years ahead every order looks expired: nothing begins, the agent says why, and it is well again with its clock."""
+    fleet.start()
+    fleet.release()
+    fleet.plan("1.1.0", "--strategy", "rolling")
+    fleet.approve()
+    pids = [fleet.pid(i) for i in range(3)]
+    give_clock(fleet, 0, 10 * 365 * 86400)
+    fleet.kedge("apply", "demo.plan", "--watch", code=FAILED)
+    run = fleet.wait_ended()
+    assert run["verdict"]["result"] == "failed" and "expired" in run["verdict"]["text"], run["verdict"]
+    assert "expired" in (fleet.node(0) / "agent.log").read_text()
+    assert [fleet.pid(i) for i in range(3)] == pids and [m["stops"] for m in run["members"]] == [0] * 3
+    give_clock(fleet, 0, 0)
+    fleet.plan("1.1.0", "--strategy", "rolling", file="second.plan")
+    fleet.approve("second.plan")
+    run = fleet.wait_ended(fleet.apply("second.plan"))
+    assert run["verdict"]["result"] == "done", run["verdict"]
+
+
+# ---- disks ----
+
+MIB = 1024 * 1024
+
+
+@contextlib.contextmanager
+def small_disk(folder, mib):
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=0700", "kedge-test", str(folder)],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"no small disk can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder):
+    """Takes all room that is left."""
+    with open(folder / "somebody-elses-file", "wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(MIB))
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(512))
+    assert os.statvfs(folder).f_bavail == 0
+
+
+def large_release(fleet, name, mib):
+    folder = fleet.folder / f"build/{name}"
+    shutil.copytree(RELEASES / "demo-store-1.1.0", folder)
+    (folder / "LARGE").write_bytes(os.urandom(mib * MIB))
+    fleet.kedge("release", "cut", folder, "--system", "demo-store", "--version", name, "--key", "build/build.key", "-o",
+                f"build/{name}.release")
+    fleet.kedge("release", "add", f"build/{name}.release")
+
+
+def test_a_disk_that_is_full(tmp_path):
+    """Before the plan, after it, and while the release is being unpacked: nothing is stopped, nothing half made stays, and
+    with room again the same plan's successor goes through."""
+    fleet = Input(tmp_path)
+    disk = fleet.node(0) / "kedge"
+    with small_disk(disk, 120):
+        try:
+            fleet.start()
+            large_release(fleet, "1.1.1", 12)
+            pids = [fleet.pid(i) for i in range(3)]
+
+            fill(disk)
+            with fleet.unchanged():
+                sentence = fleet.refuses("plan", "demo", "--to", "demo-store-1.1.1", "-o", "refused.plan", code=REFUSED)
+                assert "store@n1: node n1 has 0 MiB free under" in sentence and "the release needs" in sentence, sentence
+            (disk / "somebody-elses-file").unlink()
+
+            # Full between plan and staging: the agent looks before it begins.
+            fleet.plan("1.1.1", "--strategy", "rolling", file="second.plan")
+            fleet.approve("second.plan")
+            fill(disk)
+            run = fleet.wait_ended(fleet.apply("second.plan"))
+            assert run["verdict"]["result"] == "failed" and "make room and retry" in run["verdict"]["text"], run["verdict"]
+            (disk / "somebody-elses-file").unlink()
+
+            # Full in the middle of it. The coordinator, which serves the archive, stands still while somebody else writes.
+            fleet.plan("1.1.1", "--strategy", "rolling", file="third.plan")
+            fleet.approve("third.plan")
+            run_id = fleet.apply("third.plan")
+            deadline = time.monotonic() + 20
+            while not list(disk.glob("releases/*.incoming/*")):
+                assert time.monotonic() < deadline, fleet.words()
+            os.kill(fleet.kedged.pid, signal.SIGSTOP)
+            try:
+                fill(disk)
+            finally:
+                os.kill(fleet.kedged.pid, signal.SIGCONT)
+            run = fleet.wait_ended(run_id)
+            assert run["verdict"]["result"] == "failed", run["verdict"]
+            assert re.search("No space left|disk.* full|no room", run["verdict"]["text"]), run["verdict"]
+            assert not list(disk.glob("releases/*")), list(disk.glob("releases/*"))
+            assert [fleet.pid(i) for i in range(3)] == pids and [m["stops"] for m in run["members"]] == [0] * 3
+
+            # The journal has had its room from the first day: the agent may even be killed and started on the full disk.
+            fleet.agents[0].restart()
+            fleet.wait_connected()
+            (disk / "somebody-elses-file").unlink()
+            fleet.plan("1.1.1", "--strategy", "rolling", file="fourth.plan")
+            fleet.approve("fourth.plan")
+            run = fleet.wait_ended(fleet.apply("fourth.plan"))
+            assert run["verdict"]["result"] == "done", run["verdict"]
+        finally:
+            fleet.stop()
+
+
+# ---- tampering with what is kept ----
+
+def test_an_archive_that_was_changed_in_the_coordinators_store(fleet):
+    """It was good when it was added; the nodes look again, and nobody is stopped."""
+    fleet.start()
+    fleet.release()
+    fleet.plan("1.1.0", "--strategy", "rolling")
+    fleet.approve()
+    [archive] = (fleet.folder / "coordinator/artifacts").iterdir()
+    content = archive.read_bytes()
+    archive.chmod(0o600)
+    archive.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    pids = [fleet.pid(i) for i in range(3)]
+    run = fleet.wait_ended(fleet.apply())
+    assert run["verdict"]["result"] == "failed" and "digest" in run["verdict"]["text"], run["verdict"]
+    assert [fleet.pid(i) for i in range(3)] == pids and [m["stops"] for m in run["members"]] == [0] * 3
+    assert not [path for i in range(3) for path in fleet.node(i).glob("kedge/releases/*")]
+
+
+def test_A37_a_journal_of_an_agent_that_was_changed(fleet):
+    """The agent does not begin on it, says so in one sentence, and the service goes on without it."""
+    fleet.start()
+    pid = fleet.pid(0)
+    fleet.agents[0].kill(signal.SIGTERM)
+    journal = fleet.node(0) / "kedge/journal"
+    content = journal.read_bytes()
+    at = content.index(b"demo/store@n1")
+    for changed in (content[:at] + b"e" + content[at + 1:], b"x" + content[1:]):
+        journal.write_bytes(changed)
+        sentence = ended_with([PROGRAMS["kedge-agent"], "--config", fleet.node(0) / "agent.yaml"], fleet.folder, code=1)
+        assert str(journal) in sentence, sentence
+        assert journal.read_bytes() == changed, "what was found there stays as evidence"
+    assert fleet.pid(0) == pid and fleet.starts(0) == 1
+    journal.write_bytes(content)
+    fleet.agents[0].start()
+    fleet.wait_connected()
