@@ -137,11 +137,30 @@ static json_t *step_open(const struct step_list *list, const struct record *reco
     return NULL;
 }
 
+/* A side action's step is done by one: what another had under way is given up. */
+static void step_taken_over(const struct step_list *list, const struct record *record) {
+    for (uint32_t i = 0; i < list->run->n_members; i++) {
+        struct record other = *record;
+        other.member = i;
+        json_t *step = i == record->member ? NULL : step_open(list, &other);
+        char text[KEDGE_REASON_MAX];
+        if (!step)
+            continue;
+        snprintf(text, sizeof(text), "no report came; %s was asked to do it",
+                 list->run->members[record->member].order->member);
+        put_text(step, "outcome", "given up");
+        put_text(step, "reason", text);
+        put_number(step, "ended_ms", record->at_ms);
+    }
+}
+
 static void step_record(const struct step_list *list, const struct record *record) {
     json_t *step = step_open(list, record);
     if (record->kind == RECORD_ORDERED || record->kind == RECORD_SIDE_ORDERED) {
         if (step)
             return; /* the same step, sent again */
+        if (record->kind == RECORD_SIDE_ORDERED)
+            step_taken_over(list, record);
         step = json_object();
         put_text(step, "step", record->name);
         put_number(step, "sent_ms", record->at_ms);

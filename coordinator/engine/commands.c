@@ -189,6 +189,17 @@ static int command_member(struct run *run, const struct event *event, enum membe
     return 0;
 }
 
+/* What is waived is the close of a side action: the run ends without it. */
+static int side_waived(struct run *run, const struct run_side *side, const struct event *event) {
+    int r = side_leave(run, side, event);
+    if (r != 0)
+        return r;
+    run->retry_ms = 0;
+    timer_clear(run->engine, &run->retry);
+    run_advance(run);
+    return 0;
+}
+
 int command_take(struct engine *engine, const struct event *event) {
     struct run *run = run_find(engine, event->run);
     enum member_event what = MEMBER_EVENT_RETRY;
@@ -198,6 +209,9 @@ int command_take(struct engine *engine, const struct event *event) {
     if (!about_member && event->command != RUN_EVENT_PAUSE && event->command != RUN_EVENT_RESUME &&
         event->command != RUN_EVENT_ABORT && event->command != RUN_EVENT_ROLLBACK)
         return engine_refuse(engine->actions, "this is not an operator's word");
+    const struct run_side *side = event->command == RUN_EVENT_WAIVE ? side_of_close(run, event->gate) : NULL;
+    if (side)
+        return side_waived(run, side, event);
     int r = check_run(run, event->command, engine->actions);
     if (r == 0 && about_member)
         r = command_member(run, event, what);

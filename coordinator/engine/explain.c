@@ -194,9 +194,10 @@ void why_deinit(struct why *why) {
 static void explain_sides(const struct run *run, char *text, size_t size) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
-        if (side->state == SIDE_OPENING || side->state == SIDE_CLOSING || run->state == RUN_CLOSING)
-            snprintf(text, size, "side action %s is %s%s%s", side->action->name, side_state_text(side->state),
-                     side->reason && side->reason[0] ? ": " : "", side->reason ? side->reason : "");
+        bool waits = run->state == RUN_CLOSING && side->state != SIDE_CLOSED && side->state != SIDE_LEFT;
+        if (waits ||
+            (run->state != RUN_CLOSING && (side->state == SIDE_OPENING || side->state == SIDE_CLOSING)))
+            side_explain(run, side, text, size);
     }
 }
 

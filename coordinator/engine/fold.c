@@ -394,6 +394,7 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         pauses_clear(run);
         break;
     case RUN_EVENT_PAUSE: /* see pause_fold */
+    case RUN_EVENT_LEAVE: /* see side_left_fold */
     case RUN_EVENT_PREPARED:
     case RUN_EVENT_PREPARE_FAILED:
     case RUN_EVENT_OPENED:
@@ -422,6 +423,8 @@ static bool fold_run_event(struct run *run, const struct record *record) {
         return false;
     if (event == RUN_EVENT_PAUSE)
         return pause_fold(run, record);
+    if (event == RUN_EVENT_LEAVE)
+        return side_left_fold(run, record);
     if (move.kind == RUN_MOVE_FLAG || event == RUN_EVENT_ROLLBACK)
         run_flag(run, event, record);
     if (move.kind == RUN_MOVE_TO)

@@ -114,6 +114,10 @@ bool sides_open(struct run *run);  /* true when all are in force */
 bool sides_close(struct run *run); /* true when none is */
 void sides_lease(struct run *run, uint32_t member);
 void side_report(struct run *run, uint32_t member, uint32_t side, const struct engine_report *report);
+struct run_side *side_of_close(const struct run *run, const char *step);
+bool side_left_fold(struct run *run, const struct record *record);
+int side_leave(struct run *run, const struct run_side *side, const struct event *event);
+void side_explain(const struct run *run, const struct run_side *side, char *text, size_t size);
 void side_again(struct run *run, uint32_t node);
 
 /* ---- barrier.c ---- */

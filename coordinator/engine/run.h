@@ -130,8 +130,9 @@ struct run_member {
     char *waits; /* what its own agent said when it last declined to stop */
 };
 
-enum side_state { SIDE_CLOSED, SIDE_OPENING, SIDE_OPEN, SIDE_CLOSING };
-enum { SIDE_STATES = 4 };
+/* LEFT: operators signed that the run ends without closing it; the agents' leases do */
+enum side_state { SIDE_CLOSED, SIDE_OPENING, SIDE_OPEN, SIDE_CLOSING, SIDE_LEFT };
+enum { SIDE_STATES = 5 };
 const char *side_state_text(enum side_state state);
 
 struct run_side {

@@ -25,6 +25,7 @@
     [RUN_EVENT_RETRY] = REFUSED(text), [RUN_EVENT_SKIP] = REFUSED(text), [RUN_EVENT_RETIRE] = MEMBER,        \
     [RUN_EVENT_PROMOTE] = REFUSED(text), [RUN_EVENT_WAIVE] = REFUSED(text)
 
+#define NOT_CLOSING "side actions are closed when the run ends; only then one can be left"
 #define NOT_NOW "it does not happen in this state"
 
 static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
@@ -48,6 +49,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = FLAG,
+                [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_OPENING] =
             {
@@ -68,6 +70,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = FLAG,
+                [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_WAVES] =
             {
@@ -88,6 +91,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = FLAG,
+                [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_RETURNING] =
             {
@@ -108,6 +112,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 MEMBERS(REFUSED("the run goes back; nothing is promoted")),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = FLAG,
+                [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_CLOSING] =
             {
@@ -129,6 +134,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 NO_MEMBERS("the run closes its side actions; nothing else begins"),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = IGNORED("it closes already"),
+                [RUN_EVENT_LEAVE] = FLAG,
             },
         [RUN_ENDED] =
             {
@@ -149,6 +155,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 NO_MEMBERS("the run has ended; make a new plan"),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = REFUSED("the run has ended"),
+                [RUN_EVENT_LEAVE] = REFUSED("the run has ended"),
             },
         [RUN_WAITING] =
             {
@@ -169,6 +176,7 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = TO(PREPARING),
                 [RUN_EVENT_SUPERSEDE] = FLAG,
+                [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
 };
 
@@ -209,6 +217,7 @@ const char *run_event_text(enum run_event event) {
         [RUN_EVENT_WAIVE] = "gate waived",
         [RUN_EVENT_CLEAR] = "no other run is in its way",
         [RUN_EVENT_SUPERSEDE] = "superseded by a newer plan",
+        [RUN_EVENT_LEAVE] = "a side action is left open",
     };
     return (unsigned)event < RUN_EVENTS ? texts[event] : "?";
 }

@@ -51,8 +51,9 @@ enum run_event {
     RUN_EVENT_WAIVE,     /* one gate is set aside for its stop, until a time */
     RUN_EVENT_CLEAR,     /* no other run is in its way any more */
     RUN_EVENT_SUPERSEDE, /* a newer plan overtakes it: it drains as on abort, whatever state it is in */
+    RUN_EVENT_LEAVE,     /* operators signed that one of its side actions is not closed by it */
 };
-enum { RUN_EVENTS = 21 };
+enum { RUN_EVENTS = 22 };
 
 enum run_move_kind {
     RUN_MOVE_UNANSWERED, /* a hole in the table; a test looks for it */

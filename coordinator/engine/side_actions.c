@@ -1,16 +1,20 @@
 /* Side actions: changes to the whole cluster for the time of a run. One agent carries each (any of the plan can: every
  * work order has the steps), all hold the lease. They are opened one after the other, and closed in reverse at every
- * end of the run, by the carrier or, when it is gone, by another; the run does not end before. An agent does a step at
+ * end of the run, by the carrier or, when it is gone or could not, by the next one in the order of the members; the run does
+ * not end before, unless operators sign that it is left (then nobody tells the agents any more that it is held open, and
+ * they put it back when their leases end). An agent does a step at
  * most once, so a second opening (rollback of a run that had ended) is carried by another member. */
 #include "coordinator/engine/internal.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *side_state_text(enum side_state state) {
     static const char *const texts[SIDE_STATES] = {[SIDE_CLOSED] = "closed",
                                                    [SIDE_OPENING] = "opening",
                                                    [SIDE_OPEN] = "open",
-                                                   [SIDE_CLOSING] = "closing"};
+                                                   [SIDE_CLOSING] = "closing",
+                                                   [SIDE_LEFT] = "left open"};
     return (unsigned)state < SIDE_STATES ? texts[state] : "?";
 }
 
@@ -33,11 +37,14 @@ static bool can_carry(const struct run *run, uint32_t member, const char *step, 
            work_order_step(run->members[member].order, step) != NULL;
 }
 
-/* Its service may be the only one that the command can speak to: one that runs is preferred. */
+/* The next one behind the carrier, so that all have their turn; the first carriers of several side actions differ. Its
+ * service may be the only one that the command can speak to: one that runs is preferred. */
 static uint32_t carrier_other(const struct run *run, const struct run_side *side, const char *step,
                               const bool *spent) {
     uint32_t found = NO_MEMBER;
-    for (uint32_t i = 0; i < run->n_members; i++) {
+    uint32_t first = side->carrier == NO_MEMBER ? (uint32_t)(side - run->sides) : side->carrier + 1;
+    for (uint32_t k = 0; k < run->n_members; k++) {
+        uint32_t i = (first + k) % run->n_members;
         if (!can_carry(run, i, step, spent) || i == side->carrier)
             continue;
         if (run->members[i].mode != MODE_DOWN)
@@ -112,7 +119,7 @@ void sides_lease(struct run *run, uint32_t member) {
     uint64_t pause = UINT64_MAX;
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
-        if (side->state == SIDE_CLOSED)
+        if (side->state == SIDE_CLOSED || side->state == SIDE_LEFT)
             continue;
         lease_say(run, side, true);
         uint64_t quarter = side->action->ttl_ms / 4 > 0 ? side->action->ttl_ms / 4 : 1;
@@ -163,7 +170,7 @@ bool sides_close(struct run *run) {
         return true;
     for (uint32_t i = run->n_sides; i-- > 0;) {
         struct run_side *side = &run->sides[i];
-        if (side->state == SIDE_CLOSED)
+        if (side->state == SIDE_CLOSED || side->state == SIDE_LEFT)
             continue;
         if ((side->in_flight && side->state == SIDE_CLOSING && is_up(run, side->carrier) &&
              !is_gone(run, side->carrier)) ||
@@ -175,6 +182,71 @@ bool sides_close(struct run *run) {
         return false;
     }
     return true;
+}
+
+/* ---- left, by operators ---- */
+
+/* The side action whose close step has that name; NULL: none. */
+struct run_side *side_of_close(const struct run *run, const char *step) {
+    for (uint32_t i = 0; step && i < run->n_sides; i++)
+        if (strcmp(run->sides[i].action->close_step, step) == 0)
+            return &run->sides[i];
+    return NULL;
+}
+
+bool side_left_fold(struct run *run, const struct record *record) {
+    char text[KEDGE_REASON_MAX];
+    struct run_side *side = record->member < run->n_sides ? &run->sides[record->member] : NULL;
+    if (!side || side->state == SIDE_CLOSED)
+        return false;
+    side->state = SIDE_LEFT;
+    side->in_flight = false;
+    side->since_ms = record->at_ms;
+    text_set(&side->reason, record->text);
+    snprintf(text, sizeof(text), "%.250s; side action %.60s was left open: %.150s",
+             run->verdict_text ? run->verdict_text : "", side->action->name, record->text);
+    text_set(&run->verdict_text, text);
+    return true;
+}
+
+int side_leave(struct run *run, const struct run_side *side, const struct event *event) {
+    struct engine *engine = run->engine;
+    struct run_move move = run_move(run->state, RUN_EVENT_LEAVE);
+    if (move.kind != RUN_MOVE_FLAG)
+        return engine_refuse(engine->actions, "%s", move.why);
+    if (side->state == SIDE_CLOSED || side->state == SIDE_LEFT)
+        return engine_refuse(engine->actions, "side action %s is %s already", side->action->name,
+                             side_state_text(side->state));
+    if (!event->text || !event->text[0])
+        return engine_refuse(engine->actions, "a waiver needs a reason");
+    commit(engine,
+           (struct record){.kind = RECORD_RUN_EVENT,
+                           .run = run->id,
+                           .member = (uint32_t)(side - run->sides),
+                           .number = RUN_EVENT_LEAVE,
+                           .digest = event->word,
+                           .text = event->text},
+           NULL);
+    return 0;
+}
+
+/* Why it is not closed yet, and what an operator can do about it. */
+void side_explain(const struct run *run, const struct run_side *side, char *text, size_t size) {
+    bool can = false;
+    for (uint32_t i = 0; !can && i < run->n_members; i++)
+        can = can_carry(run, i, side->action->close_step, side->closed);
+    int n = snprintf(text, size, "side action %s is %s", side->action->name, side_state_text(side->state));
+    size_t used = n > 0 && (size_t)n < size ? (size_t)n : size - 1;
+    if (side->reason && side->reason[0])
+        used += (size_t)snprintf(text + used, size - used, ": %.300s", side->reason);
+    if (run->state != RUN_CLOSING || used >= size)
+        return;
+    if (!can)
+        used += (size_t)snprintf(text + used, size - used, ": no agent is connected that can close it");
+    if (used < size && (!can || (side->reason && side->reason[0] && !side->in_flight)))
+        snprintf(text + used, size - used,
+                 "; it is tried again; `kedge run waive %llu MEMBER '%s'` ends the run without it",
+                 (unsigned long long)run->id, side->action->close_step);
 }
 
 static void close_again_later(struct run *run) {

@@ -370,3 +370,96 @@ TEST("F26 who is gone for good is in no percentage and in no count") {
     check(world_run_of(w)->paused); /* n6 is the second */
     check_contains(world_run_of(w)->pause_reason, "budget: 2 failed in the run, 1 allowed");
 }
+
+/* ---- a side action that cannot be closed ---- */
+
+static void second_supersedes(struct verified_plan *plan) {
+    plan->header.supersedes = plan->header.serial == 2 ? 1 : 0;
+}
+
+static enum outcome never_closes(struct world *world, unsigned member, const char *step) {
+    (void)member;
+    return strcmp(step, "close delay") == 0 && engine_run(world->engine, 1)->state == RUN_CLOSING
+               ? OUTCOME_FAILED
+               : OUTCOME_DONE;
+}
+
+TEST(
+    "F06 F29 F31 a superseded run that cannot close its side action says why, and operators end it without") {
+    struct world_config config = rolling;
+    config.side_action = true;
+    config.soak_ms = 200;
+    config.amend = second_supersedes;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = never_closes;
+    w->step_ms = 500;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_SWITCHING, 60000));
+    check(world_leave(w, 1, "close delay", "alice: too early") == ENGINE_REFUSED);
+    check_contains((const char *)w->refused.data, "only then one can be left");
+    require(world_apply(w, 2) == 0);
+    world_run(w, 30000);
+    const struct run *old = engine_run(w->engine, 1);
+    check_eq_str(run_state_text(old->state), "closing");
+    char text[1024];
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "waits for run 1 of cluster shop");
+    engine_explain_run(w->engine, old, text, sizeof(text));
+    check_contains(text, "side action delay is closing: no room on the disk");
+    check_contains(text, "`kedge run waive 1 MEMBER 'close delay'` ends the run without it");
+    check(world_leave(w, 1, "close delay", "") == ENGINE_REFUSED);
+    check_contains((const char *)w->refused.data, "needs a reason");
+    check(world_leave(w, 1, "close delay", "alice: the service is gone") == 0);
+    old = engine_run(w->engine, 1);
+    check_eq_str(run_state_text(old->state), "ended");
+    check_eq_str(side_state_text(old->sides[0].state), "left open");
+    check_contains(old->verdict_text, "side action delay was left open: alice: the service is gone");
+    unsigned n_leases = w->n_leases;
+    check(world_leave(w, 1, "close delay", "alice: again") == ENGINE_REFUSED);
+    world_crash(w);
+    world_run(w, 120000);
+    ended(w, VERDICT_DONE);
+    check(w->n_leases >= n_leases);
+}
+
+/* Who is asked to close, in their order; all fail but the last one. */
+static enum outcome only_n4_closes(struct world *world, unsigned member, const char *step) {
+    if (strcmp(step, "close delay") != 0)
+        return OUTCOME_DONE;
+    world->state |= 1 << member;
+    return member == 3 ? OUTCOME_DONE : OUTCOME_FAILED;
+}
+
+TEST("F31 a side action's close goes round all members: two that cannot do it do not keep it from the "
+     "others") {
+    struct world_config config = rolling;
+    config.side_action = true;
+    config.soak_ms = 200;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = only_n4_closes;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(w->state, 15);
+    check(!w->side_in_force);
+}
+
+TEST("F29 F31 nobody is connected who could close: said, and closed when one is back") {
+    struct world_config config = rolling;
+    config.side_action = true;
+    config.n_members = 2;
+    config.soak_ms = 200;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SOAKING, 60000));
+    world_agent_down(w, 0);
+    world_agent_down(w, 1);
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    world_run(w, 20000);
+    char text[1024];
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "no agent is connected that can close it");
+    world_agent_up(w, 1);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+}

@@ -540,6 +540,16 @@ int world_waive(struct world *world, unsigned member, const char *gate, uint64_t
         member);
 }
 
+int world_leave(struct world *world, uint64_t run, const char *step, const char *text) {
+    struct event event = {.kind = EVENT_COMMAND,
+                          .run = run,
+                          .command = RUN_EVENT_WAIVE,
+                          .gate = step,
+                          .until_ms = world->now_ms + 60000,
+                          .text = text};
+    return event_give(world, &event);
+}
+
 static int node_word(struct world *world, struct event event, unsigned node) {
     char name[16];
     snprintf(name, sizeof(name), "n%u", node + 1);

@@ -113,6 +113,8 @@ void world_crash(struct world *world);
 int world_command(struct world *world, enum run_event command, const char *text);
 int world_member(struct world *world, enum run_event command, unsigned member, const char *text);
 int world_waive(struct world *world, unsigned member, const char *gate, uint64_t for_ms, const char *text);
+/* The close of a side action of that run is waived. */
+int world_leave(struct world *world, uint64_t run, const char *step, const char *text);
 int world_hold(struct world *world, unsigned node, uint64_t for_ms, const char *text); /* 0: until returned */
 int world_return(struct world *world, unsigned node, const char *text);
 void world_agent_down(struct world *world, unsigned node);
