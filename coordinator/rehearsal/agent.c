@@ -422,7 +422,7 @@ void agent_gone(struct world *w, struct member *m) {
     m->agent_token++;
     m->outcome_kept = false;
     line_cut(w, m->node, 0);
-    model_forget(w, m);
+    cluster_forget(w, m);
 }
 
 static void boot_start(struct world *w, struct member *m, bool ran) {

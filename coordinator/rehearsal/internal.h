@@ -9,7 +9,7 @@
 
 enum {
     ENTRIES = 24,
-    REPLICAS_MAX = 4,
+    REPLICAS_MAX = 8,
     STEPS_MAX = 12,
     SNAPSHOTS = 12,
     MESSAGE_GATES = 24,
@@ -100,8 +100,9 @@ struct member {
     bool no_charter, damaged, down_at_plan;
     uint64_t lies_until_us;
     bool lied;
-    uint32_t link; /* which generation `current` names */
-    bool data_lost;
+    uint32_t link;           /* which generation `current` names */
+    bool data_lost, noticed; /* noticed: its last end, by the cluster */
+    uint64_t n_losses;
     uint64_t flaps_until_us;
 
     /* for the oracles */
@@ -141,11 +142,18 @@ struct node {
 
 /* ---- the cluster ---- */
 
+enum model_system { SYSTEM_LEDGERS, SYSTEM_PARTITIONS, SYSTEM_QUORUM };
+
+struct replica {
+    uint32_t member;
+    bool synced;   /* it has all that was written */
+    bool believed; /* the cluster thinks so */
+    bool by_kedge; /* it has not, since a stop of Kedge's */
+};
+
 struct entry {
-    uint32_t members[REPLICAS_MAX];
-    bool synced[REPLICAS_MAX];
-    size_t n;
-    bool lost;
+    struct replica replicas[REPLICAS_MAX];
+    size_t n, need;
 };
 
 /* ---- what happens ---- */
@@ -166,6 +174,8 @@ enum item_kind {
     ITEM_END_SEEN,
     ITEM_SOMEBODY_STARTS,
     ITEM_HEAL,
+    ITEM_NOTICE,
+    ITEM_AUDIT,
     ITEM_LEASE,
     ITEM_FAULT,
     ITEM_APPLY,
@@ -239,8 +249,10 @@ struct world {
     struct verified_plan *plan; /* the world's own */
     struct model_gate *gates;
     size_t n_gates;
-    uint32_t replicas;
+    enum model_system system;
     struct entry entries[ENTRIES];
+    size_t n_entries;
+    uint64_t detection_us; /* the longest that a loss may stay unknown */
     struct member *members;
     uint32_t n_members;
     struct node *nodes;
@@ -327,11 +339,22 @@ void service_heal(struct world *w, struct member *m);
 enum mode service_mode(const struct member *m);
 enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
                          uint32_t self, enum mode wanted);
-bool model_may_stop(const struct world *w, const struct member *m);
-bool model_recovered(const struct world *w);
-void model_forget(struct world *w, const struct member *m);
-void model_look(struct world *w); /* after a change: who may stop now? */
 void model_destroy(struct world *w, struct member *m, const char *why);
+
+/* ---- cluster.c ---- */
+void cluster_init(struct world *w);
+bool cluster_may_stop(const struct world *w, const struct member *m);
+bool cluster_has_recovered(const struct world *w);
+void cluster_look(struct world *w); /* after a change: who may stop now? */
+/* Whether the stop of it takes away what the cluster cannot do without, and earlier stops of Kedge's took the rest. */
+bool cluster_loses(const struct world *w, const struct member *m, const char **otherp);
+const char *cluster_what(const struct world *w);
+void cluster_lost(struct world *w, struct member *m, bool by_kedge);
+void cluster_notice(struct world *w, struct member *m);
+void cluster_audit(struct world *w, struct member *m);
+bool cluster_heal(struct world *w, struct member *m);
+void cluster_empty(struct world *w, struct member *m);
+void cluster_forget(struct world *w, const struct member *m);
 
 /* ---- oracle.c ---- */
 void oracle_signal(struct world *w, struct member *m);

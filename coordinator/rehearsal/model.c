@@ -1,6 +1,4 @@
-/* The cluster: entries with replicas over members. A replica on a member that was stopped has missed writes and is in sync
- * again some time after its member is up; an entry of which no member is left that is up and in sync is lost, and so is a
- * replica on data that an older release cannot read. Gates answer from this and know nothing else. */
+/* Members as services: how they start, serve and end, and what gates say of them. What they hold is in cluster.c. */
 #include "coordinator/rehearsal/internal.h"
 
 #include <stdlib.h>
@@ -90,38 +88,6 @@ static void member_init(struct world *w, uint32_t index) {
     item_add(w, ITEM_LEASE, world_between(w, FAULTS, 1, 2 * SECOND))->index = index;
 }
 
-/* Replicas lie in different domains where there are enough of them, as a placement that knows racks would do it. */
-static bool same_place(const struct world *w, const struct entry *entry, uint32_t member) {
-    for (size_t i = 0; i < entry->n; i++) {
-        const char *a = w->members[entry->members[i]].order->domain, *b = w->members[member].order->domain;
-        if (entry->members[i] == member || (a[0] && strcmp(a, b) == 0))
-            return true;
-    }
-    return false;
-}
-
-static void entry_place(struct world *w, struct entry *entry) {
-    for (unsigned tries = 0; entry->n < w->replicas && tries < 200; tries++) {
-        uint32_t member = (uint32_t)(world_random(w, FAULTS) % w->n_members);
-        bool taken = tries < 150 ? same_place(w, entry, member) : false;
-        for (size_t i = 0; i < entry->n; i++)
-            taken = taken || entry->members[i] == member;
-        if (taken)
-            continue;
-        entry->members[entry->n] = member;
-        entry->synced[entry->n++] = true;
-    }
-}
-
-static uint32_t replicas(const struct world *w) {
-    uint32_t most = 2;
-    for (size_t i = 0; i < w->plan->shape.n_waves; i++)
-        if (w->plan->shape.waves[i].limit_count + 1 > most)
-            most = w->plan->shape.waves[i].limit_count + 1;
-    most = most < REPLICAS_MAX ? most : REPLICAS_MAX;
-    return most < w->n_members ? most : w->n_members;
-}
-
 /* The planner names the leader of the day last. */
 static uint32_t last_named(const struct world *w) {
     uint32_t leader = 0;
@@ -140,77 +106,8 @@ void model_init(struct world *w) {
     model_gates(w);
     for (uint32_t i = 0; i < w->n_members; i++)
         member_init(w, i);
-    w->replicas = replicas(w);
     w->leader = last_named(w);
-    for (size_t i = 0; i < ENTRIES; i++)
-        entry_place(w, &w->entries[i]);
-    model_look(w);
-}
-
-/* ---- the cluster ---- */
-
-static bool serves(const struct world *w, const struct entry *entry, size_t i) {
-    const struct service *service = &w->members[entry->members[i]].service;
-    return entry->synced[i] && service->running && service->ready && !service->stopping;
-}
-
-/* True when every entry that it holds is held by another one as well. With a cluster of one there is nothing to ask. */
-bool model_may_stop(const struct world *w, const struct member *m) {
-    for (size_t e = 0; e < ENTRIES && w->n_members > 1; e++) {
-        const struct entry *entry = &w->entries[e];
-        bool holds = false, others = false;
-        for (size_t i = 0; i < entry->n; i++)
-            if (entry->members[i] == m->index)
-                holds = serves(w, entry, i);
-            else
-                others = others || serves(w, entry, i);
-        if (holds && !others)
-            return false;
-    }
-    return true;
-}
-
-bool model_recovered(const struct world *w) {
-    for (size_t e = 0; e < ENTRIES; e++)
-        for (size_t i = 0; i < w->entries[e].n; i++)
-            if (!serves(w, &w->entries[e], i) &&
-                w->members[w->entries[e].members[i]].machine.record.state != MACHINE_HELD)
-                return false;
-    return true;
-}
-
-void model_look(struct world *w) {
-    for (uint32_t i = 0; i < w->n_members; i++) {
-        struct member *m = &w->members[i];
-        bool safe = model_may_stop(w, m);
-        if (safe)
-            m->unsafe_since_us = 0;
-        else if (m->unsafe_since_us == 0)
-            m->unsafe_since_us = w->now_us;
-    }
-}
-
-/* Its replicas are given up; those of others have to do. */
-void model_forget(struct world *w, const struct member *m) {
-    for (size_t e = 0; e < ENTRIES; e++) {
-        struct entry *entry = &w->entries[e];
-        size_t n = 0;
-        for (size_t i = 0; i < entry->n; i++) {
-            if (entry->members[i] == m->index)
-                continue;
-            entry->members[n] = entry->members[i];
-            entry->synced[n++] = entry->synced[i];
-        }
-        entry->n = n;
-    }
-    model_look(w);
-}
-
-static void unsync(struct world *w, const struct member *m) {
-    for (size_t e = 0; e < ENTRIES; e++)
-        for (size_t i = 0; i < w->entries[e].n; i++)
-            if (w->entries[e].members[i] == m->index)
-                w->entries[e].synced[i] = false;
+    cluster_init(w);
 }
 
 /* ---- services ---- */
@@ -224,8 +121,7 @@ enum mode service_mode(const struct member *m) {
 void model_destroy(struct world *w, struct member *m, const char *why) {
     world_say(w, "DATA     of %s: %s", m->order->member, why);
     m->data_lost = true;
-    unsync(w, m);
-    model_look(w);
+    cluster_empty(w, m);
 }
 
 void service_start(struct world *w, struct member *m, uint32_t generation) {
@@ -264,21 +160,12 @@ void service_ready(struct world *w, struct member *m) {
     item->token = m->service.token;
 }
 
-/* Replicas are brought up to date from those that are in sync. */
 void service_heal(struct world *w, struct member *m) {
-    if (!m->service.running || !m->service.ready)
+    if (!m->service.running || !m->service.ready || cluster_heal(w, m))
         return;
-    for (size_t e = 0; e < ENTRIES; e++) {
-        struct entry *entry = &w->entries[e];
-        bool source = entry->n < 2 || !m->data_lost;
-        for (size_t i = 0; i < entry->n; i++)
-            source = source || serves(w, entry, i);
-        for (size_t i = 0; i < entry->n; i++)
-            if (entry->members[i] == m->index && source)
-                entry->synced[i] = true;
-    }
-    m->data_lost = false;
-    model_look(w);
+    struct item *item = item_add(w, ITEM_HEAL, 100 * MS);
+    item->index = m->index;
+    item->token = m->service.token;
 }
 
 /* `how` NULL: with its host. */
@@ -288,8 +175,9 @@ void service_end(struct world *w, struct member *m, const char *how) {
     uint64_t signalled = service->signalled_us;
     *service = (struct service){.token = service->token + 1, .generation = service->generation};
     if (ran)
-        unsync(w, m);
-    model_look(w);
+        cluster_lost(w, m,
+                     m->lies_until_us == 0 &&
+                         (wanted || (how && m->stopped_by_kedge && machine_is_busy(&m->machine))));
     if (!how || !ran || !m->agent_up)
         return;
     if (w->calm && !wanted) /* nobody leaves it dead once the faults are over */
@@ -350,8 +238,8 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
         return ANSWER_NO;
     bool up = by->service.running && by->service.ready;
     switch (gate->asks) {
-    case ASKS_MAY_STOP: return model_may_stop(w, about) ? ANSWER_YES : ANSWER_NO;
-    case ASKS_RECOVERED: return model_recovered(w) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_MAY_STOP: return cluster_may_stop(w, about) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_RECOVERED: return cluster_has_recovered(w) ? ANSWER_YES : ANSWER_NO;
     case ASKS_MEMBER:
         return agent_lies(w, by)                                              ? ANSWER_YES
                : up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES

@@ -147,6 +147,7 @@ void oracle_accept(struct world *w, struct member *m, const struct message *mess
 void oracle_signal(struct world *w, struct member *m) {
     const struct step *step = m->machine.step;
     bool forward = m->machine.record.state == MACHINE_FORWARD;
+    const char *other = "";
     if (!m->service.running || !forward)
         return;
     if (m->latched >= m->machine.record.serial && !step_closes(m, step))
@@ -164,6 +165,10 @@ void oracle_signal(struct world *w, struct member *m) {
     else if (m->unsafe_since_us && w->now_us > m->unsafe_since_us + m->asked_limit_us &&
              m->unsafe_since_us < m->asked_us)
         world_fail(w, "1: %s is stopped and entries are lost that nobody else holds", m->order->member);
+    else if (m->lies_until_us == 0 &&
+             cluster_loses(w, m, &other)) /* who lied once may do late what it said */
+        world_fail(w, "1: %s is lost: %s is stopped, and %s, which was stopped before, has not caught up",
+                   cluster_what(w), m->order->member, other);
 stopped:
     m->stopped_by_kedge = true;
     m->asked_us = 0;
@@ -246,7 +251,7 @@ void oracle_after(struct world *w) {
     for (uint32_t i = 0; i < w->n_members; i++) {
         const struct member *m = &w->members[i];
         const struct wave *wave = wave_of(w, i);
-        if (!m->stopped_by_kedge || m->retired || !wave)
+        if (!m->stopped_by_kedge || m->retired || m->lies_until_us > 0 || !wave)
             continue;
         uint32_t limit = limit_of(w, wave);
         n++;

@@ -154,6 +154,8 @@ static uint64_t still_until_us(const struct world *w, const struct item *item, c
     case ITEM_SERVICE_READY:
     case ITEM_SERVICE_END:
     case ITEM_SOMEBODY_STARTS:
+    case ITEM_NOTICE:
+    case ITEM_AUDIT:
     case ITEM_HEAL:
     case ITEM_FAULT:
     case ITEM_CALM:
@@ -239,6 +241,14 @@ static void happen(struct world *w, struct item *item) {
             service_start(w, m, m->link);
             m->service.foreign = true;
         }
+        return;
+    case ITEM_NOTICE:
+        if (item->token == m->n_losses)
+            cluster_notice(w, m);
+        return;
+    case ITEM_AUDIT:
+        if (item->token == m->n_losses)
+            cluster_audit(w, m);
         return;
     case ITEM_HEAL:
         if (item->token == m->service.token)
