@@ -150,15 +150,19 @@ static int halves_check(const struct step *step, struct error *err) {
         n_stops += row->primitive == PRIMITIVE_STOP;
         n_starts += row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_SWAP;
         bool holds = row->primitive == PRIMITIVE_STOP && row->hold_ms > 0;
-        if (holds && step->verb != VERB_STOP)
-            return error_set(err, -EBADMSG, "row %zu: a stop with a hold limit belongs to the verb stop",
-                             i + 1);
+        if (holds && step->verb != VERB_STOP && step->verb != VERB_BACK)
+            return error_set(err, -EBADMSG,
+                             "row %zu: a stop with a hold limit belongs to the verbs stop and back", i + 1);
+        if (row->primitive == PRIMITIVE_STOP && !holds && step->verb == VERB_BACK)
+            return error_set(err, -EBADMSG, "row %zu: a stop on the way back has no hold limit", i + 1);
         if (step->verb == VERB_STOP && holds != (i + 1 == step->n_rows))
             return error_set(err, -EBADMSG, "row %zu: the last row of stop, and no other, has a hold limit",
                              i + 1);
     }
     if (step->verb == VERB_STOP && (n_stops != 1 || n_starts > 0))
         return error_set(err, -EBADMSG, "stop must stop once and start nothing");
+    if (step->verb == VERB_BACK && n_starts > 0)
+        return error_set(err, -EBADMSG, "back must start nothing; return does");
     if (step->verb == VERB_START && (n_stops > 0 || n_starts == 0))
         return error_set(err, -EBADMSG, "start must start and not stop");
     return 0;
@@ -202,6 +206,8 @@ static int barrier_check(const struct work_order *order, struct error *err) {
            start = verbs_count(order, VERB_START);
     if (stop > 1 || stop != pass || stop != start)
         return error_set(err, -EBADMSG, "stop, pass and start belong together, each once");
+    if (stop == 0 && verbs_count(order, VERB_BACK) > 0)
+        return error_set(err, -EBADMSG, "only a downtime has a way back in parts");
     if (stop == 1 && verbs_count(order, VERB_REVERT) != 1)
         return error_set(err, -EBADMSG, "a member that is stopped at a barrier has no way back");
     if (stop == 1 && (verbs_count(order, VERB_SWITCH) > 0 || verbs_count(order, VERB_PROMOTE) > 0))
