@@ -273,7 +273,7 @@ static bool advance_waves(struct run *run) {
     bool over =
         wave_is_of_downtime(wave) ? barrier_is_over(run, wave) : run->wave_over[run->wave] == wave->n_members;
     if (over) {
-        if (run->wave + 1 == shape->n_waves)
+        if (barrier_is_last(run))
             return waves_over(run);
         commit(run->engine,
                (struct record){
@@ -310,6 +310,8 @@ static bool advance_returning(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     if (run->aborting)
         return aborted(run);
+    if (run_is_downtime(run))
+        return !run->paused && barrier_rolls_back(run) && (run->n_in_flight > 0 || all_back(run));
     if (wave_is_back(run, &shape->waves[run->wave])) {
         if (run->wave == 0)
             return all_back(run);
