@@ -101,6 +101,12 @@ const struct explanation explanations[] = {
     {"heartbeat", CONSENT, "The last heartbeat of a node is older than four of its beats.",
      "Its agent answers, but late: the node may be overloaded or its network bad.",
      "Look at the node before you change it, or consent."},
+    {"hold-limit-too-short", BLOCKS,
+     "The actions before the barrier may take longer than members may stay stopped there.",
+     "At its hold limit a member that has not passed the barrier starts what it ran before, by itself. If "
+     "the stops and the actions before the barrier (a backup) may take as long as that, members would start "
+     "again in the middle of them.",
+     "Give a longer --hold-limit, or shorten the deadlines of the actions in the recipe."},
     {"in-change", CONSENT, "An open run is changing the member right now.",
      "What was found is signed: when the member is on something else by then, its agent refuses the plan for "
      "it.",

@@ -170,18 +170,33 @@ static int change_add(const struct making *making, struct work_order *order, con
 /* The halves. Nobody's may-stop is asked: that everything goes down is what is signed. */
 static int halves_add(const struct making *making, struct work_order *order) {
     const struct recipe_role *role = making->m->member->role;
-    struct rows stop = {.n = 0}, pass = {.n = 0}, start = {.n = 0};
+    struct rows stop = {.n = 0}, pass = {.n = 0}, start = {.n = 0}, back = {.n = 0};
     ask_add(&stop, making->proof, making->proof ? 1 : 0, PROOF_DEADLINE_MS, SAMPLE_CAPTURE, ON_FAILURE_STOP);
     struct row *row = row_add(&stop, PRIMITIVE_STOP, role->stop_deadline_ms, ON_FAILURE_RETURN);
     row->signal = role->signal;
     row->hold_ms = making->p->input->options.hold_ms;
+    struct row *down_again = row_add(&back, PRIMITIVE_STOP, role->stop_deadline_ms, ON_FAILURE_HOLD);
+    down_again->signal = role->signal;
+    down_again->hold_ms = row->hold_ms;
     start_add(making, &start, 1, order->generations[0].mode, ON_FAILURE_HOLD);
     int r = order->generations[0].mode == MODE_READ_WRITE ? commands_add(making, &start) : 0;
     if (r == 0)
         r = step_add(making, order, "stop", VERB_STOP, &stop);
     if (r == 0)
         r = step_add(making, order, "pass", VERB_PASS, &pass);
-    return r < 0 ? r : step_add(making, order, "start", VERB_START, &start);
+    if (r == 0)
+        r = step_add(making, order, "start", VERB_START, &start);
+    return r < 0 ? r : step_add(making, order, "stop back", VERB_BACK, &back);
+}
+
+static int actions_add(const struct making *making, struct work_order *order) {
+    struct planning *p = making->p;
+    struct step *steps = (struct step *)(uintptr_t)order->steps;
+    int r = 0;
+    for (size_t i = 0; r == 0 && is_downtime(p) && i < p->recipe->n_actions; i++)
+        if (action_is_carried(p, &p->recipe->actions[i], making->m))
+            r = action_step_make(p, making->m, &p->recipe->actions[i], &steps[order->n_steps++]);
+    return r;
 }
 
 static int return_add(const struct making *making, struct work_order *order) {
@@ -211,7 +226,7 @@ static int sides_add(const struct making *making, struct work_order *order) {
 
 static int steps_make(const struct making *making, struct work_order *order, bool read_only_first) {
     struct planning *p = making->p;
-    order->steps = keep(p, 5 + 2 * p->n_sides, sizeof(*order->steps));
+    order->steps = keep(p, 6 + 2 * p->n_sides + p->recipe->n_actions, sizeof(*order->steps));
     int r = order->steps ? prepare_add(making, order) : p->failed;
     if (r == 0)
         r = is_downtime(p) ? halves_add(making, order) : change_add(making, order, "switch", VERB_SWITCH, 1);
@@ -219,6 +234,8 @@ static int steps_make(const struct making *making, struct work_order *order, boo
         r = change_add(making, order, "promote", VERB_PROMOTE, 2);
     if (r == 0)
         r = return_add(making, order);
+    if (r == 0)
+        r = actions_add(making, order);
     return r < 0 ? r : sides_add(making, order);
 }
 

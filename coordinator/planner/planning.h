@@ -122,6 +122,15 @@ void side_gate_add(struct planning *p, const struct side_plan *side, struct dige
 int side_step_make(struct planning *p, const struct member_plan *m, const struct side_plan *side, bool open,
                    struct step *outp) _must_check_;
 
+/* actions.c: of a downtime. */
+bool action_is_carried(const struct planning *p, const struct recipe_action *action,
+                       const struct member_plan *m);
+int action_step_make(struct planning *p, const struct member_plan *m, const struct recipe_action *action,
+                     struct step *outp) _must_check_;
+void actions_waves_make(struct planning *p, enum action_place place);
+const char *action_behind(const struct planning *p); /* the first one behind the barrier, or NULL */
+void hold_judge(struct planning *p);
+
 /* waves.c */
 void waves_make(struct planning *p);
 
