@@ -358,11 +358,12 @@ static void failed_forward(struct member_machine *m, const struct row *row, cons
                  actions);
     else if (row->primitive == PRIMITIVE_RUN && m->step->verb == VERB_BACK)
         conclude(m, OUTCOME_FAILED, actions); /* a restore; it stays down, as it is */
-    else if (row->on_failure == ON_FAILURE_HOLD && m->step->verb != VERB_ACT)
+    else if (row->on_failure == ON_FAILURE_HOLD && m->step->verb != VERB_ACT &&
+             m->step->verb != VERB_FINALIZE)
         hold_begin(m, now_us, actions);
     else if (!m->record.stopped && row->on_failure == ON_FAILURE_STOP)
         conclude(m, OUTCOME_FAILED, actions);
-    else if (m->step->verb == VERB_ACT)
+    else if (m->step->verb == VERB_ACT || m->step->verb == VERB_FINALIZE)
         conclude(m, OUTCOME_FAILED, actions);
     else if (way_open)
         return_begin(m, now_us, actions);

@@ -41,7 +41,7 @@ const char *primitive_text(enum primitive primitive) {
 
 const char *verb_text(enum verb verb) {
     static const char *const texts[] = {"prepare", "switch", "promote", "revert", "act",
-                                        "stop",    "pass",   "start",   "back"};
+                                        "stop",    "pass",   "start",   "back",   "finalize"};
     TEXT_OF(texts, VERBS, verb);
 }
 

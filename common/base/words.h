@@ -64,9 +64,10 @@ enum verb {
     VERB_STOP,  /* the halves of a downtime: down to the barrier ... */
     VERB_PASS,  /* ... the word that it is passed: from now on nobody goes back alone ... */
     VERB_START, /* ... and up with the new generation */
-    VERB_BACK /* a part of the way back of a whole cluster that leaves the member down: its stop, or a restore */
+    VERB_BACK, /* a part of the way back of a whole cluster that leaves the member down: its stop, or a restore */
+    VERB_FINALIZE /* a named action that closes the way back for good; it stops nothing */
 };
-enum { VERBS = 9 };
+enum { VERBS = 10 };
 const char *verb_text(enum verb verb);
 
 /* What an asking row does with a sample. */

@@ -117,7 +117,7 @@ static int sequence_check(const struct step *step, struct error *err) {
     const struct row *swapped = NULL, *unseen = NULL;
     for (size_t i = 0; i < step->n_rows; i++) {
         const struct row *row = &step->rows[i];
-        bool still = step->verb == VERB_PREPARE || step->verb == VERB_ACT;
+        bool still = step->verb == VERB_PREPARE || step->verb == VERB_ACT || step->verb == VERB_FINALIZE;
         if (interrupts(row->primitive) && still)
             return error_set(err, -EBADMSG, "row %zu: %s interrupts, which %s must not", i + 1,
                              primitive_text(row->primitive), verb_text(step->verb));
@@ -200,6 +200,19 @@ static size_t verbs_count(const struct work_order *order, enum verb verb) {
     return n;
 }
 
+/* What cannot be taken back says so, and is asked for by a condition, so that half-done is decidable. */
+static int finalize_check(const struct work_order *order, const struct step *step, struct error *err) {
+    if (step->verb != VERB_FINALIZE)
+        return 0;
+    if (order->way_back != WAY_BACK_NEVER)
+        return error_set(err, -EBADMSG, "step %s finalizes, but the way back is \"%s\"", step->name,
+                         way_back_text(order->way_back));
+    for (size_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i].primitive == PRIMITIVE_RUN && step->rows[i].done_if)
+            return 0;
+    return error_set(err, -EBADMSG, "step %s finalizes, but says not when that is done", step->name);
+}
+
 /* Who is stopped at a barrier has a way on and a way back. */
 static int barrier_check(const struct work_order *order, struct error *err) {
     size_t stop = verbs_count(order, VERB_STOP), pass = verbs_count(order, VERB_PASS),
@@ -235,6 +248,7 @@ int order_check(const struct work_order *order, const struct order_frame *frame,
     }
     for (size_t i = 0; r == 0 && i < order->n_steps; i++) {
         r = step_check(order, &order->steps[i], frame->gates, err);
+        r = r == 0 ? finalize_check(order, &order->steps[i], err) : r;
         if (r == 0 && work_order_step(order, order->steps[i].name) != &order->steps[i])
             r = error_set(err, -EBADMSG, "step %s stands twice", order->steps[i].name);
     }

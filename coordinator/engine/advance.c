@@ -45,6 +45,14 @@ static void say_members(const struct run *run, const char *what, char *text, siz
     }
 }
 
+/* By what is signed for its members, not by the name of its strategy. */
+static bool run_finalizes(const struct run *run) {
+    for (size_t i = 0; i < run->plan->orders[0]->n_steps; i++)
+        if (run->plan->orders[0]->steps[i].verb == VERB_FINALIZE)
+            return true;
+    return false;
+}
+
 static bool waves_over(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     const struct run_member *bad = first_bad(run);
@@ -52,7 +60,7 @@ static bool waves_over(struct run *run) {
     if (bad)
         say_bad(bad, "", text, sizeof(text));
     else
-        say_members(run, "", text, sizeof(text));
+        say_members(run, run_finalizes(run) ? "finalized, no way leads back: " : "", text, sizeof(text));
     commit_run_event(run, RUN_EVENT_WAVES_OVER, bad || nobody ? VERDICT_FAILED : VERDICT_DONE, text);
     return true;
 }

@@ -122,6 +122,8 @@ static int encode(struct planning *p, const struct codec_message *codec, const v
 
 /* What cannot be undone, from the rows of all members; "" when nothing in the plan is final by itself. */
 static const char *no_return_text(struct planning *p) {
+    if (is_finalize(p) && p->recipe->finalize)
+        return keep_format(p, "%s; what ran before is removed", p->recipe->finalize->about);
     const char *behind = is_downtime(p) ? action_behind(p) : NULL, *text = "";
     unsigned hold_s = p->input->options.hold_ms / 1000;
     if (is_downtime(p))

@@ -30,6 +30,8 @@ struct member_plan {
     struct scope own, facts; /* facts over own over the cluster's */
     struct render render;
     bool has_render;
+    struct probe finalized; /* of a plan that finalizes: what its value is asked by */
+    const char *finalized_is;
 };
 
 struct side_plan {
@@ -147,6 +149,15 @@ int generation_plan(struct planning *p, const struct member_plan *m, enum mode m
                     struct generation *outp) _must_check_;
 int command_make(struct planning *p, const struct recipe_command *from, const struct scope *scope,
                  const struct member_plan *m, const struct command **outp) _must_check_;
+
+/* finalize.c: the plan after which nothing leads back, and the way back that an earlier one has closed. */
+bool is_finalize(const struct planning *p);
+/* NULL, or why the member is left out. */
+const char *finalize_leaves_out(struct planning *p, const struct member_plan *m);
+void finalize_look(struct planning *p, struct member_plan *m);
+void finalize_judge(struct planning *p);
+/* The row that does it; 0, or negative when the planning has failed. */
+int finalize_row_make(struct planning *p, const struct member_plan *m, struct row *outp) _must_check_;
 
 /* orders.c */
 int order_make(struct planning *p, size_t index, struct work_order *outp) _must_check_;

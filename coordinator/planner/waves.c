@@ -155,6 +155,7 @@ static void downtime_make(struct planning *p) {
     for (size_t i = 0; i < recipe->n_roles; i++)
         for (int last = 0; last < 2; last++) {
             order_append(p, PART_BROKEN, &recipe->roles[i], last);
+            order_append(p, PART_LEFT, &recipe->roles[i], last);
             order_append(p, PART_ROLLING, &recipe->roles[i], last);
         }
     for (size_t i = 0; i < recipe->n_roles; i++)

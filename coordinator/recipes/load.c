@@ -205,8 +205,8 @@ static int needs_kedge(struct loader *loader, struct yaml_map *map) {
 }
 
 struct parts {
-    const struct yaml_node *values, *options, *gates, *roles, *side_actions, *actions, *config, *versions,
-        *warnings;
+    const struct yaml_node *values, *options, *gates, *roles, *side_actions, *actions, *finalize, *config,
+        *versions, *warnings;
 };
 
 static int parts_take(struct loader *loader, struct yaml_map *map, struct parts *parts) {
@@ -229,6 +229,8 @@ static int parts_take(struct loader *loader, struct yaml_map *map, struct parts 
         r = yaml_take_map_optional(map, "side-actions", &parts->side_actions);
     if (r == 0)
         r = yaml_take_map_optional(map, "actions", &parts->actions);
+    if (r == 0)
+        r = yaml_take_map_optional(map, "finalize", &parts->finalize);
     if (r == 0)
         r = yaml_take_list_optional(map, "config", yaml_range(1, KEDGE_CONFIG_OPS_MAX), &parts->config);
     if (r == 0)
@@ -275,6 +277,8 @@ static int recipe_take(struct loader *loader, const struct yaml_node *root) {
         r = load_roles(loader, parts.roles);
     if (r == 0)
         r = side_actions_load(loader, parts.side_actions);
+    if (r == 0 && parts.finalize)
+        r = load_finalize(loader, parts.finalize);
     if (r == 0)
         r = load_actions(loader, parts.actions);
     if (r == 0)

@@ -73,6 +73,9 @@ int load_check(struct loader *loader, const struct yaml_node *node, unsigned pla
                struct recipe_check *outp) _must_check_;
 int load_gates(struct loader *loader, const struct yaml_node *node) _must_check_;
 
+/* load_finalize.c */
+int load_finalize(struct loader *loader, const struct yaml_node *node) _must_check_;
+
 /* load_roles.c */
 int load_roles(struct loader *loader, const struct yaml_node *node) _must_check_;
 

@@ -191,6 +191,16 @@ struct recipe_action {
     struct recipe_check done_if;
 };
 
+/* The point of no return, its own plan: an action on each member after which the version before cannot read its data. */
+struct recipe_finalize {
+    const char *about; /* what is final then */
+    struct when when;  /* of the member's facts; else there is nothing to finalize */
+    uint32_t soak_ms;  /* how long a member must have been on its release, at least */
+    struct recipe_probe value;
+    const char *ours; /* template: the one item of `value` when it is done */
+    struct recipe_command act;
+};
+
 struct recipe_config_op {
     enum config_op_kind kind;
     const char *key, *value; /* templates; value NULL for remove and carry */
@@ -239,6 +249,7 @@ struct recipe {
     size_t n_side_actions;
     const struct recipe_action *actions; /* in the order in which they are done */
     size_t n_actions;
+    const struct recipe_finalize *finalize; /* NULL: this system has no such point */
     const struct recipe_config_op *config;
     size_t n_config;
     const struct version_row *versions;
