@@ -32,7 +32,7 @@ int acceptance_check(const struct seen *seen, const struct offer *offer, struct 
 
 struct seen_change acceptance_note(struct seen *seen, const struct offer *offer) {
     struct seen_change change = {.epoch = offer->epoch > seen->epoch, .plan = offer->serial > seen->serial};
-    if (change.epoch)
+    if (change.epoch && !KEDGE_MUTANT(epoch_not_kept))
         seen->epoch = offer->epoch;
     if (change.plan) {
         seen->serial = offer->serial;
@@ -42,7 +42,7 @@ struct seen_change acceptance_note(struct seen *seen, const struct offer *offer)
 }
 
 bool acceptance_is_latched(const struct seen *seen, uint64_t serial) {
-    return seen->aborted >= serial;
+    return seen->aborted >= serial && !KEDGE_MUTANT(latch_forgotten);
 }
 
 bool outcome_changed_nothing(enum outcome outcome) {
@@ -66,12 +66,11 @@ bool acceptance_has_begun(const struct member_machine *machine, const struct wor
         return true;
     if (machine->record.serial != order->serial)
         return false;
-    return machine->record.started_new || machine_is_busy(machine) || ended;
+    return machine->record.started_new || machine_is_busy(machine) || ended || KEDGE_MUTANT(expiry_ignored);
 }
 
 bool acceptance_needs_facts(const struct machine_record *record, const struct work_order *order,
                             const struct step *step) {
     bool first = record->serial != order->serial || !record->started_new;
-    return (first && (step->verb == VERB_PREPARE || step->verb == VERB_SWITCH)) ||
-           step->verb == VERB_FINALIZE;
+    return first && (step->verb == VERB_PREPARE || step->verb == VERB_SWITCH);
 }

@@ -64,7 +64,8 @@ void row_answered(struct member_machine *m, const struct machine_event *event,
     }
     m->held_since_us = 0;
     snprintf(m->said, sizeof(m->said), "%s", event->reason ? event->reason : "no reason was given");
-    bool lost = row->sample == SAMPLE_COMPARE && event->answer == ANSWER_NO;
+    bool lost =
+        row->sample == SAMPLE_COMPARE && event->answer == ANSWER_NO && !KEDGE_MUTANT(loss_asked_again);
     if (lost || asked_once(m, row))
         row_failed(m, m->said, event->now_us, actions);
     else
@@ -137,7 +138,10 @@ static void too_late(struct member_machine *m, const struct row *row, uint64_t n
     else
         snprintf(why, sizeof(why), "%s took longer than %llu ms%s%.300s", primitive_text(row->primitive), ms,
                  m->said[0] ? ": " : "", m->said);
-    row_failed(m, why, now_us, actions);
+    if (row->primitive == PRIMITIVE_ASK && KEDGE_MUTANT(late_is_yes))
+        row_done(m, now_us, actions);
+    else
+        row_failed(m, why, now_us, actions);
 }
 
 void row_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions) {

@@ -50,16 +50,12 @@ bool verb_proves(enum verb verb) {
 /* Does the end of this step leave the member stopped at the barrier? Notes how far it is. */
 static bool ends_at_barrier(struct member_machine *m, enum outcome outcome) {
     bool done = outcome == OUTCOME_DONE;
-    enum verb verb = m->step->verb;
-    if (done && (verb == VERB_STOP || verb == VERB_BACK))
-        m->record.barrier_serial = m->order->serial;
-    bool stays = verb == VERB_ACT || verb == VERB_PREPARE || verb == VERB_BACK; /* as far as it was */
-    if (outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD || (!stays && (done || m->record.changed)))
-        m->record.barrier = BARRIER_NONE;
-    if (done && verb == VERB_STOP)
+    if (done && m->step->verb == VERB_STOP)
         m->record.barrier = BARRIER_STOPPED;
-    else if (done && (verb == VERB_PASS || verb == VERB_BACK))
+    else if (done && m->step->verb == VERB_PASS)
         m->record.barrier = BARRIER_PASSED;
+    else if (done || m->record.changed || outcome == OUTCOME_HELD)
+        m->record.barrier = BARRIER_NONE;
     return m->record.barrier != BARRIER_NONE;
 }
 
@@ -89,7 +85,7 @@ void barrier_time_passed(struct member_machine *m, uint64_t now_us, struct machi
 /* A held member is freed by what brought it to a proven generation, and by nothing less. */
 static bool stays_held(const struct member_machine *m, enum outcome outcome) {
     bool proven = outcome == OUTCOME_RETURNED || (outcome == OUTCOME_DONE && verb_proves(m->step->verb));
-    return m->record.held && !proven;
+    return m->record.held && !proven && !KEDGE_MUTANT(held_is_freed);
 }
 
 void conclude(struct member_machine *m, enum outcome outcome, struct machine_actions *actions) {
@@ -113,7 +109,8 @@ void conclude(struct member_machine *m, enum outcome outcome, struct machine_act
 void conclude_held(struct member_machine *m, struct machine_actions *actions) {
     m->record.held = true;
     conclude(m, OUTCOME_HELD, actions);
-    machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = m->record.reason;
+    if (!KEDGE_MUTANT(held_in_silence))
+        machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = m->record.reason;
 }
 
 /* ---- the way back ---- */
@@ -121,7 +118,7 @@ void conclude_held(struct member_machine *m, struct machine_actions *actions) {
 bool way_back_is_open(enum way_back way_back, const struct machine_record *record) {
     switch (way_back) {
     case WAY_BACK_UNTIL_FINALIZE: return true;
-    case WAY_BACK_UNTIL_PROMOTION: return !record->promoted;
+    case WAY_BACK_UNTIL_PROMOTION: return !record->promoted || KEDGE_MUTANT(returned_after_promotion);
     case WAY_BACK_UNTIL_START:
     case WAY_BACK_CLUSTER:
     case WAY_BACK_NEVER: return !record->started_new || KEDGE_MUTANT(way_back_overstepped);
@@ -130,15 +127,14 @@ bool way_back_is_open(enum way_back way_back, const struct machine_record *recor
 }
 
 bool may_return_alone(const struct member_machine *m) {
-    if (m->step->verb == VERB_STOP)
-        return true; /* nobody has passed: the data is as the old release left it */
-    return m->step->verb != VERB_REVERT && m->step->verb != VERB_START && m->step->verb != VERB_BACK &&
+    return m->step->verb != VERB_REVERT && m->step->verb != VERB_START &&
            way_back_is_open(m->order->way_back, &m->record);
 }
 
 /* What people may order although a member may not do it alone. */
 bool return_may_be_ordered(enum way_back way_back, const struct machine_record *record) {
-    return way_back == WAY_BACK_CLUSTER || way_back_is_open(way_back, record);
+    return way_back == WAY_BACK_CLUSTER || KEDGE_MUTANT(return_always_ordered) ||
+           way_back_is_open(way_back, record);
 }
 
 const struct row *step_find_row(const struct step *step, enum primitive primitive) {
@@ -218,7 +214,7 @@ bool step_puts_back(const struct work_order *order, const struct step *step) {
 
 /* Put-backs and the way back go on after an abort; nothing else begins. */
 bool step_is_closing(const struct work_order *order, const struct step *step) {
-    return step->verb == VERB_REVERT || step->verb == VERB_BACK || step_puts_back(order, step);
+    return step->verb == VERB_REVERT || step_puts_back(order, step);
 }
 
 static enum mode mode_of(const struct member_machine *m, const struct row *row) {
@@ -330,7 +326,7 @@ void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions 
     const struct row *row = row_now(m);
     if (row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_OBSERVE)
         m->record.generation = row->generation;
-    if (row->primitive == PRIMITIVE_STOP && (m->step->verb == VERB_STOP || m->step->verb == VERB_BACK))
+    if (row->primitive == PRIMITIVE_STOP && m->step->verb == VERB_STOP)
         m->record.hold_until_us = after_ms(now_us, row->hold_ms);
     m->record.row++;
     row_begin(m, now_us, actions);
@@ -356,14 +352,11 @@ static void failed_forward(struct member_machine *m, const struct row *row, cons
                  row->primitive == PRIMITIVE_ASK && step_find_row(m->step, PRIMITIVE_STOP) ? OUTCOME_WAITS
                                                                                            : OUTCOME_FAILED,
                  actions);
-    else if (row->primitive == PRIMITIVE_RUN && m->step->verb == VERB_BACK)
-        conclude(m, OUTCOME_FAILED, actions); /* a restore; it stays down, as it is */
-    else if (row->on_failure == ON_FAILURE_HOLD && m->step->verb != VERB_ACT &&
-             m->step->verb != VERB_FINALIZE)
+    else if (row->on_failure == ON_FAILURE_HOLD && m->step->verb != VERB_ACT)
         hold_begin(m, now_us, actions);
     else if (!m->record.stopped && row->on_failure == ON_FAILURE_STOP)
         conclude(m, OUTCOME_FAILED, actions);
-    else if (m->step->verb == VERB_ACT || m->step->verb == VERB_FINALIZE)
+    else if (m->step->verb == VERB_ACT)
         conclude(m, OUTCOME_FAILED, actions);
     else if (way_open)
         return_begin(m, now_us, actions);

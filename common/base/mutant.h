@@ -16,9 +16,34 @@
     X(evidence_age_ignored, COMMON, "a yes is used however old it is")                                       \
     X(evidence_from_before, COMMON, "an answer from before the last change is used after it")                \
     X(unknown_is_yes, COMMON, "no answer counts as yes")                                                     \
-    X(unreachable_passes, RARE, "a member whose agent does not answer holds nobody back")                    \
+    X(unreachable_passes, COMMON, "a member whose agent does not answer holds nobody back")                  \
     X(prepare_not_awaited, COMMON, "the first member is changed before all are prepared")                    \
+    X(recovered_by_itself, COMMON, "recovered gates of the cluster are not asked of anybody else")           \
+    X(prober_in_change, COMMON, "a node that is in change speaks for the cluster")                           \
+    X(one_prober, COMMON, "one node speaks for the cluster where two could")                                 \
+    X(probers_of_one_domain, COMMON, "both who speak for the cluster are of one failure domain")             \
+    X(last_not_awaited, COMMON, "the member that goes last is changed while others are not done")            \
+    X(last_comes_first, COMMON, "the member that goes last goes first")                                      \
+    X(promoted_unsoaked, COMMON, "a canary is promoted before it has soaked read-only")                      \
+    X(holds_not_counted, COMMON, "members of a held node do not count against the limit")                    \
+    X(side_not_awaited, COMMON, "members are changed before the side action is in force")                    \
+    X(silent_member_ordered, COMMON, "a member whose agent is away is ordered to change")                    \
+    X(waived_for_all, RARE, "a gate that was waived for one member is waived for all")                       \
+    X(waived_for_ever, RARE, "a waiver counts after its end")                                                \
     /* engine: after a change */                                                                             \
+    X(detection_ignored, COMMON, "a recovered gate need not hold for its detection time")                    \
+    X(soak_skipped, COMMON, "a member is done as soon as it has recovered")                                  \
+    X(soak_not_restarted, COMMON, "a bad answer does not begin the soak anew")                               \
+    X(one_no_is_relapse, COMMON, "one bad answer of a member that was well halts the run")                   \
+    X(relapse_ignored, RARE, "a done member that is not well halts nothing")                                 \
+    X(pause_ignored, COMMON, "members are changed while the run is paused")                                  \
+    X(failure_ignored, COMMON, "a member that failed or is held does not pause the run")                     \
+    X(canary_ignored, COMMON, "the waves go on after a canary that failed")                                  \
+    X(failed_is_done, RARE, "the verdict is done although a member failed")                                  \
+    X(any_report_counts, COMMON, "the report on another step counts for the order in flight")                \
+    X(first_waves_not_returned, COMMON, "a rollback ends after the last wave")                               \
+    X(returns_begin_early, RARE, "a rollback begins with the first wave")                                    \
+    X(replay_drops_reason, COMMON, "why a member failed is not replayed from the journal")                   \
     X(order_not_recorded, COMMON, "an order goes out that the journal does not hold")                        \
     X(abort_forgotten, COMMON, "after an abort the waves go on")                                             \
     X(side_left_open, COMMON, "a run that is aborted ends with its side action in force")                    \
@@ -28,10 +53,19 @@
     X(intent_not_synced, COMMON, "the stop does not wait until its intent is durable")                       \
     X(way_back_overstepped, COMMON, "a member returns past its way back")                                    \
     X(way_back_not_synced, COMMON, "the start that closes the way back is not durable when it happens")      \
-    X(latch_ignored, COMMON, "a stop that an abort should have kept back goes on")                           \
+    X(latch_ignored, RARE, "a stop that an abort should have kept back goes on")                             \
     X(start_beside, COMMON, "a restarted agent starts the service beside the one that runs")                 \
     X(sample_not_compared, COMMON, "lost data that the sample shows is passed over")                         \
     X(last_answer_too_old, COMMON, "the agent's last answer before the stop is used however old it is")      \
+    X(epoch_not_kept, RARE, "the epoch that was obeyed is not remembered")                                   \
+    X(expiry_ignored, RARE, "an order that has expired begins a step")                                       \
+    X(latch_forgotten, RARE, "the agent does not remember which plan was aborted")                           \
+    X(held_in_silence, COMMON, "a member is held and nobody is alarmed")                                     \
+    X(held_is_freed, COMMON, "a held member is free after its next step, whatever came of it")               \
+    X(returned_after_promotion, COMMON, "a member returns past its way back, which ended with promotion")    \
+    X(return_always_ordered, COMMON, "a return is obeyed past the way back")                                 \
+    X(loss_asked_again, COMMON, "lost data is asked about until the time is over")                           \
+    X(late_is_yes, RARE, "a gate that did not say yes in its time has passed")                               \
     X(returned_is_done, COMMON, "a member that went back is reported as done")
 
 enum mutant_kind { MUTANT_COMMON, MUTANT_RARE };

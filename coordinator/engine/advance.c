@@ -45,14 +45,6 @@ static void say_members(const struct run *run, const char *what, char *text, siz
     }
 }
 
-/* By what is signed for its members, not by the name of its strategy. */
-static bool run_finalizes(const struct run *run) {
-    for (size_t i = 0; i < run->plan->orders[0]->n_steps; i++)
-        if (run->plan->orders[0]->steps[i].verb == VERB_FINALIZE)
-            return true;
-    return false;
-}
-
 static bool waves_over(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     const struct run_member *bad = first_bad(run);
@@ -60,8 +52,9 @@ static bool waves_over(struct run *run) {
     if (bad)
         say_bad(bad, "", text, sizeof(text));
     else
-        say_members(run, run_finalizes(run) ? "finalized, no way leads back: " : "", text, sizeof(text));
-    commit_run_event(run, RUN_EVENT_WAVES_OVER, bad || nobody ? VERDICT_FAILED : VERDICT_DONE, text);
+        say_members(run, "", text, sizeof(text));
+    commit_run_event(run, RUN_EVENT_WAVES_OVER,
+                     (bad || nobody) && !KEDGE_MUTANT(failed_is_done) ? VERDICT_FAILED : VERDICT_DONE, text);
     return true;
 }
 
@@ -125,8 +118,8 @@ static bool advance_preparing(struct run *run) {
         return aborted(run);
     if (run->n_state[MEMBER_FAILED] > 0)
         return prepare_failed(run);
-    if (run->engine->now_ms < not_before_ms) {
-        timer_set(run->engine, &run->start, not_before_ms);
+    if (wall_now_ms(run->engine) < not_before_ms) {
+        timer_set(run->engine, &run->start, not_before_ms + run->engine->ahead_ms);
         return false;
     }
     bool prepared = run->n_state[MEMBER_PREPARED] + run->n_state[MEMBER_SKIPPED] == run_n_present(run) ||
@@ -147,7 +140,7 @@ static bool advance_opening(struct run *run) {
         commit_run_event(run, RUN_EVENT_OPEN_FAILED, VERDICT_FAILED, "no member is left");
         return true;
     }
-    if (run->paused || !sides_open(run))
+    if (run->paused || (!sides_open(run) && !KEDGE_MUTANT(side_not_awaited)))
         return false;
     commit_run_event(run, run->rollback ? RUN_EVENT_ROLLS_BACK : RUN_EVENT_OPENED, VERDICT_NONE, "");
     return true;
@@ -164,7 +157,7 @@ static bool advance_closing(struct run *run) {
 /* ---- one change ---- */
 
 static bool has_expired(struct run *run) {
-    if (run->engine->now_ms / 1000 <= run->plan->header.not_after_s || run->state == RUN_RETURNING)
+    if (wall_now_ms(run->engine) / 1000 <= run->plan->header.not_after_s || run->state == RUN_RETURNING)
         return false;
     run_pause(run, PAUSE_EXPIRED, NO_MEMBER, "the plan has expired; make and approve a new one, or abort");
     return true;
@@ -274,14 +267,15 @@ static bool advance_waves(struct run *run) {
         return rolls_back(run);
     if (!wave)
         return waves_over(run);
-    if (wave->kind == WAVE_CANARY && run->wave_over[run->wave] > 0 && canary_failed(run, wave))
+    if (wave->kind == WAVE_CANARY && run->wave_over[run->wave] > 0 && !KEDGE_MUTANT(canary_ignored) &&
+        canary_failed(run, wave))
         return true;
-    if (run->paused || is_asking(run))
+    if ((run->paused && !KEDGE_MUTANT(pause_ignored)) || is_asking(run))
         return false;
     bool over =
         wave_is_of_downtime(wave) ? barrier_is_over(run, wave) : run->wave_over[run->wave] == wave->n_members;
     if (over) {
-        if (barrier_is_last(run))
+        if (run->wave + 1 == shape->n_waves)
             return waves_over(run);
         commit(run->engine,
                (struct record){
@@ -318,10 +312,8 @@ static bool advance_returning(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     if (run->aborting)
         return aborted(run);
-    if (run_is_downtime(run))
-        return !run->paused && barrier_rolls_back(run) && (run->n_in_flight > 0 || all_back(run));
     if (wave_is_back(run, &shape->waves[run->wave])) {
-        if (run->wave == 0)
+        if (run->wave == 0 || KEDGE_MUTANT(first_waves_not_returned))
             return all_back(run);
         const struct wave *next = &shape->waves[run->wave - 1];
         commit(

@@ -13,7 +13,7 @@ static enum rank rank_of(const struct run_member *m) {
     if (!m->own.with_last)
         return RANK_PLAIN;
     switch (m->own.last) {
-    case ANSWER_YES: return RANK_LAST;
+    case ANSWER_YES: return KEDGE_MUTANT(last_comes_first) ? RANK_BROKEN : RANK_LAST;
     case ANSWER_NO: return RANK_PLAIN;
     case ANSWER_UNKNOWN: break;
     }
@@ -36,7 +36,7 @@ static uint32_t n_in_change(const struct run *run) {
     for (unsigned s = 0; s < MEMBER_STATES; s++)
         if (member_state_is_in_change((enum member_state)s))
             n += run->n_state[s];
-    return n + run_n_held_back(run);
+    return n + (KEDGE_MUTANT(holds_not_counted) ? 0 : run_n_held_back(run));
 }
 
 /* The domains in which members are in change. */
@@ -67,8 +67,8 @@ static uint32_t choose_promotion(const struct run *run, const struct wave *wave)
         return NO_MEMBER;
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
-        if (m->state == MEMBER_SOAKING_READ_ONLY && m->soaked && m->own.answer == ANSWER_YES &&
-            !member_is_held_back(run, m))
+        if (m->state == MEMBER_SOAKING_READ_ONLY && (m->soaked || KEDGE_MUTANT(promoted_unsoaked)) &&
+            m->own.answer == ANSWER_YES && !member_is_held_back(run, m))
             return wave->members[i];
     }
     return NO_MEMBER;
@@ -111,7 +111,7 @@ static uint32_t choose_next(const struct run *run, const struct wave *wave) {
             best = wave->members[i];
         }
     }
-    return best_rank == RANK_LAST && n_left > n_last ? NO_MEMBER : best;
+    return best_rank == RANK_LAST && n_left > n_last && !KEDGE_MUTANT(last_not_awaited) ? NO_MEMBER : best;
 }
 
 /* Asked before anybody is: while the wave is full, nobody's evidence is needed. */

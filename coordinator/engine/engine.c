@@ -84,8 +84,6 @@ static int check_serial(const struct engine *engine, const struct header *header
 
 /* A downtime member stands once in a wave of each kind; any other in one wave. */
 static unsigned wave_bit(const struct wave *wave) {
-    if (wave_acts(wave))
-        return 0; /* any number of actions, beside its own waves */
     return wave_is_of_downtime(wave) ? 1u << wave->kind : 1u;
 }
 
@@ -110,10 +108,9 @@ static int check_waves(const struct verified_plan *plan, struct actions *actions
 
 static int check_steps(const struct verified_plan *plan, struct actions *actions) {
     static const char *const one_by_one[] = {"prepare", "switch", "return"}, *const downtime[] = {
-                                                                                 "prepare",   "stop",
-                                                                                 "pass",      "start",
-                                                                                 "stop back", "return"};
-    bool halves = shape_is_downtime(&plan->shape);
+                                                                                 "prepare", "stop", "pass",
+                                                                                 "start", "return"};
+    bool halves = plan->shape.n_waves > 0 && wave_is_of_downtime(&plan->shape.waves[0]);
     const char *const *needed = halves ? downtime : one_by_one;
     size_t n_needed = halves ? ARRAY_LEN(downtime) : ARRAY_LEN(one_by_one);
     for (size_t i = 0; i < plan->n_orders; i++)
@@ -135,7 +132,7 @@ static int check_plan(const struct engine *engine, const struct verified_plan *p
             plan->n_signatures);
     if (plan->shape.n_waves == 0 || plan->n_orders == 0)
         return engine_refuse(actions, "the plan has nothing to do");
-    if (engine->now_ms / 1000 > header->not_after_s)
+    if (wall_now_ms(engine) / 1000 > header->not_after_s)
         return engine_refuse(actions, "the plan has expired; make and approve a new one");
     int r = check_serial(engine, header, actions);
     r = r == 0 ? locks_check(engine, plan, actions) : r;
@@ -227,8 +224,8 @@ int engine_step(struct engine *engine, const struct event *event, struct actions
     int r = 0;
     actions_clear(actions);
     engine->actions = actions;
-    if (event->now_ms > engine->now_ms)
-        engine->now_ms = event->now_ms;
+    if (event->now_ms + engine->ahead_ms > engine->now_ms)
+        engine->now_ms = event->now_ms + engine->ahead_ms;
     switch (event->kind) {
     case EVENT_TICK: break;
     case EVENT_APPLY: r = apply(engine, event); break;
@@ -250,6 +247,8 @@ void engine_resume(struct engine *engine, uint64_t now_ms, struct actions *actio
     engine->actions = actions;
     if (now_ms > engine->now_ms)
         engine->now_ms = now_ms;
+    else
+        engine->ahead_ms = engine->now_ms - now_ms;
     commit(engine, (struct record){.kind = RECORD_REIGN, .value = engine->epoch}, NULL);
     for (uint32_t i = 0; i < engine->n_nodes; i++)
         engine->nodes[i].gone_ms = engine->now_ms;
@@ -320,7 +319,6 @@ static void dump_run(const struct run *run, struct buffer *out) {
         if (run->count.n[k] > 0)
             buffer_format(out, "  %s %u accepted %u\n", budget_kind_text((enum budget_kind)k),
                           run->count.n[k], run->count.accepted[k]);
-    barrier_dump(run, out);
     for (size_t i = 0; i < run->n_waivers; i++)
         buffer_format(out, "  waived for %u: %s until %llu \"%s\"\n", run->waivers[i].member,
                       run->waivers[i].gate, (unsigned long long)run->waivers[i].until_ms,

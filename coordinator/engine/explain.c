@@ -92,17 +92,17 @@ static void explain_waivers(const struct run *run, uint32_t member, struct why *
     for (size_t i = 0; i < run->n_waivers; i++) {
         const struct waiver *w = &run->waivers[i];
         char text[KEDGE_REASON_MAX];
-        if (w->member != member || w->until_ms <= run->engine->now_ms)
+        if (w->member != member || w->until_ms <= wall_now_ms(run->engine))
             continue;
         snprintf(text, sizeof(text), "waived for %llu s more: %.300s",
-                 (unsigned long long)((w->until_ms - run->engine->now_ms + 999) / 1000), w->reason);
+                 (unsigned long long)((w->until_ms - wall_now_ms(run->engine) + 999) / 1000), w->reason);
         reasons_add(&why->reasons, w->gate, run->members[member].order->member, ANSWER_UNKNOWN, text);
     }
 }
 
 static void hold_text(const struct run *run, const struct run_member *m, char *text, size_t size) {
     const struct node *node = &run->engine->nodes[m->node];
-    uint64_t now = run->engine->now_ms, until = node->held_until_ms;
+    uint64_t now = wall_now_ms(run->engine), until = node->held_until_ms;
     if (until > now)
         snprintf(text, size, "held for %llu s more: %.300s", (unsigned long long)((until - now + 999) / 1000),
                  node->held_reason);
@@ -144,8 +144,6 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
     case MEMBER_STOPPING:
     case MEMBER_PASSING:
     case MEMBER_STARTING:
-    case MEMBER_ACTING:
-    case MEMBER_HALTING:
     case MEMBER_REVERTING: explain_ordered(run, m, outp); break;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:

@@ -59,12 +59,11 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
     run->members = must(calloc(run->n_members + 1, sizeof(*run->members)));
     run->wave_over = must(calloc(shape->n_waves + 1, sizeof(*run->wave_over)));
     run->wave_counts = must(calloc(shape->n_waves + 1, sizeof(*run->wave_counts)));
-    barrier_init(run);
     run->n_state[MEMBER_PLANNED] = run->n_members;
     for (uint32_t i = 0; i < run->n_members; i++)
         member_init(run, i);
     for (size_t w = 0; w < shape->n_waves; w++)
-        for (size_t i = 0; i < shape->waves[w].n_members && !wave_acts(&shape->waves[w]); i++)
+        for (size_t i = 0; i < shape->waves[w].n_members; i++)
             run->members[shape->waves[w].members[i]].wave = (uint32_t)w;
     sides_init(run);
     members_sort(run);
@@ -122,7 +121,6 @@ struct run *run_free(struct run *run) {
     free(run->sides);
     free(run->members);
     pauses_clear(run);
-    barrier_deinit(run);
     free(run->wave_over);
     free(run->wave_counts);
     free(run->by_name);
@@ -189,14 +187,13 @@ static bool event_of_step(const char *step, enum member_event *outp) {
         {"prepare", MEMBER_EVENT_ORDERED_PREPARE}, {"switch", MEMBER_EVENT_ORDERED_SWITCH},
         {"promote", MEMBER_EVENT_ORDERED_PROMOTE}, {"return", MEMBER_EVENT_ORDERED_RETURN},
         {"stop", MEMBER_EVENT_ORDERED_STOP},       {"pass", MEMBER_EVENT_ORDERED_PASS},
-        {"start", MEMBER_EVENT_ORDERED_START},     {"stop back", MEMBER_EVENT_ORDERED_STOP_BACK},
+        {"start", MEMBER_EVENT_ORDERED_START},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].step, step) == 0) {
             *outp = rows[i].event;
             return true;
         }
-    *outp = MEMBER_EVENT_ORDERED_ACT; /* any other name is an action's, when a wave bears it */
     return false;
 }
 
@@ -204,7 +201,7 @@ static bool fold_ordered(struct run *run, const struct record *record) {
     struct run_member *m = &run->members[record->member];
     const struct step *step = work_order_step(m->order, record->name);
     enum member_event event;
-    if (!step || (!event_of_step(record->name, &event) && !barrier_act_begins(run, record->name)))
+    if (!step || !event_of_step(record->name, &event))
         return false;
     if (event != MEMBER_EVENT_ORDERED_PREPARE)
         run->n_changes++;
@@ -213,18 +210,15 @@ static bool fold_ordered(struct run *run, const struct record *record) {
         return false;
     m->step = step->name;
     m->expires_s = record->value;
-    run->started = run->started || event == MEMBER_EVENT_ORDERED_START;
     return member_apply(run, record->member, event, record->at_ms);
 }
 
 static bool fold_reported(struct run *run, const struct record *record) {
     struct run_member *m = &run->members[record->member];
     bool asked = m->step && strcmp(m->step, record->name) == 0;
-    if (record->number >= OUTCOMES || (!asked && !barrier_unasked(m, (enum outcome)record->number)))
+    if (record->number >= OUTCOMES || (!asked && !barrier_unasked(m, record->name)))
         return false;
     enum outcome outcome = (enum outcome)record->number;
-    if (m->state == MEMBER_ACTING && outcome == OUTCOME_DONE)
-        barrier_act_done(run, record->member);
     if (strcmp(record->name, "prepare") != 0)
         run->n_changes++;
     if (record->value > 0 || outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)
@@ -235,7 +229,8 @@ static bool fold_reported(struct run *run, const struct record *record) {
         m->interruption_us = record->value;
         m->evidence_age_us = record->value2;
     }
-    text_set(&m->reason, record->text);
+    if (!KEDGE_MUTANT(replay_drops_reason) || run->engine->actions)
+        text_set(&m->reason, record->text);
     return member_apply(run, record->member, member_event_of_outcome(outcome), record->at_ms);
 }
 
@@ -352,7 +347,10 @@ static void run_move_to(struct run *run, enum run_state to, const struct record 
     run->wait_since_ms = 0;
     reasons_clear(&run->wait);
     switch (to) {
-    case RUN_RETURNING: run->wave = shape->n_waves > 0 ? (uint32_t)shape->n_waves - 1 : 0; break;
+    case RUN_RETURNING:
+        run->wave =
+            shape->n_waves > 0 && !KEDGE_MUTANT(returns_begin_early) ? (uint32_t)shape->n_waves - 1 : 0;
+        break;
     case RUN_CLOSING:
         run->verdict = (enum run_verdict)record->value;
         text_set(&run->verdict_text, record->text);

@@ -8,7 +8,7 @@
 
 bool node_is_held(const struct engine *engine, uint32_t index) {
     const struct node *node = &engine->nodes[index];
-    return node->held && (node->held_until_ms == 0 || node->held_until_ms > engine->now_ms);
+    return node->held && (node->held_until_ms == 0 || node->held_until_ms > wall_now_ms(engine));
 }
 
 bool member_is_held_back(const struct run *run, const struct run_member *m) {
@@ -39,7 +39,7 @@ void holds_wake(struct run *run) {
             first_ms = until_ms;
     }
     if (first_ms != UINT64_MAX)
-        timer_set(run->engine, &run->hold, first_ms);
+        timer_set(run->engine, &run->hold, first_ms + run->engine->ahead_ms);
 }
 
 bool engine_node_hold(const struct engine *engine, const char *name, struct node_hold *outp) {
@@ -108,7 +108,7 @@ int command_node(struct engine *engine, const struct event *event) {
     bool hold = event->kind == EVENT_NODE_HOLD;
     if (!event->node || !event->node[0])
         return engine_refuse(engine->actions, "no node was named");
-    if (hold && event->until_ms != 0 && event->until_ms <= engine->now_ms)
+    if (hold && event->until_ms != 0 && event->until_ms <= wall_now_ms(engine))
         return engine_refuse(engine->actions, "a hold needs an end that is still to come");
     if (hold && (!event->text || !event->text[0]))
         return engine_refuse(engine->actions, "a hold needs a reason");

@@ -17,6 +17,7 @@ struct node {
 
 struct engine {
     uint64_t epoch, now_ms, n_asks;
+    uint64_t ahead_ms; /* of the caller's clock, when that was set back between two reigns; see wall_now_ms */
     struct actions *actions; /* of the step that is under way */
     struct node *nodes;
     uint32_t n_nodes, n_slots, n_held;
@@ -41,6 +42,13 @@ enum {
     AWAY_MS = 30000,                  /* so long an agent is away before its members count as unreachable */
     CARRIER_GONE_MS = 5000,           /* so long may an agent come back, after a restart of ours too */
 };
+
+/* The clock of people: ends of holds, waivers and plans are told in it. Durations are measured by now_ms, which goes on from
+ * the journal's last record even where the host's clock was set back meanwhile; else the engine would stand still for as
+ * long, with evidence that does not age. */
+static inline uint64_t wall_now_ms(const struct engine *engine) {
+    return engine->now_ms - engine->ahead_ms;
+}
 
 /* Ends the program when memory is out. */
 void *must(void *pointer);
@@ -120,32 +128,15 @@ int side_leave(struct run *run, const struct run_side *side, const struct event 
 void side_explain(const struct run *run, const struct run_side *side, char *text, size_t size);
 void side_again(struct run *run, uint32_t node);
 
-/* ---- barrier.c: the waves of a downtime ---- */
+/* ---- barrier.c ---- */
 bool wave_is_of_downtime(const struct wave *wave);
-bool wave_acts(const struct wave *wave); /* forward or back: a named action while all are down */
-bool shape_is_downtime(const struct shape *shape);
 bool run_is_downtime(const struct run *run);
-bool barrier_may_return(const struct run *run); /* an abort now leads everybody back */
-bool barrier_is_behind(const struct run *run);  /* the point of no return */
+bool barrier_may_return(const struct run *run); /* members are stopped, and not all have passed yet */
 bool barrier_advance(struct run *run, const struct wave *wave);
 bool barrier_is_over(const struct run *run, const struct wave *wave);
-bool barrier_is_last(const struct run *run); /* the wave is the last one of the way forward */
-
-/* ---- barrier_act.c: named actions, and what of them is durable ---- */
-void barrier_init(struct run *run);
-void barrier_deinit(struct run *run);
-void barrier_dump(const struct run *run, struct buffer *out);
-bool barrier_is_act(const struct run *run, const char *step);
-bool barrier_act_begins(struct run *run, const char *step); /* false: no action of this name */
-void barrier_act_done(struct run *run, uint32_t member);
-bool act_is_over(const struct run *run, const struct wave *wave);
-bool act_advance(struct run *run, const struct wave *wave);
-
-/* ---- barrier_back.c: the ways back ---- */
-bool barrier_returns(struct run *run); /* everybody back; true when there is nothing left to wait for */
-bool barrier_rolls_back(struct run *run);
-const char *barrier_is_final(const struct run *run); /* the action that closed every way back, or NULL */
-bool barrier_unasked(const struct run_member *member, enum outcome outcome);
+bool barrier_returns(
+    struct run *run); /* before the pass: everybody back; true when there is nothing left to wait for */
+bool barrier_unasked(const struct run_member *member, const char *step);
 
 /* ---- pauses.c ---- */
 void run_pause(struct run *run, enum pause_kind kind, uint32_t member, const char *format, ...)

@@ -7,13 +7,15 @@
 
 static bool is_eligible(const struct run *run, const struct run_member *member, uint32_t for_node) {
     const struct node *node = &run->engine->nodes[member->node];
-    return node->up && node->n_in_change == 0 && !node_is_held(run->engine, member->node) &&
-           !member_state_is_gone(member->state) && member->node != for_node;
+    return node->up && (node->n_in_change == 0 || KEDGE_MUTANT(prober_in_change)) &&
+           !node_is_held(run->engine, member->node) && !member_state_is_gone(member->state) &&
+           member->node != for_node;
 }
 
 /* Nodes without a domain are taken to differ. */
 static bool same_domain(const struct run_member *a, const struct run_member *b) {
-    return a->order->domain[0] && strcmp(a->order->domain, b->order->domain) == 0;
+    return a->order->domain[0] && !KEDGE_MUTANT(probers_of_one_domain) &&
+           strcmp(a->order->domain, b->order->domain) == 0;
 }
 
 size_t probers_choose(const struct run *run, uint32_t member, uint32_t nodes[static PROBERS]) {
@@ -36,6 +38,8 @@ size_t probers_choose(const struct run *run, uint32_t member, uint32_t nodes[sta
         return run->engine->nodes[self->node].up ? 1 : 0;
     }
     nodes[0] = first->node;
+    if (KEDGE_MUTANT(one_prober))
+        second = NULL;
     if (second)
         nodes[1] = second->node;
     return second ? 2 : 1;

@@ -33,9 +33,9 @@ static const struct wave *wave_of(const struct run *run, const struct run_member
 static uint64_t needed_ms(const struct run *run, const struct run_member *m) {
     uint32_t own = member_gates(m)->detection_ms, all = run->recovered.detection_ms;
     if (is_recovering(m->state))
-        return own > all ? own : all;
+        return KEDGE_MUTANT(detection_ignored) ? 0 : own > all ? own : all;
     if (m->state == MEMBER_SOAKING)
-        return wave_of(run, m)->soak_ms;
+        return KEDGE_MUTANT(soak_skipped) ? 0 : wave_of(run, m)->soak_ms;
     return m->promote_now ? 0 : wave_of(run, m)->soak_read_only_ms;
 }
 
@@ -97,7 +97,7 @@ static enum answer join(const struct run *run, const struct run_member *m, struc
         const struct question *q = &m->cluster[i];
         if (!q->answered || q->purpose != PURPOSE_RECOVERED)
             continue;
-        struct verdict one = {.answer = q->answer};
+        struct verdict one = {.answer = KEDGE_MUTANT(recovered_by_itself) ? ANSWER_YES : q->answer};
         verdict_join(&all, &one);
         reasons_add_all(reasons, &q->reasons, true);
         asked = true;
@@ -111,8 +111,19 @@ static enum answer join(const struct run *run, const struct run_member *m, struc
     return all.answer;
 }
 
+/* What another member in change does to the cluster is no relapse of this one; its soak begins anew all the same. */
+static bool is_relapse(const struct run *run, const struct run_member *m) {
+    if (is_recovering(m->state) || member_is_held_back(run, m))
+        return false;
+    bool alone = true;
+    for (uint32_t i = 0; i < run->n_members && m->own.answer != ANSWER_NO; i++)
+        alone = alone && (&run->members[i] == m || !member_counts_as_in_change(run, &run->members[i]));
+    return alone;
+}
+
 static void relapse(struct run *run, struct run_member *m, const struct reasons *reasons) {
-    if (m->relapsed || ++m->n_bad < RELAPSE_NOES)
+    if (m->relapsed || ++m->n_bad < (KEDGE_MUTANT(one_no_is_relapse) ? 1 : RELAPSE_NOES) ||
+        KEDGE_MUTANT(relapse_ignored))
         return;
     char text[KEDGE_REASON_MAX];
     m->relapsed = true;
@@ -148,10 +159,10 @@ static void too_long(struct run *run, struct run_member *m, const struct reasons
 static void not_good(struct run *run, struct run_member *m, enum answer answer,
                      const struct reasons *reasons) {
     uint64_t now = run->engine->now_ms;
-    m->good_since_ms = 0;
+    m->good_since_ms = KEDGE_MUTANT(soak_not_restarted) ? m->good_since_ms : 0;
     m->bad_since_ms = m->bad_since_ms ? m->bad_since_ms : now;
     m->ill_since_ms = m->ill_since_ms ? m->ill_since_ms : now;
-    if (answer == ANSWER_NO && !is_recovering(m->state) && !member_is_held_back(run, m))
+    if (answer == ANSWER_NO && is_relapse(run, m))
         relapse(run, m, reasons);
     if (took_too_long(run, m))
         too_long(run, m, reasons);

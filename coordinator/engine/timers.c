@@ -60,5 +60,6 @@ void timers_fire(struct engine *engine) {
 }
 
 uint64_t engine_next_deadline(const struct engine *engine) {
-    return engine->n_timers > 0 ? engine->timers[1]->at_ms : UINT64_MAX;
+    uint64_t at_ms = engine->n_timers > 0 ? engine->timers[1]->at_ms : UINT64_MAX;
+    return at_ms == UINT64_MAX || at_ms <= engine->ahead_ms ? at_ms : at_ms - engine->ahead_ms;
 }

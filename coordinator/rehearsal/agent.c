@@ -171,6 +171,7 @@ void agent_feed(struct world *w, struct member *m, struct machine_event *event) 
     event->now_us = w->now_us;
     enum machine_state was = m->machine.record.state;
     machine_step(&m->machine, event, &actions);
+    oracle_moved(w, m, was, &actions);
     if (was != m->machine.record.state)
         world_say(w, "machine  %s: %s -> %s %s", m->order->member, machine_state_text(was),
                   machine_state_text(m->machine.record.state), m->machine.record.reason);
@@ -222,6 +223,7 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     m->expires_s = message->expires_s;
     m->asked_us = 0;
     oracle_accept(w, m, message);
+    oracle_begins(w, m, message);
     bool compares = acceptance_needs_facts(&m->machine.record, m->order, offer->step);
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
                                   .order = m->order,
@@ -338,7 +340,8 @@ void agent_receive(struct world *w, struct member *m, struct message *message) {
 
 /* ---- leases ---- */
 
-static void lease_close(struct world *w, struct member *m, const struct lease *lease) {
+static void lease_close(struct world *w, struct member *m, const struct lease *lease, bool ours) {
+    oracle_lease(w, m, lease->name, ours);
     world_say(w, "lease    %s: the coordinator is silent; %s is put back", m->order->member, lease->name);
     m->written.step = step_number(m, lease->close_step);
     m->written.step_epoch = m->epoch = m->written.seen.epoch;
@@ -363,7 +366,7 @@ void agent_lease_look(struct world *w, struct member *m) {
             m->written.lease_open[i] = false;
             disk_write(m);
             break;
-        case LEASE_PUT_BACK: lease_close(w, m, lease); return;
+        case LEASE_PUT_BACK: lease_close(w, m, lease, w->side_ours[i]); return;
         case LEASE_LOOK_AGAIN: break;
         }
     }

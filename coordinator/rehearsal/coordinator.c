@@ -215,7 +215,7 @@ static void tick_arm(struct world *w) {
     item->token = ++w->tick_token;
 }
 
-static void actions_take(struct world *w) {
+static void actions_take(struct world *w, bool refused) {
     bool dies = w->actions.n > 0 && world_chance(w, FAULT_COORDINATOR, 400);
     unsigned when = dies ? (unsigned)(world_random(w, FAULT_COORDINATOR) % 3) : 0;
     if (dies && when == 0) { /* before the journal */
@@ -228,6 +228,7 @@ static void actions_take(struct world *w) {
             say_record(w, w->actions.items[i].record);
         }
     words_said(w);
+    witness_heard(w, refused);
     for (size_t i = 0; i < w->actions.n; i++) /* decided and durable: judged, whether or not it is sent */
         if (w->actions.items[i].kind == ACTION_ORDER)
             oracle_order(w, engine_run(w->engine, w->actions.items[i].run), &w->actions.items[i],
@@ -248,10 +249,11 @@ static void actions_take(struct world *w) {
 int coordinator_give(struct world *w, struct event *event) {
     event->now_ms = coordinator_wall_ms(w);
     w->told_ms = event->now_ms > w->told_ms ? event->now_ms : w->told_ms;
+    witness_event(w, event);
     int r = engine_step(w->engine, event, &w->actions);
     if (r != 0)
         w->saying = NULL;
-    actions_take(w);
+    actions_take(w, r != 0);
     w->saying = NULL;
     return r;
 }
@@ -338,6 +340,7 @@ void coordinator_die(struct world *w) {
     world_say(w, "# the coordinator dies after record %zu", w->n_records);
     w->engine = engine_free(w->engine);
     actions_clear(&w->actions);
+    witness_forgets(w);
     w->tick_token++;
     for (uint32_t i = 0; i < w->n_nodes; i++) {
         w->nodes[i].connected = w->nodes[i].known_up = false;
@@ -358,8 +361,9 @@ void coordinator_start(struct world *w) {
     if (w->result->failed)
         return;
     world_say(w, "# the coordinator begins reign %llu", (unsigned long long)w->epoch);
-    engine_resume(w->engine, coordinator_wall_ms(w), &w->actions);
-    actions_take(w);
+    w->witness.now_ms = coordinator_wall_ms(w);
+    engine_resume(w->engine, w->witness.now_ms, &w->actions);
+    actions_take(w, false);
     for (uint32_t i = 0; w->engine && i < w->n_nodes; i++) {
         struct item *item = item_add(w, ITEM_CONNECT, world_between(w, FAULTS, MS, 2 * SECOND));
         item->index = i;

@@ -6,6 +6,7 @@
 #include "agent/core/lease.h"
 #include "coordinator/engine/engine.h"
 #include "coordinator/rehearsal/stage.h"
+#include "coordinator/rehearsal/witness.h"
 
 enum {
     ENTRIES = 24,
@@ -116,6 +117,7 @@ struct member {
     uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
     uint64_t latched;             /* serial that was aborted, as its agent knows */
     uint64_t epoch_obeyed;
+    uint32_t rows_yes;                      /* rows of the open step whose last answer was yes, as bits */
     bool left_out, retired;                 /* by an operator's word */
     uint64_t waived_until_ms;               /* an operator set a may-stop gate aside */
     bool asked_waived;                      /* and so the last question counted as yes */
@@ -260,6 +262,7 @@ struct world {
     bool side_ours[SIDES_MAX];
 
     struct engine *engine; /* NULL: dead */
+    struct witness witness;
     struct actions actions;
     uint64_t epoch, tick_token, wall_ms;
     struct buffer *records;
@@ -382,6 +385,15 @@ void hands_mend(struct world *w, struct member *m);
 void lie_strike(struct world *w, struct member *m);
 bool agent_lies(const struct world *w, const struct member *m);
 bool agent_lies_about(struct world *w, struct member *m, const struct message *order);
+
+/* ---- oracle_agent.c ---- */
+void oracle_begins(struct world *w, struct member *m, const struct message *message);
+void oracle_row(struct member *m, enum answer answer);
+void oracle_row_after(struct world *w, const struct member *m, const struct row *row, enum answer answer);
+void oracle_done(struct world *w, const struct member *m, const struct step *step);
+void oracle_moved(struct world *w, const struct member *m, enum machine_state was,
+                  const struct machine_actions *actions);
+void oracle_lease(struct world *w, const struct member *m, const char *name, bool ours);
 
 /* ---- faults.c ---- */
 void faults_begin(struct world *w);

@@ -227,6 +227,8 @@ void oracle_conclude(struct world *w, struct member *m, enum outcome outcome) {
                    outcome_text(outcome), step->name);
     if (outcome == OUTCOME_DONE)
         done_is_true(w, m, step);
+    if (outcome == OUTCOME_DONE)
+        oracle_done(w, m, step);
     if (outcome == OUTCOME_RETURNED && (!m->service.running || m->service.generation != 0))
         world_fail(w, "9: %s reports that it is back, and does not run what it ran", m->order->member);
     bool deaf = m->service.running && m->service.hangs; /* it was told to stop and took no notice */

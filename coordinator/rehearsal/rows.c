@@ -274,5 +274,8 @@ void row_finish(struct world *w, struct member *m, const struct item *item) {
             m->asked_limit_us = event.limit_us;
         }
     }
+    oracle_row(m, item->failed ? ANSWER_NO : item->answer);
     agent_feed(w, m, &event);
+    if (!item->failed)
+        oracle_row_after(w, m, row, item->answer);
 }

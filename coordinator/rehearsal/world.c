@@ -178,7 +178,7 @@ static bool put_off(struct world *w, const struct item *item, const struct membe
 
 /* Of an older reign: an older coordinator, which still lives, speaks to a node that obeys the new one. */
 static bool is_echo(const struct world *w, const struct message *message) {
-    return message->session == ANY_SESSION && message->epoch < w->members[message->member].written.seen.epoch;
+    return message->session == ANY_SESSION && message->epoch < w->members[message->member].epoch_obeyed;
 }
 
 static void happen(struct world *w, struct item *item) {
@@ -383,6 +383,7 @@ static void summary(struct world *w) {
 static void deinit(struct world *w) {
     stage_end(w);
     engine_free(w->engine);
+    witness_free(w);
     actions_deinit(&w->actions);
     for (size_t i = 0; i < w->n_records; i++)
         buffer_deinit(&w->records[i]);
