@@ -57,17 +57,24 @@ void reason_set(struct member_machine *m, const char *text, const char *more) {
 
 /* ---- orders ---- */
 
-/* At the barrier lies the order by which it goes back: no other plan may take its place. */
+/* At the barrier lies the order by which it goes back: until the pass no other plan may take its place. Behind it nothing
+ * happens by itself any more, so there a newer plan finds the member down, and may do with it what it says. */
 static const char *barrier_refuses(const struct member_machine *m, const struct work_order *order,
                                    const struct step *step) {
-    bool half = step->verb == VERB_PASS || step->verb == VERB_START;
+    bool acts = (step->verb == VERB_ACT && work_order_is_downtime(order)) ||
+                (step->verb == VERB_BACK && !step_find_row(step, PRIMITIVE_STOP)),
+         half = step->verb == VERB_PASS || step->verb == VERB_START || acts,
+         passed = m->record.barrier == BARRIER_PASSED;
     if (!machine_is_at_barrier(m))
         return half ? "it is not stopped at a barrier: it was returned, or never stopped" : NULL;
-    if (m->record.serial != order->serial)
-        return "it is stopped at the barrier of another plan: order its start or its return first";
-    if (step->verb == VERB_START && m->record.barrier != BARRIER_PASSED)
+    if (m->record.barrier_serial != order->serial)
+        return passed && order->serial > m->record.barrier_serial
+                   ? NULL
+                   : "it is stopped at the barrier of another plan, and goes back at the end of its hold "
+                     "limit; or order its return";
+    if (step->verb == VERB_START && !passed)
         return "the barrier is not passed yet";
-    return half || step->verb == VERB_REVERT ? NULL : "it is stopped at a barrier";
+    return half || step->verb == VERB_REVERT || step->verb == VERB_BACK ? NULL : "it is stopped at a barrier";
 }
 
 const char *machine_refuses(const struct member_machine *m, const struct work_order *order,
@@ -78,7 +85,8 @@ const char *machine_refuses(const struct member_machine *m, const struct work_or
         return "another step of this member is open";
     if (m->journal_lost)
         return "this agent's journal cannot be written (journal lost); mend its disk and restart it";
-    if (step->verb == VERB_REVERT && same_plan && !return_may_be_ordered(order->way_back, record))
+    bool back = step->verb == VERB_REVERT || step->verb == VERB_BACK;
+    if (back && same_plan && !return_may_be_ordered(order->way_back, record))
         return "the way back is closed: the new release has already been at work on the data";
     if (record->state == MACHINE_HELD && same_plan && step->verb != VERB_REVERT && step->verb != VERB_ACT)
         return "the member is held; order its return, or approve a newer plan";

@@ -55,6 +55,7 @@ struct machine_record {
     char reason[KEDGE_REASON_MAX]; /* why it ended, returns or is held; "" none */
     enum barrier barrier;          /* of a downtime: how far */
     uint64_t hold_until_us;        /* monotonic: the end of the hold limit; meaningful with `barrier` */
+    uint64_t barrier_serial;       /* of the plan at whose barrier it is; meaningful with `barrier` */
 };
 
 enum machine_event_kind {

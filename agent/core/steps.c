@@ -50,12 +50,16 @@ bool verb_proves(enum verb verb) {
 /* Does the end of this step leave the member stopped at the barrier? Notes how far it is. */
 static bool ends_at_barrier(struct member_machine *m, enum outcome outcome) {
     bool done = outcome == OUTCOME_DONE;
-    if (done && m->step->verb == VERB_STOP)
-        m->record.barrier = BARRIER_STOPPED;
-    else if (done && m->step->verb == VERB_PASS)
-        m->record.barrier = BARRIER_PASSED;
-    else if (done || m->record.changed || outcome == OUTCOME_HELD)
+    enum verb verb = m->step->verb;
+    if (done && (verb == VERB_STOP || verb == VERB_BACK))
+        m->record.barrier_serial = m->order->serial;
+    bool stays = verb == VERB_ACT || verb == VERB_PREPARE || verb == VERB_BACK; /* as far as it was */
+    if (outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD || (!stays && (done || m->record.changed)))
         m->record.barrier = BARRIER_NONE;
+    if (done && verb == VERB_STOP)
+        m->record.barrier = BARRIER_STOPPED;
+    else if (done && (verb == VERB_PASS || verb == VERB_BACK))
+        m->record.barrier = BARRIER_PASSED;
     return m->record.barrier != BARRIER_NONE;
 }
 
@@ -127,7 +131,9 @@ bool way_back_is_open(enum way_back way_back, const struct machine_record *recor
 }
 
 bool may_return_alone(const struct member_machine *m) {
-    return m->step->verb != VERB_REVERT && m->step->verb != VERB_START &&
+    if (m->step->verb == VERB_STOP)
+        return true; /* nobody has passed: the data is as the old release left it */
+    return m->step->verb != VERB_REVERT && m->step->verb != VERB_START && m->step->verb != VERB_BACK &&
            way_back_is_open(m->order->way_back, &m->record);
 }
 
@@ -214,7 +220,7 @@ bool step_puts_back(const struct work_order *order, const struct step *step) {
 
 /* Put-backs and the way back go on after an abort; nothing else begins. */
 bool step_is_closing(const struct work_order *order, const struct step *step) {
-    return step->verb == VERB_REVERT || step_puts_back(order, step);
+    return step->verb == VERB_REVERT || step->verb == VERB_BACK || step_puts_back(order, step);
 }
 
 static enum mode mode_of(const struct member_machine *m, const struct row *row) {
@@ -326,7 +332,7 @@ void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions 
     const struct row *row = row_now(m);
     if (row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_OBSERVE)
         m->record.generation = row->generation;
-    if (row->primitive == PRIMITIVE_STOP && m->step->verb == VERB_STOP)
+    if (row->primitive == PRIMITIVE_STOP && (m->step->verb == VERB_STOP || m->step->verb == VERB_BACK))
         m->record.hold_until_us = after_ms(now_us, row->hold_ms);
     m->record.row++;
     row_begin(m, now_us, actions);
@@ -352,11 +358,14 @@ static void failed_forward(struct member_machine *m, const struct row *row, cons
                  row->primitive == PRIMITIVE_ASK && step_find_row(m->step, PRIMITIVE_STOP) ? OUTCOME_WAITS
                                                                                            : OUTCOME_FAILED,
                  actions);
-    else if (row->on_failure == ON_FAILURE_HOLD && m->step->verb != VERB_ACT)
+    else if (row->primitive == PRIMITIVE_RUN && m->step->verb == VERB_BACK)
+        conclude(m, OUTCOME_FAILED, actions); /* a restore; it stays down, as it is */
+    else if (row->on_failure == ON_FAILURE_HOLD && m->step->verb != VERB_ACT &&
+             m->step->verb != VERB_FINALIZE)
         hold_begin(m, now_us, actions);
     else if (!m->record.stopped && row->on_failure == ON_FAILURE_STOP)
         conclude(m, OUTCOME_FAILED, actions);
-    else if (m->step->verb == VERB_ACT)
+    else if (m->step->verb == VERB_ACT || m->step->verb == VERB_FINALIZE)
         conclude(m, OUTCOME_FAILED, actions);
     else if (way_open)
         return_begin(m, now_us, actions);

@@ -4,6 +4,7 @@
  * What can be read at once is read at once; mode and instance are asked, and the run is over when both are answered. */
 #include "agent/executor/executor.h"
 
+#include "agent/executor/finalize.h"
 #include "agent/executor/generations.h"
 #include "agent/executor/prepare.h"
 #include "agent/executor/render.h"
@@ -226,12 +227,25 @@ static void add_process(struct facts_run *run) {
         add_flag(run, "socket", procfs_owns_port(run->pid, (uint16_t)m->charter->port));
 }
 
+/* Since when the generation that runs is the proven one; nothing when it never was by Kedge. */
+static void add_proven(struct facts_run *run) {
+    const struct member *m = run->member;
+    struct bytes proven = journal_get(m->executor->journal, RECORD_PROVEN, m->name);
+    char *end = NULL;
+    if (!proven.data || !m->has_generation || m->process.id.pid == 0 ||
+        strtoul((const char *)proven.data, &end, 10) != m->generation.number || *end != ' ')
+        return;
+    add_number(run, "proven.ms", strtoull(end + 1, NULL, 10));
+}
+
 static void add_node(struct facts_run *run) {
     struct member *m = run->member;
     struct statvfs fs;
     add_flag(run, "adopted", m->has_generation);
     add_flag(run, "managed", m->process.managed);
     add_number(run, "generation", m->has_generation ? m->generation.number : 0);
+    add(run, "finalized", finalize_version(m));
+    add_proven(run);
     add(run, "releases.path", m->executor->releases);
     add(run, "member.path", m->folder);
     if (statvfs(m->executor->config.state, &fs) == 0)

@@ -32,6 +32,7 @@ enum record_type {
     RECORD_OUTCOME,    /* cluster/serial/member/step: encoded report, expiry of its order */
     RECORD_LEASE,      /* cluster/serial/name */
     RECORD_WORD,       /* cluster/serial/member/kind/gate: an operator's signed word, the blob */
+    RECORD_FINALIZED,  /* member: the version from which nothing leads back */
     RECORD_TYPES
 };
 

@@ -6,6 +6,7 @@
 #include "agent/executor/executor.h"
 
 #include "agent/core/acceptance.h"
+#include "agent/executor/finalize.h"
 #include "agent/executor/generations.h"
 #include "common/base/log.h"
 
@@ -98,12 +99,12 @@ static bool proves(enum outcome outcome, const struct step *step) {
 /* What was proven is what a restart of the host starts, and where `current` leads outlives the host. */
 static void proven(struct member *m, const struct machine_record *record) {
     uint32_t number;
-    char text[16];
+    char text[48];
     struct error err = {""};
     _cleanup_(buffer_deinit) struct buffer value = {0};
     if (generation_number(m, m->order->order, record->generation, &number) < 0)
         return;
-    snprintf(text, sizeof(text), "%u", number);
+    snprintf(text, sizeof(text), "%u %" PRIu64, number, clock_wall_ms());
     buffer_text(&value, text);
     (void)executor_put(m->executor, RECORD_PROVEN, m->name, &value);
     if (generation_sync(m->folder, &err) < 0)
@@ -118,6 +119,8 @@ static void keep_outcome(struct member *m, const struct machine_record *record) 
     char key[JOURNAL_KEY_MAX + 1];
     if (proves(record->outcome, step))
         proven(m, record);
+    if (step->verb == VERB_FINALIZE && record->outcome == OUTCOME_DONE)
+        finalize_note(m, order->to_version);
     if (record->outcome == OUTCOME_HELD && m->process.id.pid == 0) {
         m->mode = MODE_DOWN;
         m->origin = m->process.origin = ORIGIN_KEDGE;
@@ -161,6 +164,8 @@ static void act_report(struct member *m, const struct machine_action *action) {
     log_info("report", "%s %s: %s%s%s", m->name, step->name, outcome_text(action->outcome),
              action->reason[0] ? ": " : "", action->reason);
     send_outcome(m->executor, kept, false);
+    if (step->verb == VERB_FINALIZE && action->outcome == OUTCOME_DONE)
+        finalize_prune(m);
 }
 
 static void perform(struct member *m, const struct machine_actions *actions) {

@@ -28,9 +28,8 @@ int generation_load(struct member *m, uint32_t number, struct arena *arena, stru
     return packed.data ? generation_record_unpack(packed, arena, out) : -ENOENT;
 }
 
-/* Calls for every recorded generation of the member; the cursor is its key. */
-static const char *next_generation(const struct member *m, const char *after, struct arena *arena,
-                                   struct generation_record *out) {
+const char *generation_next(const struct member *m, const char *after, struct arena *arena,
+                            struct generation_record *out) {
     char first[JOURNAL_KEY_MAX + 1];
     size_t len = (size_t)snprintf(first, sizeof(first), "%s/", m->name);
     const char *key = journal_next(m->executor->journal, RECORD_GENERATION, after ? after : first);
@@ -56,7 +55,7 @@ int generation_number(const struct member *m, const struct work_order *order, ui
     }
     _cleanup_(arena_freep) struct arena *arena = arena_new(PREPARE_ARENA_BYTES);
     struct generation_record record;
-    for (const char *key = NULL; arena && (key = next_generation(m, key, arena, &record));)
+    for (const char *key = NULL; arena && (key = generation_next(m, key, arena, &record));)
         if (record.serial == order->serial && record.index == index) {
             *outp = record.number;
             return 0;
@@ -77,7 +76,7 @@ bool generation_is_passing(const struct member *m) {
     struct generation_record record;
     if (!m->has_generation || m->generation.serial == 0)
         return false;
-    for (const char *key = NULL; arena && (key = next_generation(m, key, arena, &record));)
+    for (const char *key = NULL; arena && (key = generation_next(m, key, arena, &record));)
         if (record.serial == m->generation.serial && record.index > m->generation.index)
             return true;
     return false;
@@ -87,7 +86,7 @@ static uint32_t fresh_number(const struct member *m) {
     _cleanup_(arena_freep) struct arena *arena = arena_new(PREPARE_ARENA_BYTES);
     struct generation_record record;
     uint32_t last = 0;
-    for (const char *key = NULL; arena && (key = next_generation(m, key, arena, &record));)
+    for (const char *key = NULL; arena && (key = generation_next(m, key, arena, &record));)
         if (record.number > last)
             last = record.number;
     return last + 1;
@@ -100,7 +99,7 @@ void prepare_prune(struct member *m, const struct work_order *order) {
     uint32_t kept = proven.data ? (uint32_t)strtoul((const char *)proven.data, NULL, 10) : 0;
     uint32_t base = base_number(m, order); /* the way back, also when what replaced it is proven */
     char key[JOURNAL_KEY_MAX + 1];
-    for (const char *next = NULL; arena && (next = next_generation(m, next, arena, &record));) {
+    for (const char *next = NULL; arena && (next = generation_next(m, next, arena, &record));) {
         bool needed = record.number == kept || record.number == base || record.serial >= order->serial ||
                       record.number == 0 || (m->has_generation && record.serial == m->generation.serial);
         snprintf(key, sizeof(key), "%s", next);

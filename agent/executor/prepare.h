@@ -13,6 +13,11 @@ int prepare_room(const struct member *member, const struct manifest *manifest,
  * the open order; again if it is there. -EINVAL with one sentence, and nothing has changed. */
 int prepare_generation(struct member *member, uint32_t index, struct error *err) _must_check_;
 
+/* The recorded generations of a member, one after the other: the cursor is the key of the last, NULL at first; NULL after
+ * the last one. */
+const char *generation_next(const struct member *member, const char *after, struct arena *arena,
+                            struct generation_record *out);
+
 /* Whether the generation that runs was to be followed by another of its plan: a canary that was never promoted. */
 bool generation_is_passing(const struct member *member);
 

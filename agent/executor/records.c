@@ -46,6 +46,7 @@ void machine_record_pack(const struct machine_record *record, struct buffer *out
         return; /* as agents wrote it that knew no barrier */
     pack_u8(out, record->barrier);
     buffer_u64(out, record->hold_until_us);
+    buffer_u64(out, record->barrier_serial);
 }
 
 int machine_record_unpack(struct bytes packed, struct machine_record *out) {
@@ -72,6 +73,7 @@ int machine_record_unpack(struct bytes packed, struct machine_record *out) {
     if (!from.failed && from.rest.len > 0) {
         out->barrier = (enum barrier)unpack_below(&from, BARRIERS);
         out->hold_until_us = unpack_u64(&from);
+        out->barrier_serial = unpack_u64(&from);
     }
     return done(&from);
 }

@@ -4,6 +4,7 @@
  * The agent's death and the host's are told apart by the boot id in the process record. */
 #include "agent/executor/executor.h"
 
+#include "agent/executor/finalize.h"
 #include "agent/executor/generations.h"
 #include "common/base/log.h"
 
@@ -120,4 +121,5 @@ void member_recover_all(struct member *m) {
         member_ended(m, "it ended while the agent was away");
     if (!same_boot)
         start_at_boot(m, ran);
+    finalize_prune(m); /* what the agent's end may have cut off */
 }

@@ -370,12 +370,22 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
     return 0;
 }
 
+/* Actions of a downtime (a format, a restore) are never done twice on a guess. */
+static bool acts_once(const struct member *m) {
+    const struct step *step = m->order ? m->order->step : NULL;
+    return step && (step->verb == VERB_BACK || step->verb == VERB_ACT) && work_order_is_downtime(order_of(m));
+}
+
 static void on_done_if(void *context, const struct answers *answers) {
     struct member *m = context;
     char why[KEDGE_REASON_MAX];
     m->questions = NULL;
     if (answers->all.answer == ANSWER_YES) {
         member_answer(m, m->op, ANSWER_YES, m->run_phase == 0 ? "it was so already" : NULL);
+    } else if (m->run_phase == 0 && answers->all.answer == ANSWER_UNKNOWN && acts_once(m)) {
+        snprintf(why, sizeof(why), "nobody knows whether it is done already, so it is not done: %.400s",
+                 answers->all.reason);
+        member_fail(m, m->op, why);
     } else if (m->run_phase == 0) {
         m->run_phase = 1;
         run_phase(m);

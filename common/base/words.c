@@ -40,13 +40,13 @@ const char *primitive_text(enum primitive primitive) {
 }
 
 const char *verb_text(enum verb verb) {
-    static const char *const texts[] = {"prepare", "switch", "promote", "revert",
-                                        "act",     "stop",   "pass",    "start"};
+    static const char *const texts[] = {"prepare", "switch", "promote", "revert", "act",
+                                        "stop",    "pass",   "start",   "back",   "finalize"};
     TEXT_OF(texts, VERBS, verb);
 }
 
 const char *wave_kind_text(enum wave_kind kind) {
-    static const char *const texts[] = {"canary", "rolling", "stop", "pass", "start"};
+    static const char *const texts[] = {"canary", "rolling", "stop", "pass", "start", "act", "back"};
     TEXT_OF(texts, WAVE_KINDS, kind);
 }
 

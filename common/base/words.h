@@ -61,11 +61,13 @@ enum verb {
     VERB_PROMOTE,
     VERB_REVERT,
     VERB_ACT,
-    VERB_STOP, /* the halves of a downtime: down to the barrier ... */
-    VERB_PASS, /* ... the word that it is passed: from now on nobody goes back alone ... */
-    VERB_START /* ... and up with the new generation */
+    VERB_STOP,  /* the halves of a downtime: down to the barrier ... */
+    VERB_PASS,  /* ... the word that it is passed: from now on nobody goes back alone ... */
+    VERB_START, /* ... and up with the new generation */
+    VERB_BACK, /* a part of the way back of a whole cluster that leaves the member down: its stop, or a restore */
+    VERB_FINALIZE /* a named action that closes the way back for good; it stops nothing */
 };
-enum { VERBS = 8 };
+enum { VERBS = 10 };
 const char *verb_text(enum verb verb);
 
 /* What an asking row does with a sample. */
@@ -99,9 +101,11 @@ enum wave_kind {
     WAVE_ROLLING,
     WAVE_STOP, /* of a downtime: all members of the wave at once, no may-stop is asked */
     WAVE_PASS, /* every member confirms that the barrier is passed */
-    WAVE_START
+    WAVE_START,
+    WAVE_ACT, /* of a downtime: a named action while all are down; the wave bears the name of the step */
+    WAVE_BACK /* an action of the way back, while all are down again; it is no part of the way forward */
 };
-enum { WAVE_KINDS = 5 };
+enum { WAVE_KINDS = 7 };
 const char *wave_kind_text(enum wave_kind kind);
 
 /* Urgent: soaks are as short as the gates' detection time. Nothing else is different. */

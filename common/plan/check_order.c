@@ -117,7 +117,7 @@ static int sequence_check(const struct step *step, struct error *err) {
     const struct row *swapped = NULL, *unseen = NULL;
     for (size_t i = 0; i < step->n_rows; i++) {
         const struct row *row = &step->rows[i];
-        bool still = step->verb == VERB_PREPARE || step->verb == VERB_ACT;
+        bool still = step->verb == VERB_PREPARE || step->verb == VERB_ACT || step->verb == VERB_FINALIZE;
         if (interrupts(row->primitive) && still)
             return error_set(err, -EBADMSG, "row %zu: %s interrupts, which %s must not", i + 1,
                              primitive_text(row->primitive), verb_text(step->verb));
@@ -150,15 +150,19 @@ static int halves_check(const struct step *step, struct error *err) {
         n_stops += row->primitive == PRIMITIVE_STOP;
         n_starts += row->primitive == PRIMITIVE_START || row->primitive == PRIMITIVE_SWAP;
         bool holds = row->primitive == PRIMITIVE_STOP && row->hold_ms > 0;
-        if (holds && step->verb != VERB_STOP)
-            return error_set(err, -EBADMSG, "row %zu: a stop with a hold limit belongs to the verb stop",
-                             i + 1);
+        if (holds && step->verb != VERB_STOP && step->verb != VERB_BACK)
+            return error_set(err, -EBADMSG,
+                             "row %zu: a stop with a hold limit belongs to the verbs stop and back", i + 1);
+        if (row->primitive == PRIMITIVE_STOP && !holds && step->verb == VERB_BACK)
+            return error_set(err, -EBADMSG, "row %zu: a stop on the way back has no hold limit", i + 1);
         if (step->verb == VERB_STOP && holds != (i + 1 == step->n_rows))
             return error_set(err, -EBADMSG, "row %zu: the last row of stop, and no other, has a hold limit",
                              i + 1);
     }
     if (step->verb == VERB_STOP && (n_stops != 1 || n_starts > 0))
         return error_set(err, -EBADMSG, "stop must stop once and start nothing");
+    if (step->verb == VERB_BACK && n_starts > 0)
+        return error_set(err, -EBADMSG, "back must start nothing; return does");
     if (step->verb == VERB_START && (n_stops > 0 || n_starts == 0))
         return error_set(err, -EBADMSG, "start must start and not stop");
     return 0;
@@ -196,12 +200,27 @@ static size_t verbs_count(const struct work_order *order, enum verb verb) {
     return n;
 }
 
+/* What cannot be taken back says so, and is asked for by a condition, so that half-done is decidable. */
+static int finalize_check(const struct work_order *order, const struct step *step, struct error *err) {
+    if (step->verb != VERB_FINALIZE)
+        return 0;
+    if (order->way_back != WAY_BACK_NEVER)
+        return error_set(err, -EBADMSG, "step %s finalizes, but the way back is \"%s\"", step->name,
+                         way_back_text(order->way_back));
+    for (size_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i].primitive == PRIMITIVE_RUN && step->rows[i].done_if)
+            return 0;
+    return error_set(err, -EBADMSG, "step %s finalizes, but says not when that is done", step->name);
+}
+
 /* Who is stopped at a barrier has a way on and a way back. */
 static int barrier_check(const struct work_order *order, struct error *err) {
     size_t stop = verbs_count(order, VERB_STOP), pass = verbs_count(order, VERB_PASS),
            start = verbs_count(order, VERB_START);
     if (stop > 1 || stop != pass || stop != start)
         return error_set(err, -EBADMSG, "stop, pass and start belong together, each once");
+    if (stop == 0 && verbs_count(order, VERB_BACK) > 0)
+        return error_set(err, -EBADMSG, "only a downtime has a way back in parts");
     if (stop == 1 && verbs_count(order, VERB_REVERT) != 1)
         return error_set(err, -EBADMSG, "a member that is stopped at a barrier has no way back");
     if (stop == 1 && (verbs_count(order, VERB_SWITCH) > 0 || verbs_count(order, VERB_PROMOTE) > 0))
@@ -229,6 +248,7 @@ int order_check(const struct work_order *order, const struct order_frame *frame,
     }
     for (size_t i = 0; r == 0 && i < order->n_steps; i++) {
         r = step_check(order, &order->steps[i], frame->gates, err);
+        r = r == 0 ? finalize_check(order, &order->steps[i], err) : r;
         if (r == 0 && work_order_step(order, order->steps[i].name) != &order->steps[i])
             r = error_set(err, -EBADMSG, "step %s stands twice", order->steps[i].name);
     }

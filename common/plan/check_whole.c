@@ -43,35 +43,76 @@ static int wave_check(const struct wave *wave, size_t n_orders, const struct gat
     return wave->has_last ? gates_known(gates, &wave->last, 1, "finds who goes last", err) : 0;
 }
 
-static bool is_of_downtime(enum wave_kind kind) {
-    return kind == WAVE_STOP || kind == WAVE_PASS || kind == WAVE_START;
+/* Where a wave stands in a downtime: all stop, one barrier, all start, and then what only the way back does. Actions stand
+ * between the stops and the starts, on either side of the barrier. -1: no wave of a downtime. */
+static int place_of(enum wave_kind kind, bool passed) {
+    switch (kind) {
+    case WAVE_STOP: return 0;
+    case WAVE_ACT: return passed ? 3 : 1;
+    case WAVE_PASS: return 2;
+    case WAVE_START: return 4;
+    case WAVE_BACK: return 5;
+    case WAVE_CANARY:
+    case WAVE_ROLLING: break;
+    }
+    return -1;
 }
 
-/* All stop, all pass, all start, in this order: the waves of a downtime stand alone in their plan. */
-static int downtime_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
-                          struct error *err) {
-    size_t n[WAVE_KINDS] = {0}, n_waves = 0, n_pass_waves = 0;
-    enum wave_kind before = WAVE_STOP;
+static bool is_of_downtime(enum wave_kind kind) {
+    return place_of(kind, false) >= 0;
+}
+
+/* An action's wave bears the name of the step that its members do. */
+static int action_check(const struct wave *wave, const struct work_order *const *orders, struct error *err) {
+    enum verb verb = wave->kind == WAVE_ACT ? VERB_ACT : VERB_BACK;
+    for (size_t i = 0; i < wave->n_members; i++) {
+        const struct work_order *order = orders[wave->members[i]];
+        const struct step *step = work_order_step(order, wave->name);
+        if (!step || step->verb != verb)
+            return error_set(err, -EBADMSG, "wave %s: %s has no such step of verb %s", wave->name,
+                             order->member, verb_text(verb));
+    }
+    return 0;
+}
+
+static int waves_check(const struct shape *shape, const struct work_order *const *orders,
+                       size_t n[static WAVE_KINDS], struct error *err) {
+    int before = 0;
+    size_t n_pass_waves = 0;
     for (size_t i = 0; i < shape->n_waves; i++) {
         const struct wave *wave = &shape->waves[i];
+        bool acts = wave->kind == WAVE_ACT || wave->kind == WAVE_BACK;
+        int place = place_of(wave->kind, n_pass_waves > 0);
         n[wave->kind] += wave->n_members;
-        n_waves += is_of_downtime(wave->kind);
         n_pass_waves += wave->kind == WAVE_PASS;
-        if (is_of_downtime(wave->kind) && wave->kind < before)
-            return error_set(err, -EBADMSG, "wave %s comes too late", wave->name);
-        before = is_of_downtime(wave->kind) ? wave->kind : before;
+        if (place < before)
+            return error_set(err, -EBADMSG, "wave %s is none of a downtime, or comes too late", wave->name);
+        before = place;
+        int r = acts ? action_check(wave, orders, err) : 0;
+        if (r < 0)
+            return r;
     }
+    return n_pass_waves == 1 ? 0 : error_set(err, -EBADMSG, "a downtime has one barrier");
+}
+
+/* The waves of a downtime stand alone in their plan. */
+static int downtime_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
+                          struct error *err) {
+    size_t n[WAVE_KINDS] = {0}, n_waves = 0;
+    for (size_t i = 0; i < shape->n_waves; i++)
+        n_waves += is_of_downtime(shape->waves[i].kind);
     for (size_t i = 0; i < n_orders; i++)
         if ((work_order_step(orders[i], "stop") != NULL) != (n_waves > 0))
             return error_set(err, -EBADMSG, "%s: its steps are not those of the plan's waves",
                              orders[i]->member);
     if (n_waves == 0)
         return 0;
-    if (n_waves != shape->n_waves || shape->n_side_actions > 0 || n_pass_waves != 1)
-        return error_set(err, -EBADMSG, "a downtime has waves of its own, one barrier and no side action");
-    if (n[WAVE_STOP] != n_orders || n[WAVE_PASS] != n_orders || n[WAVE_START] != n_orders)
-        return error_set(err, -EBADMSG, "not every member stops, passes and starts once");
-    return 0;
+    if (shape->n_side_actions > 0)
+        return error_set(err, -EBADMSG, "a downtime has no side action");
+    int r = waves_check(shape, orders, n, err);
+    if (r == 0 && (n[WAVE_STOP] != n_orders || n[WAVE_PASS] != n_orders || n[WAVE_START] != n_orders))
+        r = error_set(err, -EBADMSG, "not every member stops, passes and starts once");
+    return r;
 }
 
 static int side_action_check(const struct side_action *action, const struct work_order *order,

@@ -9,3 +9,10 @@ const struct step *work_order_step(const struct work_order *order, const char *n
             return &order->steps[i];
     return NULL;
 }
+
+bool work_order_is_downtime(const struct work_order *order) {
+    for (size_t i = 0; i < order->n_steps; i++)
+        if (order->steps[i].verb == VERB_STOP)
+            return true;
+    return false;
+}

@@ -99,6 +99,9 @@ struct work_order {
     const char *from_version, *to_version;
 };
 
+/* Its member stops, passes a barrier and starts in three steps. */
+bool work_order_is_downtime(const struct work_order *order);
+
 /* NULL when there is no such step. */
 const struct step *work_order_step(const struct work_order *order, const char *name);
 

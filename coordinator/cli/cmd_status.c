@@ -75,6 +75,9 @@ static int clusters_print(const json_t *clusters) {
         json_array_foreach(members, m, member) n_well += strcmp(json_text(member, "mode"), "read-write") == 0;
         printf("cluster %s (%s): %zu of %zu members read-write\n", json_text(cluster, "name"),
                json_text(cluster, "system"), n_well, json_array_size(members));
+        if (json_has(cluster, "finalized"))
+            printf("  finalized on %s by run %lld: no way leads back before it\n",
+                   json_text(cluster, "finalized"), (long long)json_number(cluster, "finalized_by"));
         json_array_foreach(members, m, member) {
             const char *mode = json_text(member, "mode"), *origin = json_text(member, "origin");
             if (strcmp(mode, "read-write") == 0)

@@ -22,7 +22,7 @@ static const struct cli_option cut_options[] = {
     {0}};
 static const struct cli_option plan_options[] = {
     {"to", "RELEASE", "release to go to, SYSTEM-VERSION"},
-    {"strategy", "WORDS", "canary,rolling, rolling, downtime, config-only, restart (the cluster file's)"},
+    {"strategy", "WORDS", "canary,rolling, rolling, downtime, finalize, config-only, restart"},
     {"canary", "N|MEMBER", "how many or which members go first; may be repeated"},
     {"limit", "N|N%", "members in change at once; --budget KIND=N|N%: beyond so many failed, pause"},
     {"budget", "KIND=N|N%", NULL},

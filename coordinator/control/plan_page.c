@@ -400,6 +400,11 @@ static const char *downtime_words(enum wave_kind kind) {
         return "all at once; one that fails is stopped and held, with an alarm; the gates of the cluster are "
                "asked when "
                "all are up";
+    case WAVE_ACT: return "an action while all are down; see the step of this name below";
+    case WAVE_BACK:
+        return "no part of the way forward: `kedge run rollback` does it, after all are stopped again and "
+               "before "
+               "the old generation starts";
     case WAVE_CANARY:
     case WAVE_ROLLING: break;
     }

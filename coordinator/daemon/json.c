@@ -140,6 +140,19 @@ static json_t *member_object(const struct daemon *d, const struct cluster *clust
     return json;
 }
 
+/* The last run that closed the way back: its version and its number. */
+static void finalized_put(const struct daemon *d, json_t *json, const char *cluster) {
+    for (size_t i = engine_n_runs(d->engine); i-- > 0;) {
+        const struct run *run = engine_run_at(d->engine, i);
+        if (strcmp(run->plan->header.cluster, cluster) != 0 ||
+            strcmp(run->plan->shape.strategy, "finalize") != 0 || run->n_state[MEMBER_DONE] == 0)
+            continue;
+        json_put(json, "finalized", json_text_of(run->plan->header.to_version));
+        put_number(json, "finalized_by", run->id);
+        return;
+    }
+}
+
 json_t *json_cluster(const struct daemon *d, const struct cluster *cluster) {
     const struct run *run = engine_run_open(d->engine, cluster->name);
     json_t *json = json_object(), *members = json_array();
@@ -153,6 +166,7 @@ json_t *json_cluster(const struct daemon *d, const struct cluster *cluster) {
     json_put(json, "members", members);
     if (run)
         put_number(json, "run", run->id);
+    finalized_put(d, json, cluster->name);
     return json;
 }
 

@@ -82,15 +82,16 @@ static int take_strategy(struct taking *t, const char *name, const char *text) {
     } rows[] = {
         {"canary,rolling", true, PLANNER_GOAL_UPGRADE},   {"rolling", false, PLANNER_GOAL_UPGRADE},
         {"config-only", false, PLANNER_GOAL_CONFIG_ONLY}, {"restart", false, PLANNER_GOAL_RESTART},
-        {"downtime", false, PLANNER_GOAL_DOWNTIME},
+        {"finalize", false, PLANNER_GOAL_FINALIZE},       {"downtime", false, PLANNER_GOAL_DOWNTIME},
     };
     size_t i = 0;
     while (i < ARRAY_LEN(rows) && strcmp(rows[i].text, text) != 0)
         i++;
     if (i == ARRAY_LEN(rows))
-        return error_set(t->err, -EINVAL,
-                         "%s \"%s\": expected canary,rolling, rolling, downtime, config-only or restart",
-                         name, text);
+        return error_set(
+            t->err, -EINVAL,
+            "%s \"%s\": expected canary,rolling, rolling, downtime, finalize, config-only or restart", name,
+            text);
     t->options->canary = rows[i].canary;
     t->options->goal = rows[i].goal;
     if (t->options->canary && t->options->n_canaries == 0)

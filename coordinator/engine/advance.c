@@ -45,6 +45,14 @@ static void say_members(const struct run *run, const char *what, char *text, siz
     }
 }
 
+/* By what is signed for its members, not by the name of its strategy. */
+static bool run_finalizes(const struct run *run) {
+    for (size_t i = 0; i < run->plan->orders[0]->n_steps; i++)
+        if (run->plan->orders[0]->steps[i].verb == VERB_FINALIZE)
+            return true;
+    return false;
+}
+
 static bool waves_over(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     const struct run_member *bad = first_bad(run);
@@ -52,7 +60,7 @@ static bool waves_over(struct run *run) {
     if (bad)
         say_bad(bad, "", text, sizeof(text));
     else
-        say_members(run, "", text, sizeof(text));
+        say_members(run, run_finalizes(run) ? "finalized, no way leads back: " : "", text, sizeof(text));
     commit_run_event(run, RUN_EVENT_WAVES_OVER,
                      (bad || nobody) && !KEDGE_MUTANT(failed_is_done) ? VERDICT_FAILED : VERDICT_DONE, text);
     return true;
@@ -275,7 +283,7 @@ static bool advance_waves(struct run *run) {
     bool over =
         wave_is_of_downtime(wave) ? barrier_is_over(run, wave) : run->wave_over[run->wave] == wave->n_members;
     if (over) {
-        if (run->wave + 1 == shape->n_waves)
+        if (barrier_is_last(run))
             return waves_over(run);
         commit(run->engine,
                (struct record){
@@ -312,6 +320,8 @@ static bool advance_returning(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     if (run->aborting)
         return aborted(run);
+    if (run_is_downtime(run))
+        return !run->paused && barrier_rolls_back(run) && (run->n_in_flight > 0 || all_back(run));
     if (wave_is_back(run, &shape->waves[run->wave])) {
         if (run->wave == 0 || KEDGE_MUTANT(first_waves_not_returned))
             return all_back(run);

@@ -5,29 +5,41 @@
  * release already, so a failure pauses the run and the members stay as they are. */
 #include "coordinator/engine/internal.h"
 
-#include <string.h>
-
-bool wave_is_of_downtime(const struct wave *wave) {
-    return wave->kind == WAVE_STOP || wave->kind == WAVE_PASS || wave->kind == WAVE_START;
+bool wave_acts(const struct wave *wave) {
+    return wave->kind == WAVE_ACT || wave->kind == WAVE_BACK;
 }
 
-bool run_is_downtime(const struct run *run) {
-    const struct shape *shape = &run->plan->shape;
+bool wave_is_of_downtime(const struct wave *wave) {
+    return wave->kind == WAVE_STOP || wave->kind == WAVE_PASS || wave->kind == WAVE_START || wave_acts(wave);
+}
+
+bool shape_is_downtime(const struct shape *shape) {
     return shape->n_waves > 0 && wave_is_of_downtime(&shape->waves[0]);
 }
 
-bool barrier_may_return(const struct run *run) {
-    const struct shape *shape = &run->plan->shape;
-    if (run->state != RUN_WAVES || run->wave >= shape->n_waves)
-        return false;
-    enum wave_kind kind = shape->waves[run->wave].kind;
-    return kind == WAVE_STOP || kind == WAVE_PASS;
+bool run_is_downtime(const struct run *run) {
+    return shape_is_downtime(&run->plan->shape);
 }
 
-/* The report that nobody ordered: its hold limit was over. It bears the name of the step that it ended. */
-bool barrier_unasked(const struct run_member *m, const char *step) {
-    bool down = m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED;
-    return !m->step && down && (strcmp(step, "stop") == 0 || strcmp(step, "pass") == 0);
+/* Something that only the new release understands may be on the disks: an action behind the barrier, or a start. */
+bool barrier_is_behind(const struct run *run) {
+    const struct shape *shape = &run->plan->shape;
+    bool passed = false;
+    for (size_t w = 0; w < shape->n_waves; w++) {
+        if (passed && shape->waves[w].kind == WAVE_ACT && run->act_begun[w])
+            return true;
+        passed = passed || shape->waves[w].kind == WAVE_PASS;
+    }
+    return run->started;
+}
+
+bool barrier_may_return(const struct run *run) {
+    return run->state == RUN_WAVES && run_is_downtime(run) && !barrier_is_behind(run);
+}
+
+bool barrier_is_last(const struct run *run) {
+    const struct shape *shape = &run->plan->shape;
+    return run->wave + 1 == shape->n_waves || shape->waves[run->wave + 1].kind == WAVE_BACK;
 }
 
 /* ---- forward ---- */
@@ -46,6 +58,8 @@ static const char *step_of(const struct wave *wave, enum member_state *from, enu
         *from = MEMBER_PASSED;
         *during = MEMBER_STARTING;
         return "start";
+    case WAVE_ACT:
+    case WAVE_BACK:
     case WAVE_CANARY:
     case WAVE_ROLLING: break;
     }
@@ -55,14 +69,15 @@ static const char *step_of(const struct wave *wave, enum member_state *from, enu
 
 bool barrier_is_over(const struct run *run, const struct wave *wave) {
     enum member_state from, during;
+    if (wave_acts(wave))
+        return act_is_over(run, wave);
     (void)step_of(wave, &from, &during);
     for (size_t i = 0; i < wave->n_members; i++) {
         enum member_state state = run->members[wave->members[i]].state;
         if (state == from || state == during)
             return false;
     }
-    const struct shape *shape = &run->plan->shape;
-    for (uint32_t i = 0; wave == &shape->waves[shape->n_waves - 1] && i < run->n_members; i++)
+    for (uint32_t i = 0; barrier_is_last(run) && i < run->n_members; i++)
         if (!member_state_is_over(run->members[i].state))
             return false; /* the gates hold only when all are up, so all are waited for at the end */
     return true;
@@ -94,6 +109,8 @@ bool barrier_advance(struct run *run, const struct wave *wave) {
     bool waiting = false, issued = false;
     if (run->retry_ms > 0)
         return false;
+    if (wave_acts(wave))
+        return act_advance(run, wave);
     for (size_t i = 0; i < wave->n_members; i++)
         waiting = waiting || run->members[wave->members[i]].state == from;
     if (!waiting || (wave->kind != WAVE_START && !all_reachable(run)))
@@ -108,23 +125,4 @@ bool barrier_advance(struct run *run, const struct wave *wave) {
         issued = true;
     }
     return issued;
-}
-
-/* ---- back ---- */
-
-bool barrier_returns(struct run *run) {
-    bool open = false;
-    if (!orders_drained(run))
-        return false;
-    for (uint32_t i = 0; i < run->n_members; i++) {
-        struct run_member *m = &run->members[i];
-        bool up = run->engine->nodes[m->node].up;
-        if ((m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED) && up && !m->stays) {
-            m->stays = true; /* asked once; its hold limit, or a person, does the rest */
-            order_issue(run, i, "return");
-            open = true;
-        }
-        open = open || m->state == MEMBER_RECOVERING_BACK;
-    }
-    return !open;
 }

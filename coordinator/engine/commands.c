@@ -27,13 +27,10 @@ static int check_again(const struct run *run, struct actions *actions) {
 
 /* A way back that is closed is said before anything is touched. */
 static int check_rollback(const struct run *run, struct actions *actions) {
-    if (run_is_downtime(run))
-        return engine_refuse(
-            actions,
-            "a downtime run is not rolled back: before the barrier is passed `kedge run abort` "
-            "returns everybody; after it a new downtime plan leads to %s",
-            run->plan->header.from_version);
-    uint32_t n_changed = 0;
+    const char *final = run_is_downtime(run) ? barrier_is_final(run) : NULL;
+    if (final)
+        return engine_refuse(actions, "%s was begun, and the plan names nothing that undoes it", final);
+    uint32_t n_changed = run->n_state[MEMBER_STOPPED] + run->n_state[MEMBER_PASSED];
     if (run->aborting && run->n_sides > 0)
         return engine_refuse(
             actions,
@@ -89,6 +86,8 @@ static void command_run(struct run *run, const struct event *event) {
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
     if (event->command == RUN_EVENT_ROLLBACK)
         away_look(run); /* a run that had ended did not look */
+    for (uint32_t i = 0; i < run->n_members; i++)
+        run->members[i].stays = false; /* who was told to return once may be told again */
     if (event->command == RUN_EVENT_ABORT)
         order_latch(run, NULL);
 }

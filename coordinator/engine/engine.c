@@ -84,6 +84,8 @@ static int check_serial(const struct engine *engine, const struct header *header
 
 /* A downtime member stands once in a wave of each kind; any other in one wave. */
 static unsigned wave_bit(const struct wave *wave) {
+    if (wave_acts(wave))
+        return 0; /* any number of actions, beside its own waves */
     return wave_is_of_downtime(wave) ? 1u << wave->kind : 1u;
 }
 
@@ -108,9 +110,10 @@ static int check_waves(const struct verified_plan *plan, struct actions *actions
 
 static int check_steps(const struct verified_plan *plan, struct actions *actions) {
     static const char *const one_by_one[] = {"prepare", "switch", "return"}, *const downtime[] = {
-                                                                                 "prepare", "stop", "pass",
-                                                                                 "start", "return"};
-    bool halves = plan->shape.n_waves > 0 && wave_is_of_downtime(&plan->shape.waves[0]);
+                                                                                 "prepare",   "stop",
+                                                                                 "pass",      "start",
+                                                                                 "stop back", "return"};
+    bool halves = shape_is_downtime(&plan->shape);
     const char *const *needed = halves ? downtime : one_by_one;
     size_t n_needed = halves ? ARRAY_LEN(downtime) : ARRAY_LEN(one_by_one);
     for (size_t i = 0; i < plan->n_orders; i++)
@@ -319,6 +322,7 @@ static void dump_run(const struct run *run, struct buffer *out) {
         if (run->count.n[k] > 0)
             buffer_format(out, "  %s %u accepted %u\n", budget_kind_text((enum budget_kind)k),
                           run->count.n[k], run->count.accepted[k]);
+    barrier_dump(run, out);
     for (size_t i = 0; i < run->n_waivers; i++)
         buffer_format(out, "  waived for %u: %s until %llu \"%s\"\n", run->waivers[i].member,
                       run->waivers[i].gate, (unsigned long long)run->waivers[i].until_ms,

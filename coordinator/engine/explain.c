@@ -144,6 +144,8 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
     case MEMBER_STOPPING:
     case MEMBER_PASSING:
     case MEMBER_STARTING:
+    case MEMBER_ACTING:
+    case MEMBER_HALTING:
     case MEMBER_REVERTING: explain_ordered(run, m, outp); break;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:

@@ -59,11 +59,12 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
     run->members = must(calloc(run->n_members + 1, sizeof(*run->members)));
     run->wave_over = must(calloc(shape->n_waves + 1, sizeof(*run->wave_over)));
     run->wave_counts = must(calloc(shape->n_waves + 1, sizeof(*run->wave_counts)));
+    barrier_init(run);
     run->n_state[MEMBER_PLANNED] = run->n_members;
     for (uint32_t i = 0; i < run->n_members; i++)
         member_init(run, i);
     for (size_t w = 0; w < shape->n_waves; w++)
-        for (size_t i = 0; i < shape->waves[w].n_members; i++)
+        for (size_t i = 0; i < shape->waves[w].n_members && !wave_acts(&shape->waves[w]); i++)
             run->members[shape->waves[w].members[i]].wave = (uint32_t)w;
     sides_init(run);
     members_sort(run);
@@ -121,6 +122,7 @@ struct run *run_free(struct run *run) {
     free(run->sides);
     free(run->members);
     pauses_clear(run);
+    barrier_deinit(run);
     free(run->wave_over);
     free(run->wave_counts);
     free(run->by_name);
@@ -187,13 +189,14 @@ static bool event_of_step(const char *step, enum member_event *outp) {
         {"prepare", MEMBER_EVENT_ORDERED_PREPARE}, {"switch", MEMBER_EVENT_ORDERED_SWITCH},
         {"promote", MEMBER_EVENT_ORDERED_PROMOTE}, {"return", MEMBER_EVENT_ORDERED_RETURN},
         {"stop", MEMBER_EVENT_ORDERED_STOP},       {"pass", MEMBER_EVENT_ORDERED_PASS},
-        {"start", MEMBER_EVENT_ORDERED_START},
+        {"start", MEMBER_EVENT_ORDERED_START},     {"stop back", MEMBER_EVENT_ORDERED_STOP_BACK},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (strcmp(rows[i].step, step) == 0) {
             *outp = rows[i].event;
             return true;
         }
+    *outp = MEMBER_EVENT_ORDERED_ACT; /* any other name is an action's, when a wave bears it */
     return false;
 }
 
@@ -201,7 +204,7 @@ static bool fold_ordered(struct run *run, const struct record *record) {
     struct run_member *m = &run->members[record->member];
     const struct step *step = work_order_step(m->order, record->name);
     enum member_event event;
-    if (!step || !event_of_step(record->name, &event))
+    if (!step || (!event_of_step(record->name, &event) && !barrier_act_begins(run, record->name)))
         return false;
     if (event != MEMBER_EVENT_ORDERED_PREPARE)
         run->n_changes++;
@@ -210,15 +213,18 @@ static bool fold_ordered(struct run *run, const struct record *record) {
         return false;
     m->step = step->name;
     m->expires_s = record->value;
+    run->started = run->started || event == MEMBER_EVENT_ORDERED_START;
     return member_apply(run, record->member, event, record->at_ms);
 }
 
 static bool fold_reported(struct run *run, const struct record *record) {
     struct run_member *m = &run->members[record->member];
     bool asked = m->step && strcmp(m->step, record->name) == 0;
-    if (record->number >= OUTCOMES || (!asked && !barrier_unasked(m, record->name)))
+    if (record->number >= OUTCOMES || (!asked && !barrier_unasked(m, (enum outcome)record->number)))
         return false;
     enum outcome outcome = (enum outcome)record->number;
+    if (m->state == MEMBER_ACTING && outcome == OUTCOME_DONE)
+        barrier_act_done(run, record->member);
     if (strcmp(record->name, "prepare") != 0)
         run->n_changes++;
     if (record->value > 0 || outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)

@@ -128,15 +128,32 @@ int side_leave(struct run *run, const struct run_side *side, const struct event 
 void side_explain(const struct run *run, const struct run_side *side, char *text, size_t size);
 void side_again(struct run *run, uint32_t node);
 
-/* ---- barrier.c ---- */
+/* ---- barrier.c: the waves of a downtime ---- */
 bool wave_is_of_downtime(const struct wave *wave);
+bool wave_acts(const struct wave *wave); /* forward or back: a named action while all are down */
+bool shape_is_downtime(const struct shape *shape);
 bool run_is_downtime(const struct run *run);
-bool barrier_may_return(const struct run *run); /* members are stopped, and not all have passed yet */
+bool barrier_may_return(const struct run *run); /* an abort now leads everybody back */
+bool barrier_is_behind(const struct run *run);  /* the point of no return */
 bool barrier_advance(struct run *run, const struct wave *wave);
 bool barrier_is_over(const struct run *run, const struct wave *wave);
-bool barrier_returns(
-    struct run *run); /* before the pass: everybody back; true when there is nothing left to wait for */
-bool barrier_unasked(const struct run_member *member, const char *step);
+bool barrier_is_last(const struct run *run); /* the wave is the last one of the way forward */
+
+/* ---- barrier_act.c: named actions, and what of them is durable ---- */
+void barrier_init(struct run *run);
+void barrier_deinit(struct run *run);
+void barrier_dump(const struct run *run, struct buffer *out);
+bool barrier_is_act(const struct run *run, const char *step);
+bool barrier_act_begins(struct run *run, const char *step); /* false: no action of this name */
+void barrier_act_done(struct run *run, uint32_t member);
+bool act_is_over(const struct run *run, const struct wave *wave);
+bool act_advance(struct run *run, const struct wave *wave);
+
+/* ---- barrier_back.c: the ways back ---- */
+bool barrier_returns(struct run *run); /* everybody back; true when there is nothing left to wait for */
+bool barrier_rolls_back(struct run *run);
+const char *barrier_is_final(const struct run *run); /* the action that closed every way back, or NULL */
+bool barrier_unasked(const struct run_member *member, enum outcome outcome);
 
 /* ---- pauses.c ---- */
 void run_pause(struct run *run, enum pause_kind kind, uint32_t member, const char *format, ...)

@@ -18,9 +18,10 @@
 
 #define NO_HALVES(text)                                                                                      \
     [MEMBER_EVENT_ORDERED_STOP] = REFUSED(text), [MEMBER_EVENT_ORDERED_PASS] = REFUSED(text),                \
-    [MEMBER_EVENT_ORDERED_START] = REFUSED(text)
+    [MEMBER_EVENT_ORDERED_START] = REFUSED(text), [MEMBER_EVENT_ORDERED_ACT] = REFUSED(text)
+#define NO_STOP_BACK(text) [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(text)
 #define NO_ORDERS(text)                                                                                      \
-    NO_HALVES(text),                                                                                         \
+    NO_HALVES(text), NO_STOP_BACK(text),                                                                     \
         [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(text), [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(text),       \
         [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(text), [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(text)
 #define NO_REPORTS(text)                                                                                     \
@@ -59,6 +60,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_PLANNED] =
             {
                 NO_HALVES("it is not prepared"),
+                NO_STOP_BACK("it is not prepared"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = TO(PREPARING),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared"),
@@ -74,6 +76,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_PREPARING] =
             {
                 NO_HALVES("it is not prepared"),
+                NO_STOP_BACK("it is not prepared"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = TO(PREPARING),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared yet"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared yet"),
@@ -82,6 +85,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PREPARED] =
             {
+                [MEMBER_EVENT_ORDERED_ACT] = REFUSED("it is not stopped"),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED("it was not changed"),
                 [MEMBER_EVENT_ORDERED_STOP] = TO(STOPPING),
                 [MEMBER_EVENT_ORDERED_PASS] = REFUSED("it is not stopped"),
                 [MEMBER_EVENT_ORDERED_START] = REFUSED("it is not stopped"),
@@ -100,6 +105,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_SWITCHING] =
             {
                 NO_HALVES(BUSY),
+                NO_STOP_BACK(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = TO(SWITCHING),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -109,6 +115,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_RECOVERING] =
             {
                 NO_HALVES("it runs the new release"),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = TO(HALTING),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("its recovered gates have not held yet"),
@@ -126,6 +133,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_SOAKING_READ_ONLY] =
             {
                 NO_HALVES("it runs the new release"),
+                NO_STOP_BACK("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
@@ -141,6 +149,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_PROMOTING] =
             {
                 NO_HALVES(BUSY),
+                NO_STOP_BACK(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
@@ -150,6 +159,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_SETTLING] =
             {
                 NO_HALVES("it runs the new release"),
+                NO_STOP_BACK("it runs the new release"),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was promoted"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was promoted"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it was promoted"),
@@ -167,6 +177,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_SOAKING] =
             {
                 NO_HALVES("it runs the new release"),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = TO(HALTING),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it was switched"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is in its end mode"),
@@ -184,6 +195,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_DONE] =
             {
                 NO_HALVES("it runs the new release"),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = TO(HALTING),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("it is done"),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is done"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is done"),
@@ -221,7 +233,12 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_HELD] =
             {
-                NO_ORDERS("its agent holds it, with an alarm"),
+                NO_HALVES("its agent holds it, with an alarm"),
+                NO_STOP_BACK("its agent holds it, stopped"),
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED("its agent holds it, with an alarm"),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("its agent holds it, with an alarm"),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("its agent holds it, with an alarm"),
+                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
                 NO_REPORTS(LATE),
                 NO_GATES("its agent holds it"),
                 [MEMBER_EVENT_RETRY] = REFUSED("its agent holds it, with an alarm"),
@@ -233,6 +250,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
         [MEMBER_REVERTING] =
             {
                 NO_HALVES(BUSY),
+                NO_STOP_BACK(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -287,6 +305,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_STOPPING] =
             {
+                [MEMBER_EVENT_ORDERED_ACT] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -298,6 +318,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_STOPPED] =
             {
+                [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(DOWN),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),
@@ -321,6 +343,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PASSING] =
             {
+                [MEMBER_EVENT_ORDERED_ACT] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -332,6 +356,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PASSED] =
             {
+                [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(DOWN),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),
@@ -355,6 +381,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_STARTING] =
             {
+                [MEMBER_EVENT_ORDERED_ACT] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
@@ -363,6 +391,32 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_START] = TO(STARTING),
                 ORDERED(TO(RECOVERING), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+            },
+        [MEMBER_ACTING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(BUSY),
+                ORDERED(BEFORE, BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+            },
+        [MEMBER_HALTING] =
+            {
+                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_ACT] = REFUSED(BUSY),
+                [MEMBER_EVENT_ORDERED_STOP_BACK] = TO(HALTING),
+                ORDERED(TO(PASSED), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
             },
 };
 
@@ -398,6 +452,8 @@ static const struct {
     [MEMBER_PASSING] = {"passing the barrier", true, true, false, false},
     [MEMBER_PASSED] = {"stopped, barrier passed", false, true, false, false},
     [MEMBER_STARTING] = {"starting", true, true, false, false},
+    [MEMBER_ACTING] = {"acting", true, true, false, false},
+    [MEMBER_HALTING] = {"stopping for the way back", true, true, false, false},
 };
 
 const char *member_state_text(enum member_state state) {
@@ -439,6 +495,8 @@ static const char *const event_texts[MEMBER_EVENTS] = {
     [MEMBER_EVENT_ORDERED_STOP] = "ordered to stop",
     [MEMBER_EVENT_ORDERED_PASS] = "ordered to pass the barrier",
     [MEMBER_EVENT_ORDERED_START] = "ordered to start",
+    [MEMBER_EVENT_ORDERED_ACT] = "ordered to act",
+    [MEMBER_EVENT_ORDERED_STOP_BACK] = "ordered to stop for the way back",
 };
 
 const char *member_event_text(enum member_event event) {

@@ -15,6 +15,8 @@
  *
  *   A downtime:  PREPARED ─stop▶ STOPPING ─▶ STOPPED ─pass▶ PASSING ─▶ PASSED ─start▶ STARTING ─▶ RECOVERING
  *                                              └── return, or its hold limit is over ──▶ REVERTING … · RETURNED
+ *                STOPPED and PASSED ─act▶ ACTING ─▶ as before
+ *   Its rollback:  RECOVERING … DONE ─stop back▶ HALTING ─▶ PASSED ─act▶ … ─return▶ REVERTING ─▶ RECOVERING_BACK ─▶ BACK
  *
  * Every (state, event) pair is answered in member.c: it moves, is ignored on purpose, or is refused with a reason. */
 #ifndef KEDGE_ENGINE_MEMBER_H
@@ -46,8 +48,10 @@ enum member_state {
     MEMBER_PASSING,
     MEMBER_PASSED,
     MEMBER_STARTING,
+    MEMBER_ACTING,  /* a named action, while all are down */
+    MEMBER_HALTING, /* the first half of the way back of a whole cluster: down again */
 };
-enum { MEMBER_STATES = 23 };
+enum { MEMBER_STATES = 25 };
 
 /* Numbers of MEMBER_EVENT records are in journals: append only. */
 enum member_event {
@@ -73,8 +77,10 @@ enum member_event {
     MEMBER_EVENT_ORDERED_STOP,
     MEMBER_EVENT_ORDERED_PASS,
     MEMBER_EVENT_ORDERED_START,
+    MEMBER_EVENT_ORDERED_ACT, /* "act NAME", "restore NAME" */
+    MEMBER_EVENT_ORDERED_STOP_BACK,
 };
-enum { MEMBER_EVENTS = 22 };
+enum { MEMBER_EVENTS = 24 };
 
 enum move_kind {
     MOVE_UNANSWERED, /* a hole in the table; a test looks for it */

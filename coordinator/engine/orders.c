@@ -108,7 +108,9 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
     bool ends_run = KEDGE_MUTANT(failure_ignored) || run->state == RUN_PREPARING ||
                     (run->state == RUN_WAVES && wave->kind == WAVE_CANARY &&
                      (m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED));
-    if (!ends_run && barrier_may_return(run) && !run->aborting) {
+    bool acts = m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED;
+    if (!ends_run && barrier_may_return(run) && !run->aborting &&
+        !(acts && barrier_is_act(run, report->step))) {
         char why[KEDGE_REASON_MAX];
         snprintf(why, sizeof(why), "the barrier was not reached by all: %.100s: %.300s", name,
                  report->reason);
@@ -174,7 +176,7 @@ bool order_report(struct engine *engine, const struct event *event) {
         return true;
     }
     if ((!m->step || (strcmp(m->step, report->step) != 0 && !KEDGE_MUTANT(any_report_counts))) &&
-        !barrier_unasked(m, report->step))
+        !barrier_unasked(m, report->outcome))
         return pass_over(engine, "no such order is in flight: a repeated report");
     struct member_move move = member_move(m->state, member_event_of_outcome(report->outcome));
     if (move.kind != MOVE_TO && move.kind != MOVE_BEFORE)

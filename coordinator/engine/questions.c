@@ -102,7 +102,9 @@ static enum stage stage_of(const struct run_member *member) {
     case MEMBER_STOPPED:
     case MEMBER_PASSING:
     case MEMBER_PASSED:
-    case MEMBER_STARTING: break;
+    case MEMBER_STARTING:
+    case MEMBER_ACTING:
+    case MEMBER_HALTING: break;
     }
     return STAGE_BEFORE;
 }

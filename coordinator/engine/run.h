@@ -181,6 +181,9 @@ struct run {
     uint32_t n_state[MEMBER_STATES]; /* how many members are in each state */
     uint32_t n_in_flight;            /* orders of members */
     uint32_t *wave_over;             /* by wave: members with which nothing more is done */
+    bool **acted;       /* (durable) by wave of actions, by place in it: done; NULL: no such wave */
+    bool started;       /* (durable) of a downtime: the new release was ordered to start */
+    bool *act_begun;    /* (durable) by wave: its action was ordered */
     uint64_t n_changes; /* orders to change and reports about them; evidence from before is not used */
 
     uint32_t candidate;      /* the member that wants to stop, or NO_MEMBER */

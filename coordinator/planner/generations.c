@@ -52,7 +52,7 @@ void render_make(struct planning *p, struct member_plan *m) {
     const struct planner_options *options = &p->input->options;
     const struct recipe_role *role = m->member->role;
     const char *path = fact_of(m, "config.path"), *slash = strrchr(path, '/');
-    if (!role->config_after || !*path)
+    if (!role->config_after || !*path || is_finalize(p))
         return;
     struct config_op *ops = keep(p, KEDGE_CONFIG_OPS_MAX, sizeof(*ops));
     size_t n = 0;

@@ -172,6 +172,7 @@ const char *strategy_text(const struct planner_options *options) {
     case PLANNER_GOAL_CONFIG_ONLY: return "config-only";
     case PLANNER_GOAL_RESTART: return "restart";
     case PLANNER_GOAL_DOWNTIME: return "downtime";
+    case PLANNER_GOAL_FINALIZE: return "finalize";
     case PLANNER_GOAL_UPGRADE: break;
     }
     return options->canary ? "canary,rolling" : "rolling";
@@ -214,6 +215,8 @@ void goal_judge(struct planning *p) {
                strategy_text(options), p->to_version);
     else if (options->goal == PLANNER_GOAL_RESTART)
         restart_judge(p);
+    else if (options->goal == PLANNER_GOAL_FINALIZE)
+        finalize_judge(p);
     else
         config_only_judge(p);
 }
@@ -238,7 +241,7 @@ void capacity_judge(struct planning *p) {
     struct error why = {{0}};
     if (template_fill(p->arena, p->recipe->capacity, TEMPLATE_TEXT, &p->scope, &text, &why) < 0)
         refuse(p, "capacity-unknown", "capacity: %s; give the value for the whole cluster", why.text);
-    if (!text)
+    if (!text || is_finalize(p))
         return;
     size_t writable = 0, needed = strtoull(text, NULL, 10);
     for (size_t i = 0; i < p->n_members; i++) {

@@ -237,8 +237,16 @@ static void member_look(struct planning *p, struct member_plan *m) {
         note(p, "%s already runs %s and is left out", m->member->name, p->to_version);
         return;
     }
+    const char *left_out = finalize_leaves_out(p, m);
+    if (left_out) {
+        m->part = PART_DONE;
+        m->mode = mode_of(fact_of(m, "mode"));
+        note(p, "%s", left_out);
+        return;
+    }
     facts_scope_make(p, m);
     mode_look(p, m);
+    finalize_look(p, m);
     state_judge(p, m);
     version_look(p, m);
     warnings_look(p, m, p->recipe->warnings, p->recipe->n_warnings);

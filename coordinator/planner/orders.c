@@ -170,18 +170,33 @@ static int change_add(const struct making *making, struct work_order *order, con
 /* The halves. Nobody's may-stop is asked: that everything goes down is what is signed. */
 static int halves_add(const struct making *making, struct work_order *order) {
     const struct recipe_role *role = making->m->member->role;
-    struct rows stop = {.n = 0}, pass = {.n = 0}, start = {.n = 0};
+    struct rows stop = {.n = 0}, pass = {.n = 0}, start = {.n = 0}, back = {.n = 0};
     ask_add(&stop, making->proof, making->proof ? 1 : 0, PROOF_DEADLINE_MS, SAMPLE_CAPTURE, ON_FAILURE_STOP);
     struct row *row = row_add(&stop, PRIMITIVE_STOP, role->stop_deadline_ms, ON_FAILURE_RETURN);
     row->signal = role->signal;
     row->hold_ms = making->p->input->options.hold_ms;
+    struct row *down_again = row_add(&back, PRIMITIVE_STOP, role->stop_deadline_ms, ON_FAILURE_HOLD);
+    down_again->signal = role->signal;
+    down_again->hold_ms = row->hold_ms;
     start_add(making, &start, 1, order->generations[0].mode, ON_FAILURE_HOLD);
     int r = order->generations[0].mode == MODE_READ_WRITE ? commands_add(making, &start) : 0;
     if (r == 0)
         r = step_add(making, order, "stop", VERB_STOP, &stop);
     if (r == 0)
         r = step_add(making, order, "pass", VERB_PASS, &pass);
-    return r < 0 ? r : step_add(making, order, "start", VERB_START, &start);
+    if (r == 0)
+        r = step_add(making, order, "start", VERB_START, &start);
+    return r < 0 ? r : step_add(making, order, "stop back", VERB_BACK, &back);
+}
+
+static int actions_add(const struct making *making, struct work_order *order) {
+    struct planning *p = making->p;
+    struct step *steps = (struct step *)(uintptr_t)order->steps;
+    int r = 0;
+    for (size_t i = 0; r == 0 && is_downtime(p) && i < p->recipe->n_actions; i++)
+        if (action_is_carried(p, &p->recipe->actions[i], making->m))
+            r = action_step_make(p, making->m, &p->recipe->actions[i], &steps[order->n_steps++]);
+    return r;
 }
 
 static int return_add(const struct making *making, struct work_order *order) {
@@ -195,6 +210,24 @@ static int return_add(const struct making *making, struct work_order *order) {
     }
     start_add(making, &rows, 0, m->part == PART_BROKEN ? m->end_mode : m->mode, ON_FAILURE_HOLD);
     return step_add(making, order, "return", VERB_REVERT, &rows);
+}
+
+/* Nothing is staged and nothing is stopped; that all is well is asked before the act and after it. */
+static int finalize_add(const struct making *making, struct work_order *order) {
+    enum mode mode = making->m->mode;
+    const struct digest *gates = making->gates_by_mode[mode];
+    size_t n_gates = making->n_gates_by_mode[mode];
+    struct rows prepare = {.n = 0}, rows = {.n = 0};
+    ask_add(&prepare, gates, n_gates, PROOF_DEADLINE_MS, SAMPLE_NONE, ON_FAILURE_STOP);
+    ask_add(&rows, gates, n_gates, ASK_DEADLINE_MS, SAMPLE_NONE, ON_FAILURE_STOP);
+    const struct recipe_finalize *finalize = making->p->recipe->finalize;
+    struct row *run =
+        row_add(&rows, PRIMITIVE_RUN, finalize ? finalize->act.deadline_ms : 0, ON_FAILURE_STOP);
+    int r = finalize_row_make(making->p, making->m, run);
+    ask_add(&rows, gates, n_gates, PROOF_DEADLINE_MS, SAMPLE_NONE, ON_FAILURE_STOP);
+    if (r == 0)
+        r = step_add(making, order, "prepare", VERB_PREPARE, &prepare);
+    return r < 0 ? r : step_add(making, order, "switch", VERB_FINALIZE, &rows);
 }
 
 static int sides_add(const struct making *making, struct work_order *order) {
@@ -211,7 +244,11 @@ static int sides_add(const struct making *making, struct work_order *order) {
 
 static int steps_make(const struct making *making, struct work_order *order, bool read_only_first) {
     struct planning *p = making->p;
-    order->steps = keep(p, 5 + 2 * p->n_sides, sizeof(*order->steps));
+    order->steps = keep(p, 6 + 2 * p->n_sides + p->recipe->n_actions, sizeof(*order->steps));
+    if (order->steps && is_finalize(p)) {
+        int failed = finalize_add(making, order);
+        return failed < 0 ? failed : return_add(making, order);
+    }
     int r = order->steps ? prepare_add(making, order) : p->failed;
     if (r == 0)
         r = is_downtime(p) ? halves_add(making, order) : change_add(making, order, "switch", VERB_SWITCH, 1);
@@ -219,6 +256,8 @@ static int steps_make(const struct making *making, struct work_order *order, boo
         r = change_add(making, order, "promote", VERB_PROMOTE, 2);
     if (r == 0)
         r = return_add(making, order);
+    if (r == 0)
+        r = actions_add(making, order);
     return r < 0 ? r : sides_add(making, order);
 }
 
@@ -226,12 +265,11 @@ static int steps_make(const struct making *making, struct work_order *order, boo
 
 /* What the agent compares before its first change, in a fixed order. */
 static int binding_make(struct planning *p, const struct member_plan *m, struct work_order *order) {
-    static const char *const names[] = {"adopted",       "arguments",      "config.digest",
-                                        "config.path",   "directory",      "environment.digest",
-                                        "executable",    "found",          "generation",
-                                        "managed",       "member.path",    "mode",
-                                        "origin",        "release.folder", "release.version",
-                                        "releases.path", "socket",         "user"};
+    static const char *const names[] = {
+        "adopted",    "arguments", "config.digest",  "config.path",     "directory",     "environment.digest",
+        "executable", "finalized", "found",          "generation",      "managed",       "member.path",
+        "mode",       "origin",    "release.folder", "release.version", "releases.path", "socket",
+        "user"};
     size_t n_arguments = strtoul(fact_of(m, "arguments"), NULL, 10), n = 0;
     struct fact *binding = keep(p, ARRAY_LEN(names) + n_arguments, sizeof(*binding));
     if (!binding)
@@ -300,11 +338,11 @@ int order_make(struct planning *p, size_t index, struct work_order *outp) {
                                 .system = p->recipe->name,
                                 .self = m->member->self,
                                 .end_mode = m->end_mode,
-                                .way_back = m->path.way_back,
+                                .way_back = is_finalize(p) ? WAY_BACK_NEVER : m->path.way_back,
                                 .from_version = m->from_version,
                                 .to_version = p->to_version};
     int r = gates_make(&making);
-    if (r == 0)
+    if (r == 0 && !is_finalize(p))
         r = generations_make(p, m, read_only_first, outp);
     if (r == 0)
         r = steps_make(&making, outp, read_only_first);

@@ -122,10 +122,19 @@ static int encode(struct planning *p, const struct codec_message *codec, const v
 
 /* What cannot be undone, from the rows of all members; "" when nothing in the plan is final by itself. */
 static const char *no_return_text(struct planning *p) {
-    const char *text = is_downtime(p)
-                           ? "when the barrier is passed no member goes back by itself: after that "
-                             "what is stopped stays down until it is started or returned by order"
-                           : "";
+    if (is_finalize(p) && p->recipe->finalize)
+        return keep_format(p, "%s; what ran before is removed", p->recipe->finalize->about);
+    const char *behind = is_downtime(p) ? action_behind(p) : NULL, *text = "";
+    unsigned hold_s = p->input->options.hold_ms / 1000;
+    if (is_downtime(p))
+        text = keep_format(
+            p,
+            "%s%s: before it, when the coordinator is silent for %u s, each node starts what it ran before; "
+            "after it nothing starts by itself, what is stopped stays down, with an alarm, until it is "
+            "ordered to start or to return",
+            behind ? "the barrier before " : "the barrier before the start", behind ? behind : "", hold_s);
+    if (!text)
+        return "";
     for (size_t i = 0; i < p->n_order; i++)
         for (size_t k = 0; k < p->order[i]->path.n_rows; k++) {
             const char *says = p->order[i]->path.rows[k]->no_return;

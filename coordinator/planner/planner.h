@@ -53,7 +53,8 @@ enum planner_goal {
     PLANNER_GOAL_UPGRADE,     /* strategies rolling and canary,rolling: to another release */
     PLANNER_GOAL_CONFIG_ONLY, /* the release as it is everywhere, with the operator's own changes and no others */
     PLANNER_GOAL_RESTART,     /* the same release and configuration once more */
-    PLANNER_GOAL_DOWNTIME     /* to another release: all stop, pass the barrier, all start */
+    PLANNER_GOAL_FINALIZE, /* no stop: the recipe's act on each member, after which nothing leads back */
+    PLANNER_GOAL_DOWNTIME  /* to another release: all stop, pass the barrier, all start */
 };
 
 struct planner_options {

@@ -30,6 +30,8 @@ struct member_plan {
     struct scope own, facts; /* facts over own over the cluster's */
     struct render render;
     bool has_render;
+    struct probe finalized; /* of a plan that finalizes: what its value is asked by */
+    const char *finalized_is;
 };
 
 struct side_plan {
@@ -122,6 +124,15 @@ void side_gate_add(struct planning *p, const struct side_plan *side, struct dige
 int side_step_make(struct planning *p, const struct member_plan *m, const struct side_plan *side, bool open,
                    struct step *outp) _must_check_;
 
+/* actions.c: of a downtime. */
+bool action_is_carried(const struct planning *p, const struct recipe_action *action,
+                       const struct member_plan *m);
+int action_step_make(struct planning *p, const struct member_plan *m, const struct recipe_action *action,
+                     struct step *outp) _must_check_;
+void actions_waves_make(struct planning *p, enum action_place place);
+const char *action_behind(const struct planning *p); /* the first one behind the barrier, or NULL */
+void hold_judge(struct planning *p);
+
 /* waves.c */
 void waves_make(struct planning *p);
 
@@ -138,6 +149,15 @@ int generation_plan(struct planning *p, const struct member_plan *m, enum mode m
                     struct generation *outp) _must_check_;
 int command_make(struct planning *p, const struct recipe_command *from, const struct scope *scope,
                  const struct member_plan *m, const struct command **outp) _must_check_;
+
+/* finalize.c: the plan after which nothing leads back, and the way back that an earlier one has closed. */
+bool is_finalize(const struct planning *p);
+/* NULL, or why the member is left out. */
+const char *finalize_leaves_out(struct planning *p, const struct member_plan *m);
+void finalize_look(struct planning *p, struct member_plan *m);
+void finalize_judge(struct planning *p);
+/* The row that does it; 0, or negative when the planning has failed. */
+int finalize_row_make(struct planning *p, const struct member_plan *m, struct row *outp) _must_check_;
 
 /* orders.c */
 int order_make(struct planning *p, size_t index, struct work_order *outp) _must_check_;

@@ -59,6 +59,8 @@ static void side_look(struct planning *p, const struct recipe_side_action *actio
 
 void sides_look(struct planning *p) {
     p->sides = keep(p, p->recipe->n_side_actions, sizeof(*p->sides));
+    if (is_finalize(p))
+        return; /* nobody is away */
     for (size_t i = 0; p->sides && i < p->recipe->n_side_actions; i++)
         if (when_holds(&p->recipe->side_actions[i].when, &p->scope))
             side_look(p, &p->recipe->side_actions[i]);

@@ -144,23 +144,29 @@ static void downtime_add(struct planning *p, enum wave_kind kind, const char *wh
                                            .wait_limit_ms = p->input->options.wait_limit_ms};
 }
 
-/* Role after role down, one barrier for all, role after role up. */
+/* Role after role down, what is to be done before the barrier, the barrier, what is to be done behind it, role after role up;
+ * and what only the way back does. */
 static void downtime_make(struct planning *p) {
     const struct recipe *recipe = p->recipe;
     p->order = keep(p, p->n_members, sizeof(*p->order));
-    p->waves = keep(p, 2 * recipe->n_roles + 1, sizeof(*p->waves));
+    p->waves = keep(p, 2 * recipe->n_roles + recipe->n_actions + 1, sizeof(*p->waves));
     if (!p->order || !p->waves)
         return;
     for (size_t i = 0; i < recipe->n_roles; i++)
         for (int last = 0; last < 2; last++) {
             order_append(p, PART_BROKEN, &recipe->roles[i], last);
+            order_append(p, PART_LEFT, &recipe->roles[i], last);
             order_append(p, PART_ROLLING, &recipe->roles[i], last);
         }
     for (size_t i = 0; i < recipe->n_roles; i++)
         downtime_add(p, WAVE_STOP, "stop", &recipe->roles[i]);
+    actions_waves_make(p, ACTION_BEFORE);
     downtime_add(p, WAVE_PASS, "barrier", NULL);
+    actions_waves_make(p, ACTION_BEHIND);
     for (size_t i = 0; i < recipe->n_roles; i++)
         downtime_add(p, WAVE_START, "start", &recipe->roles[i]);
+    actions_waves_make(p, ACTION_WAY_BACK);
+    hold_judge(p);
 }
 
 void waves_make(struct planning *p) {

@@ -16,7 +16,7 @@ static const struct yaml_word kind_words[] = {{"text", VALUE_TEXT},
                                               {"addresses", VALUE_ADDRESSES},
                                               {NULL, 0}};
 
-static bool name_is_plain(const char *name) {
+bool load_name_is_plain(const char *name) {
     if (!islower((unsigned char)*name) || strlen(name) > KEDGE_NAME_MAX)
         return false;
     for (; *name; name++)
@@ -38,7 +38,7 @@ static bool name_is_taken(const char *name) {
 }
 
 static int name_check(struct loader *loader, const struct yaml_node *key) {
-    if (!name_is_plain(key->text))
+    if (!load_name_is_plain(key->text))
         return yaml_refuse(key, loader->err,
                            "a name is lower-case letters, digits and -, beginning with a letter");
     if (name_is_taken(key->text))
@@ -136,7 +136,7 @@ static int side_action_load(struct loader *loader, const struct yaml_pair *pair,
     int on_loss = ON_LOSS_UNDO;
     outp->name = pair->key->text;
     outp->about = "";
-    if (!name_is_plain(outp->name) || strlen(outp->name) > KEDGE_NAME_MAX - 9)
+    if (!load_name_is_plain(outp->name) || strlen(outp->name) > KEDGE_NAME_MAX - 9)
         return yaml_refuse(pair->key, loader->err, "a name is at most %d lower-case letters, digits and -",
                            KEDGE_NAME_MAX - 9);
     int r = yaml_map_begin(&map, pair->value, "side action", loader->err);
@@ -205,7 +205,8 @@ static int needs_kedge(struct loader *loader, struct yaml_map *map) {
 }
 
 struct parts {
-    const struct yaml_node *values, *options, *gates, *roles, *side_actions, *config, *versions, *warnings;
+    const struct yaml_node *values, *options, *gates, *roles, *side_actions, *actions, *finalize, *config,
+        *versions, *warnings;
 };
 
 static int parts_take(struct loader *loader, struct yaml_map *map, struct parts *parts) {
@@ -226,6 +227,10 @@ static int parts_take(struct loader *loader, struct yaml_map *map, struct parts 
         r = yaml_take_list(map, "roles", yaml_range(1, 16), &parts->roles);
     if (r == 0)
         r = yaml_take_map_optional(map, "side-actions", &parts->side_actions);
+    if (r == 0)
+        r = yaml_take_map_optional(map, "actions", &parts->actions);
+    if (r == 0)
+        r = yaml_take_map_optional(map, "finalize", &parts->finalize);
     if (r == 0)
         r = yaml_take_list_optional(map, "config", yaml_range(1, KEDGE_CONFIG_OPS_MAX), &parts->config);
     if (r == 0)
@@ -272,6 +277,10 @@ static int recipe_take(struct loader *loader, const struct yaml_node *root) {
         r = load_roles(loader, parts.roles);
     if (r == 0)
         r = side_actions_load(loader, parts.side_actions);
+    if (r == 0 && parts.finalize)
+        r = load_finalize(loader, parts.finalize);
+    if (r == 0)
+        r = load_actions(loader, parts.actions);
     if (r == 0)
         r = load_config_ops(loader, parts.config, &recipe->config, &recipe->n_config);
     if (r == 0)

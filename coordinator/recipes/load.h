@@ -20,6 +20,9 @@ struct loader {
     bool *gate_used; /* beside recipe->gates */
 };
 
+/* Lower-case letters, digits and -. */
+bool load_name_is_plain(const char *name);
+
 int load_no_memory(struct loader *loader) _must_check_;
 
 /* Room for as many items as the list or map has; n goes to *np. */
@@ -66,10 +69,18 @@ int load_probe_keys(struct loader *loader, struct yaml_map *map, unsigned places
                     struct recipe_probe *outp) _must_check_;
 int load_probe(struct loader *loader, const struct yaml_node *node, unsigned places,
                struct recipe_probe *outp) _must_check_;
+int load_check(struct loader *loader, const struct yaml_node *node, unsigned places,
+               struct recipe_check *outp) _must_check_;
 int load_gates(struct loader *loader, const struct yaml_node *node) _must_check_;
+
+/* load_finalize.c */
+int load_finalize(struct loader *loader, const struct yaml_node *node) _must_check_;
 
 /* load_roles.c */
 int load_roles(struct loader *loader, const struct yaml_node *node) _must_check_;
+
+/* load_actions.c */
+int load_actions(struct loader *loader, const struct yaml_node *node) _must_check_;
 
 /* load_versions.c */
 int load_config_ops(struct loader *loader, const struct yaml_node *node, const struct recipe_config_op **outp,

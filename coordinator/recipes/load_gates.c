@@ -169,8 +169,8 @@ static int check_judge_keys(struct loader *loader, const struct yaml_node *node,
     return 0;
 }
 
-static int check_load(struct loader *loader, const struct yaml_node *node, unsigned places,
-                      struct recipe_check *outp) {
+int load_check(struct loader *loader, const struct yaml_node *node, unsigned places,
+               struct recipe_check *outp) {
     struct yaml_map map;
     int rule = 0, otherwise = ANSWER_UNKNOWN;
     int r = yaml_map_begin(&map, node, "check", loader->err);
@@ -310,7 +310,7 @@ static int gate_body(struct loader *loader, const struct yaml_node *node, struct
         return load_no_memory(loader);
     unsigned places = PLACE_CLUSTER | (outp->scope == GATE_SCOPE_MEMBER ? PLACE_MEMBER : 0);
     for (size_t i = 0; r == 0 && i < outp->n_checks; i++)
-        r = check_load(loader, checks->items[i], places, &list[i]);
+        r = load_check(loader, checks->items[i], places, &list[i]);
     outp->checks = list;
     outp->sample = kept;
     return r == 0 && sample ? sample_load(loader, sample, kept) : r;

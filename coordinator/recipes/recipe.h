@@ -175,6 +175,32 @@ struct recipe_side_action {
     enum on_loss on_loss;
 };
 
+/* Where a named action of a downtime stands. */
+enum action_place {
+    ACTION_BEFORE,  /* all are down, the barrier is not passed: the hold limit still leads back */
+    ACTION_BEHIND,  /* the point of no return lies right before it */
+    ACTION_WAY_BACK /* only on the way back, before the old generation starts */
+};
+
+struct recipe_action {
+    const char *name, *about;
+    const struct recipe_role *role; /* its first member carries it, or */
+    bool each;                      /* each of its members */
+    enum action_place place;
+    struct recipe_command command; /* its `when` is the action's */
+    struct recipe_check done_if;
+};
+
+/* The point of no return, its own plan: an action on each member after which the version before cannot read its data. */
+struct recipe_finalize {
+    const char *about; /* what is final then */
+    struct when when;  /* of the member's facts; else there is nothing to finalize */
+    uint32_t soak_ms;  /* how long a member must have been on its release, at least */
+    struct recipe_probe value;
+    const char *ours; /* template: the one item of `value` when it is done */
+    struct recipe_command act;
+};
+
 struct recipe_config_op {
     enum config_op_kind kind;
     const char *key, *value; /* templates; value NULL for remove and carry */
@@ -221,6 +247,9 @@ struct recipe {
     uint32_t soak_least_ms; /* after a member's last step; a site may lengthen it; 0: none */
     const struct recipe_side_action *side_actions;
     size_t n_side_actions;
+    const struct recipe_action *actions; /* in the order in which they are done */
+    size_t n_actions;
+    const struct recipe_finalize *finalize; /* NULL: this system has no such point */
     const struct recipe_config_op *config;
     size_t n_config;
     const struct version_row *versions;

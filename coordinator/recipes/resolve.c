@@ -142,8 +142,8 @@ static int number_fill(struct arena *arena, const char *text, const struct scope
     return *number == 0 || *rest ? error_set(err, -EINVAL, "\"%s\" is no number", number) : 0;
 }
 
-static int check_resolve(struct arena *arena, const struct recipe_check *from, const struct scope *scope,
-                         const char *const *known, size_t n_known, struct check *outp, struct error *err) {
+int check_resolve(struct arena *arena, const struct recipe_check *from, const struct scope *scope,
+                  const char *const *known, size_t n_known, struct check *outp, struct error *err) {
     const char **values = arena_array(arena, from->n_values, sizeof(*values));
     if (!values)
         return no_memory(err);

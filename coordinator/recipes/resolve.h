@@ -25,6 +25,10 @@ int duration_fill(struct arena *arena, const char *text, const struct scope *sco
 int probe_resolve(struct arena *arena, const struct recipe_probe *from, const struct scope *scope,
                   struct probe *outp, struct error *err) _must_check_;
 
+int check_resolve(struct arena *arena, const struct recipe_check *from, const struct scope *scope,
+                  const char *const *known, size_t n_known, struct check *outp,
+                  struct error *err) _must_check_;
+
 /* `known`: objects that the none-new checks of the gate pass over. */
 int gate_resolve(struct arena *arena, const struct recipe_gate *from, const struct scope *scope,
                  const char *const *known, size_t n_known, struct gate *outp, struct error *err) _must_check_;

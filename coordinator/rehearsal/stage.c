@@ -304,6 +304,11 @@ static void tell_member(struct world *w, const struct run *run, uint32_t index, 
         staging_tell(w, NOTE_MEMBER, m, "has passed the barrier: it does not go back alone any more");
         return;
     case MEMBER_STARTING: staging_tell(w, NOTE_MEMBER, m, "is ordered to start"); return;
+    case MEMBER_ACTING:
+        staging_tell(w, NOTE_MEMBER, m, "is ordered to do \"%s\" while all are down",
+                     rm->step ? rm->step : "");
+        return;
+    case MEMBER_HALTING: staging_tell(w, NOTE_MEMBER, m, "is ordered to stop for the way back"); return;
     case MEMBER_REVERTING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to return"); return;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:

@@ -52,6 +52,17 @@ static void time_passes(struct world *w, uint64_t ms) {
     w->now_ms = until;
 }
 
+static const struct world_config acting = {
+    .n_members = 4,
+    .downtime = true,
+    .acts = true,
+    .restores = true,
+    .hold_ms = HOLD_MS,
+    .soak_ms = 200,
+    .wait_limit_ms = 60000,
+    .way_back = WAY_BACK_CLUSTER,
+};
+
 TEST("F30 all stop, all pass, all start; nothing is asked inside, all is asked at the end") {
     _cleanup_(world_freep) struct world *w = world_new(&downtime);
     require(world_begin(w) == 0);
@@ -243,12 +254,157 @@ TEST("F30 a start behind the barrier that fails pauses the run; nobody goes back
     ended(w, VERDICT_FAILED);
 }
 
+/* ---- actions, and the way back ---- */
+
+TEST("F30 a backup before the barrier, a format behind it: each once, while all are down") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    all_at(w, BARRIER_STARTED);
+    check_eq_int(world_effects(w, 0, "act backup"), 1);
+    check_eq_int(world_effects(w, 1, "act format"), 1);
+    check_eq_int(world_effects(w, 0, "restore backup"), 0);
+}
+
+static enum outcome backup_fails_once(struct world *world, unsigned member, const char *step) {
+    (void)member;
+    return strcmp(step, "act backup") == 0 && world->state++ == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST("F30 an action fails: the run pauses with the reason; resume has it looked at and done") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step = backup_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 10000);
+    check(the_run(w)->paused);
+    check_contains(the_run(w)->pause_reason, "act backup");
+    check_contains(the_run(w)->pause_reason, "no room on the disk");
+    check_eq_int(n_at(w, BARRIER_DOWN), 4);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(world_effects(w, 0, "act backup"), 1);
+}
+
+TEST(
+    "F30 an action fails before the barrier and nobody is there: at the hold limit the old generation runs") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step = backup_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 10000);
+    check(the_run(w)->paused);
+    time_passes(w, 2 * HOLD_MS);
+    ended(w, VERDICT_FAILED);
+    all_at(w, BARRIER_UP);
+}
+
+static enum outcome format_fails_once(struct world *world, unsigned member, const char *step) {
+    (void)member;
+    return strcmp(step, "act format") == 0 && world->state++ == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST("F08 F30 abort after the point of no return: nothing begins, all stay down; rollback restores and goes "
+     "back") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step = format_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 10000);
+    require(the_run(w)->paused);
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    world_run(w, 10000);
+    ended(w, VERDICT_ABORTED);
+    check_contains(the_run(w)->verdict_text, "barrier passed");
+    all_at(w, BARRIER_BEHIND);
+    check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ROLLED_BACK);
+    all_at(w, BARRIER_UP);
+    check_eq_int(world_effects(w, 0, "restore backup"), 1);
+}
+
+TEST("F30 F22 without a restore nobody goes back behind an action that only the new release understands") {
+    struct world_config config = acting;
+    config.restores = false;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = format_fails_once;
+    require(world_begin(w) == 0);
+    world_run(w, 10000);
+    require(the_run(w)->paused);
+    check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == ENGINE_REFUSED);
+    check_contains((const char *)w->refused.data, "act format");
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}
+
+TEST("F05 F21 F30 rollback of a downtime that is done: all stop, restore, all start; never old beside new") {
+    for (int acts = 0; acts < 2; acts++) {
+        _cleanup_(world_freep) struct world *w = world_new(acts ? &acting : &downtime);
+        require(world_begin(w) == 0);
+        world_run(w, 60000);
+        ended(w, VERDICT_DONE);
+        check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+        world_run(w, 60000);
+        ended(w, VERDICT_ROLLED_BACK);
+        all_at(w, BARRIER_UP);
+        if (acts)
+            check_eq_int(world_effects(w, 0, "restore backup"), 1);
+        for (unsigned i = 0; i < 4; i++)
+            check_eq_int(world_effects(w, i, "stop back"), 1);
+    }
+}
+
+TEST("F30 a start that is held, then rollback: the held one goes back with the others") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step = n2_does_not_start;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    require(the_run(w)->paused);
+    w->agents[1].barrier = BARRIER_BEHIND; /* held is down */
+    check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ROLLED_BACK);
+    all_at(w, BARRIER_UP);
+}
+
+TEST("F06 F30 the carrier of an action is gone for good: the run says so, and can be aborted") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step_ms = 50;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_STOPPED, 60000));
+    check(world_member(w, RUN_EVENT_RETIRE, 0, "alice: its board burnt") == 0);
+    world_run(w, 10000);
+    check(the_run(w)->paused);
+    check_contains(the_run(w)->pause_reason, "carries it");
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+    check_eq_int(n_at(w, BARRIER_UP), 3);
+}
+
+/* Its agent is cut off while it acts, and comes back when the engine has given up nothing. */
+TEST("F30 the agent of an action is cut off in the middle: the run waits for what it says") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step_ms = 50;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 1, MEMBER_ACTING, 60000));
+    world_agent_down(w, 1);
+    time_passes(w, HOLD_MS + 1000); /* all have passed: they stay down */
+    check_eq_int(n_at(w, BARRIER_BEHIND), 4);
+    check_eq_int(world_effects(w, 1, "act format"), 1);
+    world_agent_up(w, 1);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(world_effects(w, 1, "act format"), 1);
+}
+
 /* ---- every moment ---- */
 
 TEST("F04 F30 the coordinator is killed after each record, before and after it sends: the downtime goes on") {
     for (unsigned at = 1; at < 200; at++)
         for (int before = 0; before < 2; before++) {
-            _cleanup_(world_freep) struct world *w = world_new(&downtime);
+            _cleanup_(world_freep) struct world *w = world_new(&acting);
             w->quiet = true;
             w->crash_at = at;
             w->crash_before_send = before;
@@ -264,6 +420,8 @@ TEST("F04 F30 the coordinator is killed after each record, before and after it s
             all_at(w, BARRIER_STARTED);
             for (unsigned i = 0; i < 4; i++)
                 check_eq_int(world_effects(w, i, "start"), 1);
+            check_eq_int(world_effects(w, 0, "act backup"), 1);
+            check_eq_int(world_effects(w, 1, "act format"), 1);
         }
 }
 
@@ -272,8 +430,8 @@ static bool loses_the_nth(struct world *world) {
 }
 
 TEST("F04 F30 each order is lost with the line of its agent, which is back soon: the downtime goes on") {
-    for (int lost = 0; lost < 16; lost++) {
-        _cleanup_(world_freep) struct world *w = world_new(&downtime);
+    for (int lost = 0; lost < 18; lost++) {
+        _cleanup_(world_freep) struct world *w = world_new(&acting);
         w->quiet = true;
         w->state = lost;
         w->loses = loses_the_nth;
@@ -289,23 +447,27 @@ TEST("F04 F30 each order is lost with the line of its agent, which is back soon:
 }
 
 TEST("F08 F30 abort after each record: what is before the point of no return runs the old generation") {
-    for (unsigned at = 2; at < 60; at++) {
-        _cleanup_(world_freep) struct world *w = world_new(&downtime);
+    for (unsigned at = 2; at < 90; at++) {
+        _cleanup_(world_freep) struct world *w = world_new(&acting);
         w->quiet = true;
         require(world_begin(w) == 0);
         while (w->n_records < at && the_run(w)->state != RUN_ENDED && world_turn(w, 100000))
             ;
         if (the_run(w)->state >= RUN_CLOSING)
             return;
-        bool started = false;
-        for (unsigned i = 0; i < 4; i++)
-            started = started || w->agents[i].running[8] || w->agents[i].barrier == BARRIER_STARTED;
+        bool behind = w->agents[1].running[11] || w->agents[1].ended[11];
         check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
         world_run(w, 120000);
         ended(w, VERDICT_ABORTED);
-        if (!started)
+        if (!behind)
             all_at(w, BARRIER_UP);
         else
             check_eq_int(n_at(w, BARRIER_STARTED) + n_at(w, BARRIER_BEHIND), 4);
+        if (!behind)
+            continue;
+        check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+        world_run(w, 120000);
+        ended(w, VERDICT_ROLLED_BACK);
+        all_at(w, BARRIER_UP);
     }
 }

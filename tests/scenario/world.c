@@ -8,7 +8,8 @@
 #include <stdarg.h>
 
 static const char *const step_names[WORLD_STEPS] = {
-    "prepare", "switch", "promote", "return", "open delay", "close delay", "stop", "pass", "start"};
+    "prepare", "switch", "promote",   "return",     "open delay", "close delay",   "stop",
+    "pass",    "start",  "stop back", "act backup", "act format", "restore backup"};
 
 static const struct run *must_run(const struct world *world) {
     const struct run *run = world_run_of(world);
@@ -149,6 +150,8 @@ static void barrier_step(struct world *w, const struct run *run, unsigned member
         item->run = run->id;
     } else if (step == 7 && outcome == OUTCOME_DONE) {
         agent->barrier = BARRIER_BEHIND;
+    } else if (step == 9 && outcome == OUTCOME_DONE) {
+        agent->barrier = BARRIER_BEHIND;
     } else if (step == 8 && outcome == OUTCOME_DONE) {
         agent->barrier = BARRIER_STARTED;
     } else if (outcome == OUTCOME_RETURNED || (step == 3 && outcome == OUTCOME_DONE)) {
@@ -195,13 +198,24 @@ static void hold_over(struct world *w, const struct run *run, unsigned member) {
 
 /* What an agent of a downtime refuses; the rules of agent/core. */
 static bool barrier_refuses(const struct world_agent *agent, unsigned step) {
-    return (step == 7 && agent->barrier != BARRIER_DOWN) || (step == 8 && agent->barrier != BARRIER_BEHIND);
+    bool down = agent->barrier == BARRIER_DOWN || agent->barrier == BARRIER_BEHIND;
+    return (step >= 10 && !down) || (step == 7 && agent->barrier != BARRIER_DOWN) ||
+           (step == 8 && agent->barrier != BARRIER_BEHIND);
 }
 
 /* F30: nothing is started before all are stopped, and nothing new before all have passed. */
 static void barrier_always(struct world *w, const struct run *run, unsigned member, unsigned step) {
-    for (unsigned i = 0; i < run->n_members && step == 8; i++) {
+    for (unsigned i = 0; i < run->n_members; i++) {
         const struct world_agent *other = agent_of(w, run, i);
+        bool up = other->barrier == BARRIER_UP || other->barrier == BARRIER_STARTED;
+        if (step >= 10 && up && run->members[i].state != MEMBER_RETIRED)
+            test_fail(__FILE__, __LINE__, "F30: n%u does %s while n%u runs", member + 1, step_names[step],
+                      i + 1);
+        if (step == 3 && other->barrier == BARRIER_STARTED && run->members[i].state != MEMBER_RETIRED)
+            test_fail(__FILE__, __LINE__, "F30: n%u goes back while n%u runs the new release", member + 1,
+                      i + 1);
+        if (step != 8)
+            continue;
         bool gone = run->members[i].state == MEMBER_RETIRED || run->members[i].state == MEMBER_SKIPPED;
         if (!gone && other->barrier != BARRIER_BEHIND && other->barrier != BARRIER_STARTED)
             test_fail(__FILE__, __LINE__, "F30: n%u is started while n%u has not passed", member + 1, i + 1);
@@ -234,7 +248,7 @@ static void order_take(struct world *w, const struct run *run, unsigned member, 
         report_send(w, run, member, step, w->now_ms + 1);
         return;
     }
-    bool closes = step == 3 || step == 5;
+    bool closes = step == 3 || step == 5 || step == 9 || step == 12;
     agent->last_expires_s = expires_s;
     barrier_always(w, run, member, step);
     agent->outcome[step] = (agent->latched && !closes) || barrier_refuses(agent, step) ? OUTCOME_REFUSED

@@ -9,7 +9,7 @@
 enum {
     WORLD_MEMBERS_MAX = 128,
     WORLD_RUN = 32, /* with several runs, members of one at most */
-    WORLD_STEPS = 9,
+    WORLD_STEPS = 13,
     WORLD_QUEUE = 4096,
     WORLD_RECORDS = 8192
 };
@@ -22,6 +22,8 @@ struct world_config {
     bool one_domain, has_last, side_action;
     bool downtime;    /* stop all, pass, start all */
     uint32_t hold_ms; /* its hold limit */
+    bool acts;        /* a backup before its barrier, a format behind it, carried by the first two members */
+    bool restores;    /* and the backup can be restored */
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
     uint64_t not_before_s, not_after_s;
     enum way_back way_back;

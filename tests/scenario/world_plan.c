@@ -48,6 +48,14 @@ static const struct work_order *make_order(struct arena *arena, const struct wor
     if (c->downtime) {
         steps[n++] = make_step(arena, "stop", VERB_STOP, -1);
         steps[n++] = (struct step){.name = "pass", .verb = VERB_PASS};
+        steps[n++] = make_step(arena, "stop back", VERB_BACK, -1);
+    }
+    if (c->acts && i == 0) {
+        steps[n++] = make_step(arena, "act backup", VERB_ACT, -1);
+        steps[n++] = make_step(arena, "restore backup", VERB_BACK, -1);
+    }
+    if (c->acts && i == 1) {
+        steps[n++] = make_step(arena, "act format", VERB_ACT, -1);
     }
     steps[n++] = c->downtime ? make_step(arena, "start", VERB_START, GATE_NEW)
                              : make_step(arena, "switch", VERB_SWITCH, GATE_NEW);
@@ -113,12 +121,34 @@ static void make_gates(struct verified_plan *plan, const struct world_config *c)
     plan->n_gates = WORLD_GATES;
 }
 
+static struct wave make_act(struct arena *arena, const struct world_config *c, enum wave_kind kind,
+                            const char *name, unsigned carrier) {
+    struct wave wave = make_wave(arena, c, kind, carrier, carrier + 1);
+    wave.name = name;
+    return wave;
+}
+
+static void make_downtime(struct shape *shape, struct wave *waves, struct arena *arena,
+                          const struct world_config *c) {
+    size_t n = 0;
+    waves[n++] = make_wave(arena, c, WAVE_STOP, 0, c->n_members);
+    if (c->acts)
+        waves[n++] = make_act(arena, c, WAVE_ACT, "act backup", 0);
+    waves[n++] = make_wave(arena, c, WAVE_PASS, 0, c->n_members);
+    if (c->acts)
+        waves[n++] = make_act(arena, c, WAVE_ACT, "act format", 1);
+    waves[n++] = make_wave(arena, c, WAVE_START, 0, c->n_members);
+    if (c->restores)
+        waves[n++] = make_act(arena, c, WAVE_BACK, "restore backup", 0);
+    shape->n_waves = n;
+}
+
 static void make_shape(struct verified_plan *plan, const struct world_config *c) {
     struct arena *arena = plan->arena;
     struct shape *shape = &plan->shape;
-    struct wave *waves = alloc(arena, 3, sizeof(*waves));
-    for (unsigned kind = WAVE_STOP; c->downtime && kind <= WAVE_START; kind++)
-        waves[shape->n_waves++] = make_wave(arena, c, (enum wave_kind)kind, 0, c->n_members);
+    struct wave *waves = alloc(arena, 6, sizeof(*waves));
+    if (c->downtime)
+        make_downtime(shape, waves, arena, c);
     if (c->n_canaries > 0)
         waves[shape->n_waves++] = make_wave(arena, c, WAVE_CANARY, 0, c->n_canaries);
     if (c->n_members > c->n_canaries && !c->downtime)

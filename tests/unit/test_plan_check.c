@@ -229,6 +229,19 @@ CHANGE(action_step) {
     w->action.open_step = "switch";
 }
 
+CHANGE(finalize_with_a_way_back) {
+    w->steps[3].verb = VERB_FINALIZE;
+}
+CHANGE(finalize_that_stops) {
+    w->f.order.way_back = WAY_BACK_NEVER;
+    w->steps[1].verb = VERB_FINALIZE;
+}
+CHANGE(finalize_undecidable) {
+    w->f.order.way_back = WAY_BACK_NEVER;
+    w->steps[3].verb = VERB_FINALIZE;
+    w->act.done_if = NULL;
+}
+
 static const struct {
     void (*change)(struct world *w);
     const char *says;
@@ -255,6 +268,9 @@ static const struct {
     {return_forth, "step return: row 2: revert leads to generation 1", false},
     {stop_in_prepare, "step prepare: row 1: stop interrupts, which prepare must not", false},
     {start_in_act, "step open delay: row 1: start interrupts, which act must not", false},
+    {finalize_with_a_way_back, "step open delay finalizes, but the way back is", false},
+    {finalize_that_stops, "step switch: row 2: stop interrupts, which finalize must not", false},
+    {finalize_undecidable, "step open delay finalizes, but says not when that is done", false},
     {no_signal, "row 2: stop: it has no signal", false},
     {no_command, "run: it has no command", false},
     {no_words, "run: it has no command", false},

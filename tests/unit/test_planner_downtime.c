@@ -38,7 +38,7 @@ TEST("F30 a downtime plan: all stop, one barrier, all start; the page's point of
     }
     check_eq_int(plan->shape.n_side_actions, 0);
     check_eq_int(plan->shape.n_may_stop, 0);
-    check_contains(plan->shape.point_of_no_return, "when the barrier is passed");
+    check_contains(plan->shape.point_of_no_return, "silent for 90 s, each node starts what it ran before");
     const struct work_order *order = plan->orders[2];
     const struct step *stop = work_order_step(order, "stop"), *pass = work_order_step(order, "pass"),
                       *start = work_order_step(order, "start"), *back = work_order_step(order, "return");

@@ -55,8 +55,8 @@ static unsigned get_health(struct store *s, const struct request *q, FILE *out) 
     size_t behind = 0;
     for (size_t i = 0; i < s->n_peers; i++)
         behind += s->peers[i].n_missed;
-    fprintf(out, "id=%s\nversion=%s\nmode=%s\ninstance=%s\nkeys=%zu\n", s->config.id, store_version,
-            store_mode(s), s->instance, s->records.n_keys);
+    fprintf(out, "id=%s\nversion=%s\nmode=%s\ninstance=%s\nkeys=%zu\nformat=%u\n", s->config.id,
+            store_version, store_mode(s), s->instance, s->records.n_keys, s->records.format);
     fprintf(out, behind_is_known(s) ? "behind=%zu\n" : "behind=unknown\n", behind);
     fprintf(out, "read-only-by=%s\n", s->read_only_by);
     return MHD_HTTP_OK;
@@ -211,6 +211,13 @@ static unsigned put_setting(struct store *s, const struct request *q, FILE *out)
     return MHD_HTTP_NO_CONTENT;
 }
 
+static unsigned put_format(struct store *s, const struct request *q, FILE *out) {
+    int result = format_raise(&s->records, (unsigned)number_or(q->body, 0));
+    if (result == -EINVAL)
+        return say(out, MHD_HTTP_CONFLICT, "the format is unknown here, or lower than that of the data");
+    return result == 0 ? MHD_HTTP_NO_CONTENT : say(out, MHD_HTTP_INTERNAL_SERVER_ERROR, strerror(-result));
+}
+
 static const struct route {
     const char *method, *path; /* a path that ends in / takes a tail */
     unsigned (*handle)(struct store *, const struct request *, FILE *);
@@ -218,7 +225,7 @@ static const struct route {
     {"GET", "/health", get_health},    {"GET", "/cluster", get_cluster},  {"GET", "/missing", get_missing},
     {"GET", "/behind", get_behind},    {"GET", "/keys", get_keys},        {"GET", "/kv/", get_value},
     {"PUT", "/kv/", put_value},        {"GET", "/record/", get_record},   {"PUT", "/mode", put_mode},
-    {"GET", "/setting/", get_setting}, {"PUT", "/setting/", put_setting},
+    {"GET", "/setting/", get_setting}, {"PUT", "/setting/", put_setting}, {"PUT", "/format", put_format},
 };
 
 static unsigned handle(struct store *s, struct request *q, const char *method, const char *path, FILE *out) {

@@ -16,6 +16,7 @@ const char store_version[] = DEMO_STORE_VERSION;
 
 static const char help[] = "demo-store --config FILE [--read-only]: one replica of a small key-value store\n"
                            "demo-store get ADDRESS NAME | set ADDRESS NAME VALUE: a setting of its cluster\n"
+                           "demo-store finalize ADDRESS FORMAT: raises the format of its data, for good\n"
                            "  --config FILE  id, listen, data, peers and sync as `key = value` lines\n"
                            "  --read-only    serve reads only, whatever PUT /mode says\n"
                            "  --version      print the version\n"

@@ -190,12 +190,44 @@ static bool cookie_fits(struct records *r, const struct config *c) {
     return r->born_ms != 0;
 }
 
+/* ---- the format ---- */
+
+unsigned format_max(void) {
+    return strncmp(store_version, "1.0.", 4) == 0 ? 1 : 2;
+}
+
+int format_raise(struct records *r, unsigned format) {
+    char text[16];
+    if (format < r->format || format > format_max())
+        return -EINVAL;
+    if (format == r->format)
+        return 0;
+    snprintf(text, sizeof text, "%u\n", format);
+    int result = file_replace(r->folder_fd, "format", text);
+    if (result == 0)
+        r->format = format;
+    return result;
+}
+
+/* Data of a later format are refused before anything of them is read. */
+static bool format_fits(struct records *r) {
+    char text[16];
+    int n = record_file_read(r->folder_fd, "format", text, sizeof text);
+    r->format = n == -ENOENT ? 1 : n > 0 ? (unsigned)strtoul(text, NULL, 10) : 0;
+    return r->format >= 1 && r->format <= format_max();
+}
+
 int records_open(struct records *r, const struct config *c, char problem[static PROBLEM_MAX]) {
     *r = (struct records){.sync = c->sync, .fd = -1};
     r->folder_fd = mkdir(c->data, 0755) == 0 || errno == EEXIST ? open(c->data, O_DIRECTORY | O_CLOEXEC) : -1;
     if (r->folder_fd >= 0 && !cookie_fits(r, c)) {
         snprintf(problem, PROBLEM_MAX, "%s: has no cookie of id=%s folder=%s and is not empty: refused",
                  c->data, c->id, c->data);
+        return -1;
+    }
+    if (r->folder_fd >= 0 && !format_fits(r)) {
+        snprintf(problem, PROBLEM_MAX, "%s: data of format %u, demo-store %s reads up to %u: refused",
+                 c->data, r->format, store_version, format_max());
         return -1;
     }
     r->fd = r->folder_fd < 0 ? -1 : openat(r->folder_fd, "log", O_RDWR | O_CREAT | O_CLOEXEC, 0644);

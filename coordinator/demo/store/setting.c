@@ -1,5 +1,5 @@
-/* `demo-store get ADDRESS NAME` and `demo-store set ADDRESS NAME VALUE`: the settings of a running cluster from the
- * command line, as an administrator's tool would have them. One request over HTTP/1.0, then the end. */
+/* `demo-store get ADDRESS NAME` and `demo-store set ADDRESS NAME VALUE`: the settings of a running cluster, and
+ * `demo-store finalize ADDRESS FORMAT`: the format of one replica's data, for good; from the command line, as an administrator's tool would have them. One request over HTTP/1.0, then the end. */
 #include "coordinator/demo/store/store.h"
 
 #include <errno.h>
@@ -48,13 +48,16 @@ static int exchange(const char *address, const char *request, char answer[static
 int setting_command(int n, char **words) {
     char request[512], answer[ANSWER_SIZE];
     bool get = n == 3 && strcmp(words[0], "get") == 0, set = n == 4 && strcmp(words[0], "set") == 0;
-    if ((!get && !set) || !word_is_valid(words[2], 15) || (set && !word_is_valid(words[3], 7))) {
-        fputs("demo-store: expected get ADDRESS NAME, or set ADDRESS NAME VALUE\n", stderr);
+    bool finalize = n == 3 && strcmp(words[0], "finalize") == 0;
+    if ((!get && !set && !finalize) || !word_is_valid(words[2], 15) || (set && !word_is_valid(words[3], 7))) {
+        fputs("demo-store: expected get ADDRESS NAME, set ADDRESS NAME VALUE, or finalize ADDRESS FORMAT\n",
+              stderr);
         return 2;
     }
-    const char *value = set ? words[3] : "";
-    snprintf(request, sizeof request, "%s /setting/%s HTTP/1.0\r\nHost: %s\r\nContent-Length: %zu\r\n\r\n%s",
-             set ? "PUT" : "GET", words[2], words[1], strlen(value), value);
+    const char *value = set ? words[3] : finalize ? words[2] : "";
+    snprintf(request, sizeof request, "%s /%s%s HTTP/1.0\r\nHost: %s\r\nContent-Length: %zu\r\n\r\n%s",
+             get ? "GET" : "PUT", finalize ? "format" : "setting/", finalize ? "" : words[2], words[1],
+             strlen(value), value);
     int status = exchange(words[1], request, answer);
     if (status / 100 != 2) {
         fprintf(stderr, "demo-store: %s: %s %s: %s\n", words[1], words[0], words[2],

@@ -48,6 +48,7 @@ struct record {
 
 struct records {
     int folder_fd, fd;
+    unsigned format; /* of the data: 1, or 2 after `finalize` */
     bool sync;
     off_t end;
     uint64_t born_ms;          /* from the cookie: what is older was never promised to this replica */
@@ -118,7 +119,12 @@ void settings_load(struct store *store);
 struct setting *setting_find(struct store *store, const char *name);
 int setting_put(struct store *store, struct setting *setting, uint64_t version, const char *value);
 
-/* setting.c: the exit code of `get ADDRESS NAME` and `set ADDRESS NAME VALUE`. */
+/* The highest format of data that this version starts on; 1.0 knows 1 only. */
+unsigned format_max(void);
+/* Raises the format of the data, for good: 0, -EINVAL for one that is unknown or lower, -errno of the disk. */
+int format_raise(struct records *records, unsigned format);
+
+/* setting.c: the exit code of `get ADDRESS NAME`, `set ADDRESS NAME VALUE` and `finalize ADDRESS FORMAT`. */
 int setting_command(int n, char **words);
 
 /* http.c */
