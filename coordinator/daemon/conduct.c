@@ -155,17 +155,16 @@ static void ask_send(struct daemon *d, const struct run *run, const struct actio
 typedef void node_send_fn(struct daemon *d, const struct run *run, const struct action *action,
                           const char *node);
 
-/* Once for every node of the run that is here. */
+/* Once for every node of the run, in their order. */
 static void nodes_each(struct daemon *d, const struct run *run, const struct action *action,
                        node_send_fn *fn) {
-    for (uint32_t i = 0; i < run->n_members; i++) {
-        const char *node = run->members[i].order->node;
-        bool is_first = true;
-        for (uint32_t k = 0; k < i && is_first; k++)
-            is_first = run->members[k].node != run->members[i].node;
-        if (is_first && (!action->node || strcmp(action->node, node) == 0))
-            fn(d, run, action, node);
+    if (action->node) {
+        fn(d, run, action, action->node);
+        return;
     }
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (i == 0 || run->by_node[i - 1].node != run->by_node[i].node)
+            fn(d, run, action, run->members[run->by_node[i].member].order->node);
 }
 
 static void lease_send(struct daemon *d, const struct run *run, const struct action *action,
@@ -187,13 +186,9 @@ static void latch_send(struct daemon *d, const struct run *run, const struct act
 
 /* Agents pass over what they have already. */
 static void word_send(struct daemon *d, const struct run *run, struct bytes word) {
-    for (uint32_t i = 0; i < run->n_members; i++) {
-        bool is_first = true;
-        for (uint32_t k = 0; k < i && is_first; k++)
-            is_first = run->members[k].node != run->members[i].node;
-        if (is_first)
-            (void)!fleet_send_word(d->fleet, run->members[i].order->node, word);
-    }
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (i == 0 || run->by_node[i - 1].node != run->by_node[i].node)
+            (void)!fleet_send_word(d->fleet, run->members[run->by_node[i].member].order->node, word);
 }
 
 /* A node without a session gets nothing: the engine is told when it comes, and says it again. */

@@ -193,14 +193,11 @@ static int report_evidence(void *user, const struct store_report *stored, struct
     const struct step_list *list = user;
     _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
     struct report *report;
-    uint32_t m = 0;
     if (!arena)
         return error_errno(err, -ENOMEM, "report");
     int r = codec_decode(&report_codec, stored->report, arena, &report, err);
-    while (r == 0 && m < list->run->n_members &&
-           strcmp(list->run->members[m].order->member, report->member) != 0)
-        m++;
-    if (r < 0 || m == list->run->n_members)
+    uint32_t m = r == 0 ? run_member_index(list->run, report->member) : NO_MEMBER;
+    if (m == NO_MEMBER)
         return r;
     for (size_t i = 0; i < json_array_size(list->by_member[m]); i++) {
         json_t *step = json_array_get(list->by_member[m], i);

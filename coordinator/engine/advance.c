@@ -96,14 +96,15 @@ static bool prepare_failed(struct run *run) {
     return true;
 }
 
+/* Goes on where it ended: who could not be prepared is looked at again when its agent is back or its hold is over. */
 static bool prepare_more(struct run *run) {
     uint32_t in_flight = run->n_state[MEMBER_PREPARING], before = in_flight;
     if (run->retry_ms > 0)
         return false;
-    for (uint32_t i = 0; i < run->n_members && in_flight < PREPARE_AT_ONCE; i++) {
-        const struct run_member *m = &run->members[i];
+    for (; run->prepare_from < run->n_members && in_flight < PREPARE_AT_ONCE; run->prepare_from++) {
+        const struct run_member *m = &run->members[run->prepare_from];
         if (m->state == MEMBER_PLANNED && run->engine->nodes[m->node].up && !member_is_held_back(run, m)) {
-            order_issue(run, i, "prepare");
+            order_issue(run, run->prepare_from, "prepare");
             in_flight++;
         }
     }
@@ -298,15 +299,6 @@ static bool advance_waves(struct run *run) {
 
 /* ---- the way back ---- */
 
-static bool wave_is_back(const struct run *run, const struct wave *wave) {
-    for (size_t i = 0; i < wave->n_members; i++) {
-        enum member_state state = run->members[wave->members[i]].state;
-        if (member_state_is_changed(state) || member_state_is_in_change(state))
-            return false;
-    }
-    return true;
-}
-
 static bool all_back(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     const struct run_member *held = first_in(run, MEMBER_HELD);
@@ -322,7 +314,7 @@ static bool advance_returning(struct run *run) {
         return aborted(run);
     if (run_is_downtime(run))
         return !run->paused && barrier_rolls_back(run) && (run->n_in_flight > 0 || all_back(run));
-    if (wave_is_back(run, &shape->waves[run->wave])) {
+    if (run->wave_open[run->wave] == 0) {
         if (run->wave == 0 || KEDGE_MUTANT(first_waves_not_returned))
             return all_back(run);
         const struct wave *next = &shape->waves[run->wave - 1];

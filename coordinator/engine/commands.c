@@ -165,7 +165,7 @@ static int check_member(const struct run *run, uint32_t member, const struct eve
 
 static int command_member(struct run *run, const struct event *event, enum member_event what) {
     struct engine *engine = run->engine;
-    uint32_t member = event->member ? member_index(run, event->member) : NO_MEMBER;
+    uint32_t member = event->member ? run_member_index(run, event->member) : NO_MEMBER;
     if (member == NO_MEMBER)
         return engine_refuse(engine->actions, "run %llu has no member %s", (unsigned long long)run->id,
                              event->member ? event->member : "(none was named)");
@@ -218,6 +218,7 @@ int command_take(struct engine *engine, const struct event *event) {
         return r;
     if (!about_member)
         command_run(run, event);
+    run_look_anew(run);
     run->retry_ms = 0;
     timer_clear(engine, &run->retry);
     run_advance(run);

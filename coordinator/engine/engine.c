@@ -24,6 +24,7 @@ struct engine *engine_free(struct engine *engine) {
     free(engine->runs);
     free(engine->nodes);
     free(engine->slots);
+    free(engine->held);
     free(engine->timers);
     free(engine);
     return NULL;
@@ -190,16 +191,18 @@ static void agent_up(struct engine *engine, const char *name) {
         struct run *run = engine->runs[i];
         if (run->state == RUN_ENDED && run->n_in_flight == 0)
             continue;
-        for (uint32_t k = 0; k < run->n_members; k++)
-            if (run->members[k].node == node)
-                away_over(run, k);
+        size_t n;
+        const struct node_member *here = members_on(run, node, &n);
+        if (n == 0)
+            continue;
+        for (size_t k = 0; k < n; k++)
+            away_over(run, here[k].member);
         questions_node_lost(run, node);
         order_again(run, node);
         side_again(run, node);
         if (run->state == RUN_ENDED)
             continue;
-        timer_clear(engine, &run->retry);
-        may_stop_retry(run, NO_MEMBER);
+        may_stop_node_back(run, node);
     }
 }
 
@@ -211,12 +214,15 @@ static void agent_down(struct engine *engine, const char *name) {
         struct run *run = engine->runs[i];
         if (run->state == RUN_ENDED)
             continue;
+        size_t n;
+        const struct node_member *here = members_on(run, node, &n);
+        if (n == 0)
+            continue;
         questions_node_lost(run, node);
-        for (uint32_t k = 0; k < run->n_members; k++)
-            if (run->members[k].node == node) {
-                run->members[k].own.stale = true;
-                away_wait(run, k);
-            }
+        for (size_t k = 0; k < n; k++) {
+            run->members[here[k].member].own.stale = true;
+            away_wait(run, here[k].member);
+        }
         run_advance(run);
     }
 }
@@ -291,11 +297,9 @@ const struct run *engine_run_open(const struct engine *engine, const char *clust
     return run_find_open(engine, cluster);
 }
 
-bool engine_node_is_up(const struct engine *engine, const char *node) {
-    for (uint32_t i = 0; i < engine->n_nodes; i++)
-        if (strcmp(engine->nodes[i].name, node) == 0)
-            return engine->nodes[i].up;
-    return false;
+bool engine_node_is_up(const struct engine *engine, const char *name) {
+    const struct node *node = node_named(engine, name);
+    return node && node->up;
 }
 
 uint64_t engine_epoch(const struct engine *engine) {

@@ -41,8 +41,15 @@ static void timer_advance(struct run *run, uint32_t member) {
     run_advance(run);
 }
 
+/* What kept a member from being prepared, or chosen, may be over. */
+void run_look_anew(struct run *run) {
+    run->n_moves++;
+    run->prepare_from = 0;
+}
+
 static void hold_ended(struct run *run, uint32_t member) {
     (void)member;
+    run_look_anew(run);
     holds_wake(run);
     run_advance(run);
 }
@@ -58,6 +65,7 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
     run->n_members = (uint32_t)plan->n_orders;
     run->members = must(calloc(run->n_members + 1, sizeof(*run->members)));
     run->wave_over = must(calloc(shape->n_waves + 1, sizeof(*run->wave_over)));
+    run->wave_open = must(calloc(shape->n_waves + 1, sizeof(*run->wave_open)));
     run->wave_counts = must(calloc(shape->n_waves + 1, sizeof(*run->wave_counts)));
     barrier_init(run);
     run->n_state[MEMBER_PLANNED] = run->n_members;
@@ -68,6 +76,7 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
             run->members[shape->waves[w].members[i]].wave = (uint32_t)w;
     sides_init(run);
     members_sort(run);
+    domains_make(run);
     gate_lists_make(run);
     timer_init(&run->retry, run, NO_MEMBER, may_stop_retry);
     timer_init(&run->lease, run, NO_MEMBER, sides_lease);
@@ -77,9 +86,8 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
 }
 
 static void question_deinit(struct run *run, struct question *question) {
-    timer_clear(run->engine, &question->timeout);
+    question_end(run, question);
     reasons_clear(&question->reasons);
-    question->id = 0;
 }
 
 static void timers_clear(struct run *run) {
@@ -124,6 +132,9 @@ struct run *run_free(struct run *run) {
     pauses_clear(run);
     barrier_deinit(run);
     free(run->wave_over);
+    free(run->wave_open);
+    free(run->by_node);
+    free(run->next_domain);
     free(run->wave_counts);
     free(run->by_name);
     free(run->by);
@@ -149,6 +160,9 @@ static void member_move_to(struct run *run, uint32_t index, enum member_state to
     if (from == to)
         return;
     budget_count(run, m, false);
+    run->n_moves++;
+    if (to == MEMBER_PLANNED && index < run->prepare_from)
+        run->prepare_from = index;
     run->n_state[from]--;
     run->n_state[to]++;
     node->n_in_change -= member_state_is_in_change(from);
@@ -158,6 +172,8 @@ static void member_move_to(struct run *run, uint32_t index, enum member_state to
     if (m->wave < run->plan->shape.n_waves) {
         run->wave_over[m->wave] -= member_state_is_over(from);
         run->wave_over[m->wave] += member_state_is_over(to);
+        run->wave_open[m->wave] -= member_state_is_changed(from) || member_state_is_in_change(from);
+        run->wave_open[m->wave] += member_state_is_changed(to) || member_state_is_in_change(to);
     }
     if (member_state_is_ordered(to))
         m->before = from;
@@ -347,6 +363,7 @@ static void run_end(struct run *run, uint64_t at_ms) {
 
 static void run_move_to(struct run *run, enum run_state to, const struct record *record) {
     const struct shape *shape = &run->plan->shape;
+    run_look_anew(run);
     run->state = to;
     run->since_ms = record->at_ms;
     run->candidate = NO_MEMBER;
@@ -467,6 +484,7 @@ static bool fold_in_run(struct run *run, const struct record *record) {
         if (record->number >= run->plan->shape.n_waves)
             return false;
         run->wave = record->number;
+        run_look_anew(run);
         return true;
     case RECORD_ORDERED: return member_known && fold_ordered(run, record);
     case RECORD_REPORTED: return member_known && fold_reported(run, record);

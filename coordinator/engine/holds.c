@@ -22,9 +22,13 @@ bool member_counts_as_in_change(const struct run *run, const struct run_member *
 /* Members that count as in change for nothing but a hold. */
 uint32_t run_n_held_back(const struct run *run) {
     uint32_t n = 0;
-    for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++) {
-        const struct run_member *m = &run->members[i];
-        n += !member_state_is_in_change(m->state) && member_is_held_back(run, m);
+    for (uint32_t h = 0; h < run->engine->n_held; h++) {
+        size_t n_here;
+        const struct node_member *here = members_on(run, run->engine->held[h], &n_here);
+        for (size_t i = 0; i < n_here; i++) {
+            const struct run_member *m = &run->members[here[i].member];
+            n += !member_state_is_in_change(m->state) && member_is_held_back(run, m);
+        }
     }
     return n;
 }
@@ -32,28 +36,41 @@ uint32_t run_n_held_back(const struct run *run) {
 /* Looks again when the next hold of one of its nodes ends. */
 void holds_wake(struct run *run) {
     uint64_t first_ms = UINT64_MAX;
-    for (uint32_t i = 0; run->engine->n_held > 0 && i < run->n_members; i++) {
-        const struct run_member *m = &run->members[i];
-        uint64_t until_ms = run->engine->nodes[m->node].held_until_ms;
-        if (member_is_held_back(run, m) && until_ms > 0 && until_ms < first_ms)
-            first_ms = until_ms;
+    for (uint32_t h = 0; h < run->engine->n_held; h++) {
+        size_t n_here;
+        const struct node *node = &run->engine->nodes[run->engine->held[h]];
+        const struct node_member *here = members_on(run, run->engine->held[h], &n_here);
+        for (size_t i = 0; i < n_here; i++)
+            if (member_is_held_back(run, &run->members[here[i].member]) && node->held_until_ms > 0 &&
+                node->held_until_ms < first_ms)
+                first_ms = node->held_until_ms;
     }
     if (first_ms != UINT64_MAX)
         timer_set(run->engine, &run->hold, first_ms + run->engine->ahead_ms);
 }
 
 bool engine_node_hold(const struct engine *engine, const char *name, struct node_hold *outp) {
-    for (uint32_t i = 0; i < engine->n_nodes; i++) {
-        const struct node *node = &engine->nodes[i];
-        if (strcmp(node->name, name) != 0 || !node_is_held(engine, i))
-            continue;
-        *outp = (struct node_hold){node->held_reason, node->held_since_ms, node->held_until_ms};
-        return true;
-    }
-    return false;
+    const struct node *node = engine->n_held > 0 ? node_named(engine, name) : NULL;
+    if (!node || !node_is_held(engine, (uint32_t)(node - engine->nodes)))
+        return false;
+    *outp = (struct node_hold){node->held_reason, node->held_since_ms, node->held_until_ms};
+    return true;
 }
 
 /* ---- durable ---- */
+
+/* The list of those that are held is short: operators write it. */
+static void held_list(struct engine *engine, uint32_t node, bool held) {
+    uint32_t at = 0;
+    while (at < engine->n_held && engine->held[at] != node)
+        at++;
+    if (!held && at < engine->n_held)
+        engine->held[at] = engine->held[--engine->n_held];
+    if (!held || at < engine->n_held)
+        return;
+    engine->held = must(realloc(engine->held, (engine->n_held + 1) * sizeof(*engine->held)));
+    engine->held[engine->n_held++] = node;
+}
 
 bool fold_hold(struct engine *engine, const struct record *record) {
     if (!record->name[0])
@@ -61,14 +78,15 @@ bool fold_hold(struct engine *engine, const struct record *record) {
     uint32_t index = node_index(engine, record->name); /* may move the nodes */
     struct node *node = &engine->nodes[index];
     bool held = record->kind == RECORD_NODE_HELD;
-    engine->n_held += held;
-    engine->n_held -= node->held;
+    held_list(engine, index, held);
     node->held = held;
     node->held_since_ms = record->at_ms;
     node->held_until_ms = record->value;
     text_set(&node->held_reason, record->text);
-    for (size_t i = 0; i < engine->n_runs; i++)
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        run_look_anew(engine->runs[i]);
         engine->runs[i]->n_changes++; /* what was asked before is about another state of the node */
+    }
     return true;
 }
 

@@ -10,6 +10,7 @@ struct node {
     bool up;
     uint64_t gone_ms;     /* since when it is not up; no earlier than this coordinator's start */
     uint32_t n_in_change; /* members in change on it, of all runs */
+    uint32_t n_asked;     /* questions that it has not answered yet */
     bool held;            /* (durable) by an operator's word; see node_is_held */
     uint64_t held_since_ms, held_until_ms;
     char *held_reason;
@@ -21,6 +22,7 @@ struct engine {
     struct actions *actions; /* of the step that is under way */
     struct node *nodes;
     uint32_t n_nodes, n_slots, n_held;
+    uint32_t *held;    /* the nodes that are held, `n_held` of them */
     uint32_t *slots;   /* a hash table over nodes, by name; 0: free, else index + 1 */
     struct run **runs; /* the oldest first */
     size_t n_runs;
@@ -84,11 +86,13 @@ void questions_drop(struct run *run, uint32_t member);
 bool question_is_fresh(const struct run *run, const struct question *question);
 void questions_answer(struct engine *engine, const struct event *event);
 void questions_node_lost(struct run *run, uint32_t node);
+void question_end(struct run *run, struct question *question);
 void question_timed_out(struct run *run, uint32_t member);
 const struct gate_list *member_gates(const struct run_member *member);
 void gate_lists_make(struct run *run);
 
 /* ---- probers.c ---- */
+void domains_make(struct run *run);
 size_t probers_choose(const struct run *run, uint32_t member, uint32_t nodes[static PROBERS]);
 
 /* ---- may_stop.c ---- */
@@ -98,6 +102,7 @@ bool may_stop_too_early(struct run *run, uint32_t member);
 enum may_stop may_stop(struct run *run, uint32_t member);
 void may_stop_wait(struct run *run);
 void may_stop_retry(struct run *run, uint32_t member);
+void may_stop_node_back(struct run *run, uint32_t node);
 
 /* ---- recovered.c ---- */
 void recovered_begin(struct run *run, uint32_t member);
@@ -178,6 +183,7 @@ void away_look(struct run *run);
 void run_abort(struct run *run, const char *why);
 
 /* ---- advance.c ---- */
+void run_look_anew(struct run *run);
 void run_advance(struct run *run);
 
 /* ---- commands.c ---- */
@@ -208,8 +214,9 @@ int engine_refuse(struct actions *actions, const char *format, ...) _printf_(2, 
 struct run *run_find(const struct engine *engine, uint64_t id);
 
 /* ---- names.c ---- */
-uint32_t node_index(struct engine *engine, const char *name); /* made when it is new */
+uint32_t node_index(struct engine *engine, const char *name);                 /* made when it is new */
+const struct node *node_named(const struct engine *engine, const char *name); /* or NULL */
 void members_sort(struct run *run);
-uint32_t member_index(const struct run *run, const char *name); /* or NO_MEMBER */
+const struct node_member *members_on(const struct run *run, uint32_t node, size_t *n_outp);
 
 #endif

@@ -215,3 +215,21 @@ void may_stop_retry(struct run *run, uint32_t member) {
             run->members[run->candidate].cluster[i].stale = true;
     run_advance(run);
 }
+
+/* An agent has come back: what it said before, or could not be asked, is asked again now. */
+void may_stop_node_back(struct run *run, uint32_t node) {
+    size_t n;
+    const struct node_member *here = members_on(run, node, &n);
+    run->retry_ms = 0;
+    timer_clear(run->engine, &run->retry);
+    for (size_t i = 0; i < n; i++) {
+        struct run_member *m = &run->members[here[i].member];
+        m->own.stale = m->own.stale || m->own.answer != ANSWER_YES;
+        run->prepare_from = here[i].member < run->prepare_from ? here[i].member : run->prepare_from;
+    }
+    if (run->candidate != NO_MEMBER)
+        for (size_t i = 0; i < PROBERS; i++)
+            run->members[run->candidate].cluster[i].stale = true;
+    run->n_moves++;
+    run_advance(run);
+}

@@ -39,6 +39,39 @@ uint32_t node_index(struct engine *engine, const char *name) {
     return *slot - 1;
 }
 
+const struct node *node_named(const struct engine *engine, const char *name) {
+    if (engine->n_slots == 0)
+        return NULL;
+    uint32_t at = hash(name) & (engine->n_slots - 1);
+    for (; engine->slots[at] != 0; at = (at + 1) & (engine->n_slots - 1))
+        if (strcmp(engine->nodes[engine->slots[at] - 1].name, name) == 0)
+            return &engine->nodes[engine->slots[at] - 1];
+    return NULL;
+}
+
+static int by_node(const void *a, const void *b) {
+    const struct node_member *x = a, *y = b;
+    if (x->node != y->node)
+        return x->node < y->node ? -1 : 1;
+    return x->member < y->member ? -1 : x->member > y->member;
+}
+
+/* The members of a run on that node, in their order. */
+const struct node_member *members_on(const struct run *run, uint32_t node, size_t *n_outp) {
+    size_t from = 0, to = run->n_members;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        if (run->by_node[middle].node < node)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    while (to < run->n_members && run->by_node[to].node == node)
+        to++;
+    *n_outp = to - from;
+    return &run->by_node[from];
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(((const struct member_name *)a)->name, ((const struct member_name *)b)->name);
 }
@@ -52,9 +85,13 @@ void members_sort(struct run *run) {
     for (uint32_t i = 0; i < run->n_members; i++)
         run->by_name[i] = (struct member_name){run->members[i].order->member, i};
     qsort(run->by_name, run->n_members, sizeof(*run->by_name), by_name);
+    run->by_node = must(calloc(run->n_members + 1, sizeof(*run->by_node)));
+    for (uint32_t i = 0; i < run->n_members; i++)
+        run->by_node[i] = (struct node_member){run->members[i].node, i};
+    qsort(run->by_node, run->n_members, sizeof(*run->by_node), by_node);
 }
 
-uint32_t member_index(const struct run *run, const char *name) {
+uint32_t run_member_index(const struct run *run, const char *name) {
     struct member_name wanted = {name, 0};
     const struct member_name *found = bsearch(&wanted, run->by_name, run->n_members, sizeof(wanted), by_name);
     return found ? found->index : NO_MEMBER;

@@ -41,9 +41,11 @@ void order_latch(struct run *run, const char *node) {
 void order_again(struct run *run, uint32_t node) {
     if (run->aborting)
         order_latch(run, run->engine->nodes[node].name);
-    for (uint32_t i = 0; i < run->n_members; i++)
-        if (run->members[i].node == node && run->members[i].step)
-            order_issue(run, i, run->members[i].step);
+    size_t n;
+    const struct node_member *here = members_on(run, node, &n);
+    for (size_t i = 0; i < n; i++)
+        if (run->members[here[i].member].step)
+            order_issue(run, here[i].member, run->members[here[i].member].step);
 }
 
 /* On abort: what can still be reached is waited for; an agent that cannot finishes or returns alone. */
@@ -162,7 +164,7 @@ static bool pass_over(struct engine *engine, const char *why) {
 bool order_report(struct engine *engine, const struct event *event) {
     const struct engine_report *report = &event->report;
     struct run *run = run_of_plan(engine, report->cluster, report->serial);
-    uint32_t member = run ? member_index(run, report->member) : NO_MEMBER, side;
+    uint32_t member = run ? run_member_index(run, report->member) : NO_MEMBER, side;
     bool opens;
     if (member == NO_MEMBER)
         return pass_over(engine, "no run has such a member");

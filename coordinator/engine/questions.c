@@ -124,8 +124,15 @@ static struct question *question_of(struct run_member *member, unsigned which) {
     return which == 0 ? &member->own : which <= PROBERS ? &member->cluster[which - 1] : NULL;
 }
 
-static void answer_unknown(struct run *run, uint32_t member, struct question *question, const char *text) {
+void question_end(struct run *run, struct question *question) {
+    if (question->id != 0)
+        run->engine->nodes[question->node].n_asked--;
     question->id = 0;
+    timer_clear(run->engine, &question->timeout);
+}
+
+static void answer_unknown(struct run *run, uint32_t member, struct question *question, const char *text) {
+    question_end(run, question);
     question->answered = true;
     question->stale = false;
     question->answer = question->last = KEDGE_MUTANT(unknown_is_yes) ? ANSWER_YES : ANSWER_UNKNOWN;
@@ -135,7 +142,6 @@ static void answer_unknown(struct run *run, uint32_t member, struct question *qu
                                                        : run->engine->nodes[question->node].name;
     reasons_add(&question->reasons, question->purpose == PURPOSE_OWN ? "its agent" : "cluster gates", who,
                 ANSWER_UNKNOWN, text);
-    timer_clear(run->engine, &question->timeout);
 }
 
 static const struct gate_list *gates_for(const struct run *run, uint32_t member, enum purpose purpose) {
@@ -184,6 +190,7 @@ void question_ask(struct run *run, uint32_t member, struct question *question, e
         return;
     }
     question->id = ask_id(run, member, question == &m->own ? 0 : 1 + (unsigned)(question - m->cluster));
+    engine->nodes[node].n_asked++;
     timer_set(engine, &question->timeout, engine->now_ms + question->gates->timeout_ms);
     question_send(run, member, question);
 }
@@ -209,9 +216,8 @@ void questions_drop(struct run *run, uint32_t member) {
     struct run_member *m = &run->members[member];
     for (unsigned which = 0; which <= PROBERS; which++) {
         struct question *question = question_of(m, which);
-        question->id = 0;
+        question_end(run, question);
         question->answered = false;
-        timer_clear(run->engine, &question->timeout);
     }
     run->n_surveyed -= m->surveyed;
     m->surveyed = false;
@@ -243,8 +249,7 @@ static void answer_take(struct run *run, uint32_t member, struct question *quest
     question->at_ms = engine->now_ms > age_ms ? engine->now_ms - age_ms : 0;
     question->answered = true;
     question->stale = false;
-    question->id = 0;
-    timer_clear(engine, &question->timeout);
+    question_end(run, question);
 }
 
 /* After any answer: who waited for it? */
@@ -285,9 +290,18 @@ static void lose(struct run *run, uint32_t member, struct question *question, co
     answered(run, member);
 }
 
+/* First those about its own members, which it has most of the time and no others. */
 void questions_node_lost(struct run *run, uint32_t node) {
-    for (uint32_t i = 0; i < run->n_members; i++)
-        for (unsigned which = 0; which <= PROBERS; which++) {
+    const struct node *asked = &run->engine->nodes[node];
+    size_t n_here;
+    const struct node_member *here = members_on(run, node, &n_here);
+    for (size_t i = 0; asked->n_asked > 0 && i < n_here; i++) {
+        struct question *own = &run->members[here[i].member].own;
+        if (own->id != 0)
+            lose(run, here[i].member, own, "its connection was lost");
+    }
+    for (uint32_t i = 0; asked->n_asked > 0 && n_here > 0 && i < run->n_members; i++)
+        for (unsigned which = 1; which <= PROBERS; which++) {
             struct question *question = question_of(&run->members[i], which);
             if (question->id != 0 && question->node == node)
                 lose(run, i, question, "its connection was lost");

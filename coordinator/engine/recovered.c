@@ -187,6 +187,7 @@ static void held(struct run *run, uint32_t member) {
         commit_member_event(run, member, MEMBER_EVENT_SOAKED, "");
     } else {
         m->soaked = true;
+        run->n_moves++;
         m->good_since_ms = 0;
         for (size_t i = 0; i < PROBERS; i++)
             m->cluster[i].stale = true;
@@ -201,6 +202,7 @@ static void good(struct run *run, uint32_t member) {
     m->relapsed = false;
     m->ill_since_ms = 0;
     if (is_watched(m)) {
+        run->n_moves += m->state == MEMBER_SOAKING_READ_ONLY; /* it may be promoted now */
         m->bad_since_ms = 0;
         timer_set(run->engine, &m->poll, now + watch_ms(run));
         return;

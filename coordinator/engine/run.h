@@ -152,6 +152,10 @@ struct member_name {
     uint32_t index;
 };
 
+struct node_member {
+    uint32_t node, member;
+};
+
 struct run {
     uint64_t id;
     struct engine *engine;
@@ -159,6 +163,8 @@ struct run {
     struct run_member *members;
     uint32_t n_members;
     struct member_name *by_name; /* sorted */
+    uint32_t *next_domain; /* by member: the next one, all around, in another failure domain; itself: none */
+    struct node_member *by_node; /* sorted: what happens to a node is about its members only */
     struct run_side *sides;
     uint32_t n_sides;
     struct arena *arena;                  /* of the gate lists */
@@ -181,10 +187,14 @@ struct run {
     uint32_t n_state[MEMBER_STATES]; /* how many members are in each state */
     uint32_t n_in_flight;            /* orders of members */
     uint32_t *wave_over;             /* by wave: members with which nothing more is done */
-    bool **acted;       /* (durable) by wave of actions, by place in it: done; NULL: no such wave */
-    bool started;       /* (durable) of a downtime: the new release was ordered to start */
-    bool *act_begun;    /* (durable) by wave: its action was ordered */
-    uint64_t n_changes; /* orders to change and reports about them; evidence from before is not used */
+    bool **acted;          /* (durable) by wave of actions, by place in it: done; NULL: no such wave */
+    bool started;          /* (durable) of a downtime: the new release was ordered to start */
+    bool *act_begun;       /* (durable) by wave: its action was ordered */
+    uint32_t *wave_open;   /* by wave: members that are changed, or in change */
+    uint32_t prepare_from; /* members before it are not to be prepared, or cannot be now */
+    uint64_t n_moves;      /* how often something changed that the choice of the next member depends on */
+    uint64_t idle_moves;   /* n_moves when nobody could be chosen, plus 1 */
+    uint64_t n_changes;    /* orders to change and reports about them; evidence from before is not used */
 
     uint32_t candidate;      /* the member that wants to stop, or NO_MEMBER */
     uint64_t wait_since_ms;  /* how long the candidates have been waiting; 0: they do not */
@@ -194,6 +204,9 @@ struct run {
     uint64_t retry_ms, backoff_ms;
     struct timer retry, lease, start, hold;
 };
+
+/* By full name; NO_MEMBER: none. */
+uint32_t run_member_index(const struct run *run, const char *name);
 
 /* The waiver that is in force for a member's gate now, or NULL. */
 const struct waiver *run_waiver(const struct run *run, uint32_t member, const char *gate);

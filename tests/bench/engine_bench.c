@@ -54,7 +54,7 @@ static struct digest *digests(struct arena *arena, unsigned gate) {
     return one;
 }
 
-static const struct work_order *make_order(struct arena *arena, unsigned i) {
+static const struct work_order *make_order(struct arena *arena, unsigned i, unsigned n) {
     static const char *const names[] = {"prepare", "switch", "return"};
     static const enum verb verbs[] = {VERB_PREPARE, VERB_SWITCH, VERB_REVERT};
     struct work_order *order = alloc(arena, 1, sizeof(*order));
@@ -70,7 +70,7 @@ static const struct work_order *make_order(struct arena *arena, unsigned i) {
                                  .serial = 1,
                                  .member = arena_format(arena, "shop/server@n%u", i),
                                  .node = arena_format(arena, "n%u", i),
-                                 .domain = "",
+                                 .domain = arena_format(arena, "zone-%c", (char)('a' + i * 3 / n)),
                                  .self = arena_format(arena, "self-%u", i),
                                  .way_back = WAY_BACK_UNTIL_FINALIZE,
                                  .steps = steps,
@@ -90,7 +90,7 @@ static struct verified_plan *make_plan(unsigned n) {
     struct gate *gates = alloc(plan->arena, 3, sizeof(*gates));
     struct digest *names = alloc(plan->arena, 3, sizeof(*names));
     for (unsigned i = 0; i < n; i++) {
-        orders[i] = make_order(plan->arena, i);
+        orders[i] = make_order(plan->arena, i, n);
         members[i] = i;
     }
     for (unsigned g = 0; g < 3; g++) {
@@ -181,6 +181,31 @@ static void answer(struct bench *b, const struct run *run, const struct item *it
     give(b, event);
 }
 
+/* Every agent loses its line and comes back, while the run is open and its orders to prepare are in flight. */
+static void reconnect(struct bench *b, unsigned n) {
+    char node[32];
+    double begun = clock_s();
+    for (unsigned up = 0; up < 2; up++)
+        for (unsigned i = 0; i < n; i++) {
+            snprintf(node, sizeof(node), "n%u", i);
+            give(b, (struct event){.kind = up ? EVENT_AGENT_UP : EVENT_AGENT_DOWN, .node = node});
+        }
+    printf("%6u members: %5.2f us for each agent that is lost or back\n", n,
+           (clock_s() - begun) * 1e6 / (2 * n));
+}
+
+static void prepare(struct bench *b, const struct run *run, unsigned n) {
+    double begun = clock_s();
+    size_t events = b->n_events;
+    while (run->state == RUN_PREPARING && b->head < b->n) {
+        struct item item = b->queue[b->head++];
+        answer(b, run, &item);
+    }
+    events = b->n_events - events;
+    printf("%6u members: %5.2f us for each report while they prepare\n", n,
+           (clock_s() - begun) * 1e6 / (double)(events ? events : 1));
+}
+
 static double roll(struct bench *b, unsigned n) {
     char node[32];
     engine_resume(b->engine, b->now_ms, &b->actions);
@@ -191,9 +216,13 @@ static double roll(struct bench *b, unsigned n) {
     }
     struct verified_plan *plan = make_plan(n);
     double begun = clock_s();
-    b->n_events = 0;
     give(b, (struct event){.kind = EVENT_APPLY, .plan = plan, .text = "alice"});
     const struct run *run = engine_run_at(b->engine, 0);
+    printf("%6u members: %5.2f ms to apply\n", n, (clock_s() - begun) * 1e3);
+    reconnect(b, n);
+    prepare(b, run, n);
+    begun = clock_s();
+    b->n_events = 0;
     while (run->state != RUN_ENDED && b->n_events < EVENTS_MAX) {
         uint64_t due = engine_next_deadline(b->engine);
         if (b->head < b->n) {
