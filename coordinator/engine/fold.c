@@ -330,6 +330,8 @@ static bool fold_side_ordered(struct run *run, const struct record *record) {
     side->state = to;
     side->carrier = record->member;
     side->in_flight = true;
+    for (uint32_t i = 0; opens && i < run->n_members; i++)
+        side->closed[i] = false; /* agents put back again what was opened anew */
     side->expires_s = record->value;
     return true;
 }

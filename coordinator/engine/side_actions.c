@@ -135,6 +135,14 @@ static bool is_gone(const struct run *run, uint32_t member) {
     return member_state_is_gone(run->members[member].state);
 }
 
+/* An agent opens at most once: when all that are left have, nobody is waited for. */
+static bool nobody_opens(const struct run *run, const struct run_side *side) {
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (!is_gone(run, i) && !side->carried[i])
+            return false;
+    return true;
+}
+
 bool sides_open(struct run *run) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         struct run_side *side = &run->sides[i];
@@ -145,6 +153,11 @@ bool sides_open(struct run *run) {
         uint32_t carrier = carrier_choose(run, side, true);
         if (carrier != NO_MEMBER)
             side_issue(run, i, carrier, true);
+        else if (side->carrier != NO_MEMBER && nobody_opens(run, side))
+            run_pause(run, PAUSE_STEP, side->carrier,
+                      "side action %s cannot be opened once more: every agent that is left has done so, and "
+                      "does a step at most once; abort, and make a new plan",
+                      side->action->name);
         return false;
     }
     return true;

@@ -248,6 +248,8 @@ static void actions_take(struct world *w, bool refused) {
 
 int coordinator_give(struct world *w, struct event *event) {
     event->now_ms = coordinator_wall_ms(w);
+    w->told_ms += (w->now_us - w->told_at_us) / MS;
+    w->told_at_us = w->now_us;
     w->told_ms = event->now_ms > w->told_ms ? event->now_ms : w->told_ms;
     witness_event(w, event);
     int r = engine_step(w->engine, event, &w->actions);

@@ -268,7 +268,8 @@ struct world {
     struct buffer *records;
     size_t n_records, room_records;
     uint64_t changes, last_change_ms;
-    uint64_t told_ms; /* the latest time that the coordinator was told: for it no clock goes back */
+    uint64_t told_at_us,
+        told_ms; /* the latest time that the coordinator was told: for it no clock goes back */
     bool abort_said;
     uint32_t n_verdict_done;
     uint64_t pieces;         /* per-seed habits */

@@ -174,6 +174,35 @@ TEST("F06 F31 retire: the carrier of a side action is gone, another closes it, a
     ended(w, VERDICT_ABORTED);
 }
 
+TEST("F21 F31 a side action that is opened once more for the way back is closed by whoever is left, or "
+     "nothing begins") {
+    for (int late = 0; late < 2; late++) {
+        struct world_config config = rolling;
+        config.side_action = true;
+        config.n_members = 2;
+        _cleanup_(world_freep) struct world *w = world_new(&config);
+        require(world_begin(w) == 0);
+        world_run(w, 60000);
+        ended(w, VERDICT_DONE);
+        w->step_ms = 1000;
+        check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+        unsigned second = (unsigned)world_run_of(w)->sides[0].carrier;
+        if (late)
+            require(world_run_until(w, 0, MEMBER_REVERTING, 60000) ||
+                    world_run_until(w, 1, MEMBER_REVERTING, 1));
+        world_agent_down(w, second);
+        check(world_member(w, RUN_EVENT_RETIRE, second, "alice: its board is broken") == 0);
+        world_run(w, 60000);
+        if (!late) {
+            check(world_run_of(w)->paused);
+            check_contains(world_run_of(w)->pause_reason, "cannot be opened once more");
+            check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+            world_run(w, 60000);
+        }
+        check_eq_str(run_state_text(world_run_of(w)->state), "ended");
+    }
+}
+
 TEST("F06 a run whose members are all gone for good ends by abort") {
     struct world_config config = rolling;
     config.side_action = true;
