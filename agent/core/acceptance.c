@@ -24,6 +24,12 @@ int acceptance_check(const struct seen *seen, const struct offer *offer, struct 
             err, -ESTALE,
             "the order is of epoch %llu, this node obeys epoch %llu: an older coordinator speaks",
             (unsigned long long)offer->epoch, (unsigned long long)seen->epoch);
+    if (offer->epoch - seen->epoch > EPOCH_JUMP_MAX && offer->epoch > seen->epoch)
+        return error_set(
+            err, -EPERM,
+            "the order is of epoch %llu, too far ahead of %llu, which this node obeys: no coordinator was "
+            "started that often",
+            (unsigned long long)offer->epoch, (unsigned long long)seen->epoch);
     int r = serial_check(seen, offer, err);
     if (r == 0 && offer->forbidden && offer->forbidden[0] && !step_is_closing(offer->order, offer->step))
         r = error_set(err, -EPERM, "%s", offer->forbidden);

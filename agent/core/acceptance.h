@@ -6,6 +6,10 @@
 #include "agent/core/member.h"
 #include "common/base/error.h"
 
+/* An epoch is a start of a coordinator. Whoever holds its key may name any number; past this one no later coordinator could
+ * be told from an older one (A11). */
+#define EPOCH_JUMP_MAX (UINT64_C(1) << 32)
+
 /* What an agent remembers of a cluster, and of whoever commands it. */
 struct seen {
     uint64_t epoch;  /* the highest that was obeyed */
@@ -24,7 +28,7 @@ struct offer {
     const char *forbidden; /* NULL or "", or why operators want nothing more to begin with the member */
 };
 
-/* 0, or one sentence: -ESTALE (an older epoch, an overtaken plan), -EPERM (another root under the same serial; forbidden). */
+/* 0, or one sentence: -ESTALE (an older epoch, an overtaken plan), -EPERM (an epoch that jumps, another root under the same serial; forbidden). */
 int acceptance_check(const struct seen *seen, const struct offer *offer, struct error *err) _must_check_;
 
 /* What is seen once the offer is taken: epoch and serial grow, never shrink. Says which of them have changed. */

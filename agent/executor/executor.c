@@ -36,6 +36,23 @@ uint64_t clock_wall_ms(void) {
     return clock_us(CLOCK_REALTIME) / 1000;
 }
 
+/* ---- the log ---- */
+
+enum { WARNINGS_MAX = 100, WARNINGS_US = 10 * 1000 * 1000 };
+
+void executor_warn(struct executor *executor, const char *id, const char *text) {
+    uint64_t now_us = clock_monotonic_us();
+    if (now_us - executor->warned.since_us >= WARNINGS_US) {
+        if (executor->warned.n > WARNINGS_MAX)
+            log_warning(id, "%u more messages of the coordinator were refused",
+                        executor->warned.n - WARNINGS_MAX);
+        executor->warned.since_us = now_us;
+        executor->warned.n = 0;
+    }
+    if (executor->warned.n++ < WARNINGS_MAX)
+        log_warning(id, "%s", text);
+}
+
 /* ---- the journal ---- */
 
 void executor_journal_lost(struct executor *executor) {

@@ -27,6 +27,8 @@ struct cluster {
     const struct gate *gates; /* decoded, in the charter's order */
     const struct digest *digests;
     bool adopt;
+    uint64_t
+        latch_ahead; /* a plan that was aborted before this node had an order of it; not kept: it might never come */
     struct cluster_record record;
     struct cluster *next;
 };
@@ -112,6 +114,10 @@ struct executor {
     bool has_link, is_open;
     sd_event_source *link_io, *link_timer, *tick;
     uint64_t heard_us; /* the coordinator's last word, monotonic */
+    struct {
+        uint64_t since_us;
+        unsigned n;
+    } warned; /* see executor_warn */
     struct cluster *clusters;
     struct member *members;
     bool told_lost; /* that the journal is lost */
@@ -144,6 +150,9 @@ struct cluster *executor_cluster(const struct executor *executor, const char *na
 struct member *executor_member(const struct executor *executor, const char *name);
 
 /* The journal could not be written: tells the members once. */
+/* Says that something of the coordinator's was refused; what comes too fast is counted instead (100 lines in 10 s). */
+void executor_warn(struct executor *executor, const char *id, const char *text);
+
 void executor_journal_lost(struct executor *executor);
 
 /* journal_put that reports a loss. True when it was written. */

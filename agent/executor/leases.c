@@ -92,12 +92,27 @@ static struct lease_watch *watch_find(struct executor *executor, const char *key
     return watch;
 }
 
+/* Only a lease that an order of this node's speaks of: whatever else a coordinator names would fill the journal. */
+static bool is_known(struct executor *executor, const struct lease_message *message, const char *key) {
+    const struct cluster *cluster = executor_cluster(executor, message->cluster);
+    if (!cluster || cluster->record.serial != message->serial)
+        return false;
+    for (struct member *m = executor->members; m; m = m->next) {
+        _cleanup_(verified_order_freep) struct verified_order *order = NULL;
+        if (m->cluster == cluster && holds(m, key, &order))
+            return true;
+    }
+    return false;
+}
+
 void lease_receive(struct executor *executor, const struct lease_message *message) {
     char key[JOURNAL_KEY_MAX + 1];
     key_of(message->cluster, message->serial, message->name, key, sizeof(key));
     struct lease_watch *watch = watch_find(executor, key);
     bool open = message->state == LEASE_OPEN;
     if (!lease_word_counts(message->epoch, executor->trust.epoch))
+        return;
+    if (!watch && (!open || !is_known(executor, message, key)))
         return;
     if (open && !watch)
         watch_add(executor, key);

@@ -9,7 +9,10 @@
 
 #include <string.h>
 
-enum { MESSAGE_ARENA_BYTES = 4 * KEDGE_MESSAGE_BYTES_MAX };
+enum {
+    MESSAGE_ARENA_BYTES = 4 * KEDGE_MESSAGE_BYTES_MAX,
+    AT_ONCE_MAX = 256, /* answers under way, of either kind: as many as a node may have members */
+};
 
 /* ---- facts, asked and unasked ---- */
 
@@ -50,7 +53,15 @@ static void on_facts(void *context, const struct facts *facts) {
     inquiry_drop(inquiry);
 }
 
+static bool too_many(const struct executor *executor) {
+    size_t n = 0;
+    for (const struct inquiry *i = executor->inquiries; i && n < AT_ONCE_MAX; i = i->next)
+        n++;
+    return n == AT_ONCE_MAX;
+}
+
 static void inquire(struct executor *executor, uint64_t id, const char *cluster, const char *name) {
+    bool busy = too_many(executor);
     struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
     struct member *m = executor_member(executor, name);
     if (!inquiry)
@@ -59,11 +70,14 @@ static void inquire(struct executor *executor, uint64_t id, const char *cluster,
     snprintf(inquiry->cluster, sizeof(inquiry->cluster), "%s", cluster);
     snprintf(inquiry->member, sizeof(inquiry->member), "%s", name);
     executor->inquiries = inquiry;
-    if (m)
+    if (m && !busy)
         inquiry->run = facts_gather(m, on_facts, inquiry);
     if (inquiry->run)
         return;
-    say_facts(inquiry, NULL, 0, m ? "out of memory" : "this node holds no charter that names this member");
+    say_facts(inquiry, NULL, 0,
+              m && busy ? "this node is asked too much at once"
+              : m       ? "out of memory"
+                        : "this node holds no charter that names this member");
     inquiry_drop(inquiry);
 }
 
@@ -168,6 +182,13 @@ static const struct member *who_asks(const struct executor *executor, const stru
     return any;
 }
 
+static bool asks_too_many(const struct executor *executor) {
+    size_t n = 0;
+    for (const struct ask_run *ask = executor->asks; ask && n <= AT_ONCE_MAX; ask = ask->next)
+        n++;
+    return n > AT_ONCE_MAX;
+}
+
 static void receive_ask(struct executor *executor, const struct ask *message) {
     struct ask_run *ask = calloc(1, sizeof(*ask));
     const struct cluster *cluster = executor_cluster(executor, message->cluster);
@@ -199,7 +220,7 @@ static void receive_ask(struct executor *executor, const struct ask *message) {
         ask->places[n++] = i;
     }
     const struct member *m = cluster ? who_asks(executor, cluster, message->self) : NULL;
-    if (!m || n == 0) {
+    if (!m || n == 0 || asks_too_many(executor)) {
         ask_answer(ask);
         return;
     }
@@ -300,7 +321,7 @@ static void receive_charter(struct executor *executor, const struct charter_mess
     struct cluster *cluster = NULL;
     struct error err = {""};
     if (charter_accept(executor, message, &cluster, &err) < 0) {
-        log_warning("charter", "%s", err.text);
+        executor_warn(executor, "charter", err.text);
         return;
     }
     log_info("charter", "cluster %s: charter %llu is held", cluster->charter->cluster,
@@ -316,6 +337,11 @@ static void receive_latch(struct executor *executor, const struct latch *latch) 
     _cleanup_(buffer_deinit) struct buffer packed = {0};
     if (!cluster || latch->serial <= cluster->record.aborted)
         return;
+    /* No operator signs an abort, so it must not forbid the plans that are still to come (A11). */
+    if (latch->serial > cluster->record.serial) {
+        cluster->latch_ahead = latch->serial;
+        return;
+    }
     cluster->record.aborted = latch->serial;
     cluster_record_pack(&cluster->record, &packed);
     (void)executor_put(executor, RECORD_CLUSTER, latch->cluster, &packed);
@@ -329,13 +355,13 @@ static void receive_latch(struct executor *executor, const struct latch *latch) 
 
 /* ---- the door ---- */
 
-static void *decoded(const struct codec_message *codec, const struct verified_message *message,
-                     struct arena *arena) {
+static void *decoded(struct executor *executor, const struct codec_message *codec,
+                     const struct verified_message *message, struct arena *arena) {
     void *value = NULL;
     struct error err = {""};
     if (codec_decode(codec, message->bytes, arena, &value, &err) == 0)
         return value;
-    log_warning("message", "%s", err.text);
+    executor_warn(executor, "message", err.text);
     return NULL;
 }
 
@@ -348,28 +374,28 @@ void message_receive(struct executor *executor, const struct verified_message *m
     switch (message->type) {
     case MESSAGE_ORDER: order_receive(executor, message->bytes); return;
     case MESSAGE_CHARTER:
-        if ((value = decoded(&charter_message_codec, message, arena)))
+        if ((value = decoded(executor, &charter_message_codec, message, arena)))
             receive_charter(executor, value);
         return;
     case MESSAGE_INQUIRE:
-        if ((value = decoded(&inquire_codec, message, arena)))
+        if ((value = decoded(executor, &inquire_codec, message, arena)))
             inquire(executor, ((struct inquire *)value)->id, ((struct inquire *)value)->cluster,
                     ((struct inquire *)value)->member);
         return;
     case MESSAGE_PREVIEW:
-        if ((value = decoded(&preview_codec, message, arena)))
+        if ((value = decoded(executor, &preview_codec, message, arena)))
             receive_preview(executor, value, arena);
         return;
     case MESSAGE_ASK:
-        if ((value = decoded(&ask_codec, message, arena)))
+        if ((value = decoded(executor, &ask_codec, message, arena)))
             receive_ask(executor, value);
         return;
     case MESSAGE_LEASE:
-        if ((value = decoded(&lease_message_codec, message, arena)))
+        if ((value = decoded(executor, &lease_message_codec, message, arena)))
             lease_receive(executor, value);
         return;
     case MESSAGE_LATCH:
-        if ((value = decoded(&latch_codec, message, arena)))
+        if ((value = decoded(executor, &latch_codec, message, arena)))
             receive_latch(executor, value);
         return;
     case MESSAGE_WORD: operator_word_receive(executor, message->bytes); return;

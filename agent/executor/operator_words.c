@@ -75,7 +75,8 @@ void operator_word_receive(struct executor *executor, struct bytes blob) {
     if (r == 0)
         r = word_belongs(executor, word, &err);
     if (r < 0) {
-        log_warning("word", "refused: %s", err.text);
+        (void)error_context(&err, -EPERM, "refused");
+        executor_warn(executor, "word", err.text);
         return;
     }
     key_of(word, key, sizeof(key));

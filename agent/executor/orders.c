@@ -39,7 +39,7 @@ static void say_refused(struct executor *executor, const struct order_claim *cla
     struct work_order *order;
     struct error ignored;
     _cleanup_(arena_freep) struct arena *arena = arena_new(KEDGE_DOCUMENT_ARENA_BYTES_MAX);
-    log_warning("order", "%s", why);
+    executor_warn(executor, "order", why);
     if (!arena || codec_decode(&work_order_codec, claim->work_order, arena, &order, &ignored) < 0)
         return;
     char reason[KEDGE_REASON_MAX];
@@ -97,11 +97,12 @@ static int user_check(const struct member *m, struct error *err) {
     return agent_config_allows(&m->executor->config, m->name, found ? found->pw_name : number, err);
 }
 
-static struct seen seen_of(const struct executor *executor, const struct cluster *cluster) {
+static struct seen seen_of(const struct executor *executor, const struct cluster *cluster, uint64_t offered) {
+    bool ahead = offered == cluster->latch_ahead;
     return (struct seen){.epoch = executor->trust.epoch,
                          .serial = cluster->record.serial,
                          .root = cluster->record.root,
-                         .aborted = cluster->record.aborted};
+                         .aborted = ahead ? offered : cluster->record.aborted};
 }
 
 static struct offer offer_of(const struct verified_order *v) {
@@ -120,7 +121,7 @@ static int may_begin(struct executor *executor, const struct verified_order *v, 
         return error_set(err, -EPERM, "%s is in no charter that this node holds; add or adopt its cluster",
                          v->order->member);
     int r = agent_config_allows(&executor->config, m->name, NULL, err);
-    struct seen seen = seen_of(executor, m->cluster);
+    struct seen seen = seen_of(executor, m->cluster, v->header.serial);
     struct offer offer = offer_of(v);
     offer.forbidden = operator_word_forbids(executor, v->order, v->arena);
     if (r == 0)
@@ -212,7 +213,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
         return;
     }
     struct offer offer = offer_of(v);
-    struct seen seen = seen_of(m->executor, m->cluster);
+    struct seen seen = seen_of(m->executor, m->cluster, v->header.serial);
     struct seen_change change = acceptance_note(&seen, &offer);
     note_trust(m->executor, seen.epoch, v);
     if (change.plan)
@@ -376,7 +377,7 @@ void order_receive(struct executor *executor, struct bytes bytes) {
     struct member *m = NULL;
     struct error err = {""};
     if (!arena || codec_decode(&order_message_codec, bytes, arena, &message, &err) < 0) {
-        log_warning("order", "%s", err.text);
+        executor_warn(executor, "order", err.text);
         return;
     }
     claim_of(message, &claim);
