@@ -148,9 +148,9 @@ void machine_init(struct member_machine *m, const struct machine_record *record,
     if (order) {
         m->record.outcome = OUTCOME_NONE;
         way_plan(m);
-    } else {
-        m->record.changed = m->record.stopped = false;
     }
+    if (!order || record->state == MACHINE_BARRIER) /* that step has ended, and said what it changed */
+        m->record.changed = m->record.stopped = false;
     invariant(m);
 }
 

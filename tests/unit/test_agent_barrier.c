@@ -285,3 +285,28 @@ TEST("F27 F30 halfway through the way back the hold limit alarms, and starts not
     check(!w.running);
     check_eq_int(w.n_alarms, 1);
 }
+
+TEST("F06 F30 after an abort a pass is refused and the member stays at the barrier; its hold limit brings it "
+     "back") {
+    for (int restarted = 0; restarted < 2; restarted++) {
+        struct world w;
+        at_barrier(&w, false);
+        if (restarted) { /* by an agent that has the order out of its journal */
+            machine_init(&w.m, &w.kept, &downtime, work_order_step(&downtime, "stop"));
+            world_run(&w, (struct machine_event){
+                              .kind = MACHINE_EVENT_RECOVERED, .now_us = w.now_us, .same_boot = true});
+        }
+        world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                             .now_us = w.now_us,
+                                             .order = &downtime,
+                                             .step = work_order_step(&downtime, "pass"),
+                                             .latched = true});
+        check_eq_int(w.outcome, OUTCOME_REFUSED);
+        check_eq_int(w.m.record.state, MACHINE_BARRIER);
+        check_eq_int(w.m.record.barrier, BARRIER_STOPPED);
+        w.stay = false;
+        world_run(&w, (struct machine_event){.kind = MACHINE_EVENT_TIME, .now_us = w.now_us});
+        check(w.running && w.running_generation == 0);
+        check_eq_int(w.outcome, OUTCOME_RETURNED);
+    }
+}
