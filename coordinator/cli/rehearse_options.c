@@ -81,7 +81,8 @@ static int unknown_member(struct cli *cli, const struct verified_plan *plan, con
 /* "10m", "promote", "promote:store@n3" */
 static int moment_parse(struct cli *cli, const struct verified_plan *plan, const char *spec, const char *text,
                         struct staged *item) {
-    static const char *const moments[] = {"prepare", "switch", "promote", "return", "soak", "pause", "end"};
+    static const char *const moments[] = {"prepare", "switch", "promote", "return", "soak",
+                                          "stop",    "start",  "pause",   "end"};
     size_t n = strcspn(text, ":");
     item->moment = NULL;
     for (size_t i = 0; i < ARRAY_LEN(moments); i++)
@@ -96,7 +97,7 @@ static int moment_parse(struct cli *cli, const struct verified_plan *plan, const
     return error_set(
         cli->err, -EINVAL,
         "%s: \"%s\" is no time; expected 90s, 30m, 2h after the start, or prepare, switch, promote, "
-        "return, soak, each also as switch:MEMBER, or pause, end",
+        "return, stop, start, soak, each also as switch:MEMBER, or pause, end",
         spec, text);
 }
 

@@ -211,6 +211,11 @@ static void order_begin(struct world *w, struct member *m, const struct message 
             "this agent's journal cannot be written (journal lost)");
         return;
     }
+    const char *no = machine_refuses(&m->machine, m->order, offer->step);
+    if (no) {
+        say(w, m, message->step, message->serial, OUTCOME_REFUSED, no);
+        return;
+    }
     struct disk *disk = &m->written;
     (void)acceptance_note(&disk->seen, offer);
     disk->has_order = true;
@@ -274,7 +279,12 @@ static void order_receive(struct world *w, struct member *m, const struct messag
         report_send(w, m, message->step, kept);
         return;
     }
-    if (machine_is_busy(&m->machine)) {
+    struct machine_event time = {.kind = MACHINE_EVENT_TIME};
+    if (machine_is_at_barrier(&m->machine))
+        agent_feed(w, m, &time); /* a hold limit that is over comes first */
+    if (!m->agent_up)
+        return;
+    if (machine_is_busy(&m->machine) && !machine_is_at_barrier(&m->machine)) {
         if (m->machine.step != step)
             say(w, m, message->step, message->serial, OUTCOME_REFUSED, "another step of this member is open");
         return;
@@ -443,8 +453,10 @@ void agent_start(struct world *w, struct member *m) {
     const struct machine_record *record = &disk->record;
     if (m->agent_up || m->gone || m->damaged)
         return;
-    bool open = record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
-                record->state != MACHINE_HELD && disk->has_order;
+    bool at_barrier = record->state == MACHINE_BARRIER;
+    bool open =
+        disk->has_order && (at_barrier || (record->outcome == OUTCOME_NONE && record->state != MACHINE_IDLE &&
+                                           record->state != MACHINE_HELD));
     bool same_boot = disk->boot == m->boot, ran = disk->ran;
     bool named = ran && same_boot && disk->process == m->service.token; /* by its journal */
     m->agent_up = true;
@@ -454,7 +466,7 @@ void agent_start(struct world *w, struct member *m) {
     m->expires_s = disk->step_expires_s;
     m->asked_us = 0;
     m->service.stopping = false;
-    if (open)
+    if (open && !at_barrier) /* there the step has ended, and was reported */
         disk->outcomes[disk->step].is = false;
     machine_init(&m->machine, record, open ? m->order : NULL, open ? step_at(m, disk->step) : NULL);
     if (open && acceptance_is_latched(&disk->seen, record->serial))

@@ -396,6 +396,15 @@ void oracle_moved(struct world *w, const struct member *m, enum machine_state wa
                   const struct machine_actions *actions);
 void oracle_lease(struct world *w, const struct member *m, const char *name, bool ours);
 
+/* ---- barrier.c ---- */
+bool barrier_is_declared(const struct world *w, uint32_t member); /* its plan stops all at once */
+bool barrier_holds_it(const struct member *m);
+bool barrier_excuses(const struct world *w, const struct member *m);
+bool barrier_waits_for_a_person(const struct world *w);
+bool oracle_barrier(struct world *w, struct member *m, const struct step *step, enum outcome outcome);
+void oracle_barrier_order(struct world *w, const struct member *m, const struct step *step);
+void oracle_barrier_after(struct world *w);
+
 /* ---- faults.c ---- */
 void faults_begin(struct world *w);
 void faults_strike(struct world *w, enum fault fault, uint64_t who);

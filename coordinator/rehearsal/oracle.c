@@ -36,7 +36,7 @@ static void order_evidence(struct world *w, const struct run *run, uint32_t memb
     uint64_t now = w->now_us / MS;
     if (m->waived_until_ms > coordinator_wall_ms(w))
         return; /* an operator's word: whatever the gate says */
-    if (w->plan->shape.n_may_stop == 0 || w->n_members < 2)
+    if (w->plan->shape.n_may_stop == 0 || w->n_members < 2 || barrier_is_declared(w, member))
         return;
     uint64_t age = EVIDENCE_AGE_MS;
     for (size_t i = 0; i < w->n_gates; i++)
@@ -58,7 +58,7 @@ static void order_limits(struct world *w, const struct run *run, uint32_t member
     uint32_t n = 0;
     if (node_is_held_now(w, w->members[member].node))
         world_fail(w, "2: %s is ordered to %s and its node is held", w->members[member].order->member, step);
-    if (member_state_is_in_change(run->members[member].before))
+    if (member_state_is_in_change(run->members[member].before) || barrier_is_declared(w, member))
         return; /* it takes no room that it had not */
     for (uint32_t i = 0; i < run->n_members; i++) {
         bool held = node_is_held_now(w, w->members[i].node) && run->members[i].state != MEMBER_RETIRED;
@@ -90,12 +90,13 @@ void oracle_order(struct world *w, const struct run *run, const struct action *a
     if (run->aborting && !run->rollback && !step_closes(m, step) && !repeated)
         world_fail(w, "7: %s is ordered to %s after the abort", m->order->member, step->name);
     m->ordered[number] = true;
+    oracle_barrier_order(w, m, step);
     if (!changes)
         return;
     if (!repeated && !w->result->failed) {
         order_evidence(w, run, member, step->name);
         order_limits(w, run, member, step->name);
-        if (!all_prepared(w) && step->verb == VERB_SWITCH)
+        if (!all_prepared(w) && (step->verb == VERB_SWITCH || step->verb == VERB_STOP))
             world_fail(w, "F32: %s is ordered to %s before all are prepared", m->order->member, step->name);
         w->last_change_ms = w->now_us / MS;
         for (uint32_t i = 0; i < w->n_members; i++)
@@ -155,7 +156,8 @@ void oracle_signal(struct world *w, struct member *m) {
     if (!m->synced.record.changed || m->synced.record.state != MACHINE_FORWARD ||
         m->synced.record.row != m->machine.record.row || m->synced.step != m->written.step)
         world_fail(w, "6: %s is stopped and its intent is not durable", m->order->member);
-    if (!find_row(step, PRIMITIVE_ASK) || m->stopped_by_kedge || m->asked_waived)
+    bool evidence = find_row(step, PRIMITIVE_ASK) && !barrier_is_declared(w, m->index);
+    if (!evidence || m->stopped_by_kedge || m->asked_waived)
         goto stopped;
     if (m->asked_us == 0)
         world_fail(w, "1: %s is stopped and its agent did not ask", m->order->member);
@@ -234,13 +236,14 @@ void oracle_conclude(struct world *w, struct member *m, enum outcome outcome) {
     bool deaf = m->service.running && m->service.hangs; /* it was told to stop and took no notice */
     if (outcome_changed_nothing(outcome) && deaf)
         m->stopped_by_kedge = false;
-    if (outcome_changed_nothing(outcome) && m->stopped_by_kedge && step->verb != VERB_ACT)
+    bool waits = oracle_barrier(w, m, step, outcome) || barrier_holds_it(m);
+    if (outcome_changed_nothing(outcome) && m->stopped_by_kedge && step->verb != VERB_ACT && !waits)
         world_fail(w, "4: %s reports %s of %s and was stopped", m->order->member, outcome_text(outcome),
                    step->name);
     m->has_prepared = m->has_prepared || (changed && step->verb == VERB_PREPARE);
     if (changed)
         m->concluded[m->written.step] = m->journal_lost ? 1 : 2;
-    if (changed)
+    if (changed && !waits)
         m->stopped_by_kedge = false;
 }
 
@@ -253,7 +256,8 @@ void oracle_after(struct world *w) {
     for (uint32_t i = 0; i < w->n_members; i++) {
         const struct member *m = &w->members[i];
         const struct wave *wave = wave_of(w, i);
-        if (!m->stopped_by_kedge || m->retired || m->lies_until_us > 0 || !wave)
+        bool counts = m->stopped_by_kedge && !m->retired && m->lies_until_us == 0 && wave;
+        if (!counts || barrier_is_declared(w, i))
             continue;
         uint32_t limit = limit_of(w, wave);
         n++;
@@ -262,6 +266,7 @@ void oracle_after(struct world *w) {
         two = two || (domain && strcmp(domain, m->order->domain) != 0);
         domain = m->order->domain;
     }
+    oracle_barrier_after(w);
     const struct run *run = coordinator_run(w);
     if (run && run->aborting && run->paused)
         world_fail(w, "7: the run is being aborted and says that it is paused, which nobody can end");
@@ -273,7 +278,7 @@ void oracle_after(struct world *w) {
 
 static void member_end(struct world *w, const struct run *run, struct member *m) {
     bool done = run->verdict == VERDICT_DONE && run->state == RUN_ENDED && !m->left_out;
-    if (m->gone)
+    if (m->gone || barrier_excuses(w, m))
         return;
     if (m->stopped_by_kedge && !m->service.running && m->machine.record.state != MACHINE_HELD)
         world_fail(w, "4: %s was stopped, is down and is not held", m->order->member);

@@ -53,11 +53,6 @@ int rehearsal_fits(const struct verified_plan *plan, struct error *err) {
     if (plan->shape.n_side_actions > SIDES_MAX)
         return error_set(err, -E2BIG, "the plan has %zu side actions, the model has room for %d",
                          plan->shape.n_side_actions, SIDES_MAX);
-    for (size_t i = 0; i < plan->shape.n_waves; i++)
-        if (plan->shape.waves[i].kind != WAVE_CANARY && plan->shape.waves[i].kind != WAVE_ROLLING)
-            return error_set(err, -E2BIG,
-                             "the plan has a wave \"%s\" with a barrier, which the model does not have yet",
-                             plan->shape.waves[i].name);
     for (size_t i = 0; r == 0 && i < plan->n_orders; i++)
         r = order_fits(plan->orders[i], err);
     return r;
@@ -103,7 +98,10 @@ void staging_tell(struct world *w, enum note_kind kind, const struct member *m, 
     va_end(ap);
     const struct run *run = coordinator_run(w);
     const struct shape *shape = &w->plan->shape;
-    uint32_t wave = m && run && m->index < run->n_members ? run->members[m->index].wave : UINT32_MAX;
+    uint32_t wave = !m || !run || m->index >= run->n_members ? UINT32_MAX
+                    : barrier_is_declared(w, m->index) && run->state == RUN_WAVES
+                        ? run->wave
+                        : run->members[m->index].wave;
     struct rehearsal_note note = {.kind = kind,
                                   .after_us = staging_after(w),
                                   .wave = wave < shape->n_waves ? shape->waves[wave].name : "",
@@ -142,12 +140,15 @@ static void tell_run_state(struct world *w, const struct run *run) {
 static void tell_wave(struct world *w, const struct run *run) {
     const struct wave *wave = &w->plan->shape.waves[run->wave];
     const struct gate *last = wave->has_last ? verified_plan_gate(w->plan, &wave->last) : NULL;
-    staging_tell(w, NOTE_RUN, NULL, "wave %u of %zu begins: %s, %zu member%s, %u at once%s%s%s%s",
-                 run->wave + 1, w->plan->shape.n_waves, wave->name, wave->n_members,
-                 wave->n_members == 1 ? "" : "s", wave->limit_count,
-                 wave->one_domain ? ", one failure domain at a time" : "",
-                 last ? ", last who says yes to gate " : "", last ? last->name : "",
-                 wave->kind == WAVE_CANARY ? ", read-only first" : "");
+    staging_tell(
+        w, NOTE_RUN, NULL, "wave %u of %zu begins: %s, %zu member%s, %u at once%s%s%s%s", run->wave + 1,
+        w->plan->shape.n_waves, wave->name, wave->n_members, wave->n_members == 1 ? "" : "s",
+        wave->limit_count, wave->one_domain ? ", one failure domain at a time" : "",
+        last ? ", last who says yes to gate " : "", last ? last->name : "",
+        wave->kind == WAVE_CANARY ? ", read-only first"
+        : wave->kind == WAVE_STOP ? ", all go down; nobody is started before all have passed the barrier"
+        : wave->kind == WAVE_PASS ? ", the barrier: from here on nobody goes back alone"
+                                  : "");
 }
 
 static void look_at_run(struct world *w, const struct run *run) {

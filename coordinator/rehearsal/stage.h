@@ -71,7 +71,8 @@ struct staged_fault {
 };
 const struct staged_fault *staged_fault_of(enum staged_kind kind); /* NULL for STAGED_WORD */
 
-/* Moments: "prepare", "switch", "promote", "return" (a member has been stopped for that step; for prepare: it does it),
+/* Moments: "prepare", "switch", "promote", "return", "stop", "start" (a member does that step, and was told to stop for it;
+ * in a downtime "switch" is "stop" or "start"),
  * "soak" (it soaks), "pause" and "end" (of the run). */
 struct staged {
     enum staged_kind kind;

@@ -35,7 +35,8 @@ const struct staged_fault *staged_fault_of(enum staged_kind kind) {
 /* ---- moments ---- */
 
 static bool is_in_step(const struct member *m, const char *step) {
-    return m->machine.step && machine_is_busy(&m->machine) && m->machine.record.stopped &&
+    return m->machine.step && machine_is_busy(&m->machine) &&
+           (m->machine.record.stopped || m->machine.step->verb == VERB_START) &&
            strcmp(m->machine.step->name, step) == 0;
 }
 
@@ -49,6 +50,9 @@ static bool moment_is(const struct run *run, const struct member *m, const char 
         return state == MEMBER_PREPARING;
     if (strcmp(moment, "soak") == 0)
         return state == MEMBER_SOAKING || state == MEMBER_SOAKING_READ_ONLY;
+    if (strcmp(moment, "switch") == 0 &&
+        !work_order_step(m->order, "switch")) /* a downtime has it in halves */
+        return is_in_step(m, "stop") || is_in_step(m, "start");
     return is_in_step(m, moment);
 }
 

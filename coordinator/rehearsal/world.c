@@ -240,7 +240,9 @@ static void happen(struct world *w, struct item *item) {
             world_say(w, "hands    %s is started by somebody", m->order->member);
             service_start(w, m, m->link);
             m->service.foreign = true;
-        }
+        } else if (w->calm && !m->gone && !m->service.running && machine_is_busy(&m->machine) &&
+                   w->now_us < w->calm_us + 3600ull * SECOND)
+            item_add(w, ITEM_SOMEBODY_STARTS, 5 * SECOND)->index = item->index; /* when its agent is done */
         return;
     case ITEM_NOTICE:
         if (item->token == m->n_losses)
@@ -364,7 +366,7 @@ static void live(struct world *w) {
         coordinator_command(w, RUN_EVENT_ABORT, "somebody");
         run_for(w, patience, true);
         run = coordinator_run(w);
-        if (run && run->state != RUN_ENDED)
+        if (run && run->state != RUN_ENDED && !barrier_waits_for_a_person(w))
             world_fail(w, "liveness: %llu s after an abort the run has not ended",
                        (unsigned long long)(patience / SECOND));
     }

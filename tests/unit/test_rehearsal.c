@@ -289,3 +289,54 @@ TEST("F41 each gate of the plan is said to be modelled by what it is about") {
         check(found);
     }
 }
+
+static struct play *downtime_new(void) {
+    struct world *world = world_new("coordinator/recipes/demo-store.yaml", NULL);
+    world->input.options.goal = PLANNER_GOAL_DOWNTIME;
+    world->input.options.canary = false;
+    world->input.options.hold_ms = 90000;
+    return play_of(world);
+}
+
+TEST("F30 F41 a downtime is rehearsed: all stop, the barrier, all start") {
+    _cleanup_(play_freep) struct play *p = downtime_new();
+    require(p->plan);
+    play(p);
+    check_eq_str(p->result.what, "");
+    check_eq_str(p->result.rest.verdict, "done");
+    check_eq_int(p->most_away, 5);
+    size_t passed = note_find(p, 0, "shop/store@n1", "has passed the barrier");
+    for (size_t i = 0; i < 5; i++) {
+        check_eq_int(p->members[i].n_stops, 1);
+        check(note_find(p, 0, p->plan->orders[i]->member, "is told to stop") < passed);
+        check(note_find(p, 0, p->plan->orders[i]->member, "starts 1.1.0") > passed);
+        check(note_find(p, 0, p->plan->orders[i]->member, "starts 1.1.0") < p->told.n);
+    }
+}
+
+TEST("F30 F41 a downtime whose coordinator never passes the barrier ends at the hold limit, member by "
+     "member") {
+    _cleanup_(play_freep) struct play *p = downtime_new();
+    require(p->plan);
+    p->items[0] = (struct staged){.kind = STAGED_COORDINATOR_DIES,
+                                  .says = "coordinator-dies",
+                                  .moment = "stop",
+                                  .lasts_us = 600ull * SECOND};
+    p->n_items = 1;
+    play(p);
+    check_eq_str(p->result.what, "");
+    for (size_t i = 0; i < 5; i++) {
+        check_eq_str(p->members[i].version, "1.0.0");
+        check_eq_str(p->members[i].mode, "read-write");
+    }
+}
+
+TEST("F30 F41 what must always hold holds in a downtime under random faults") {
+    _cleanup_(play_freep) struct play *p = downtime_new();
+    require(p->plan);
+    for (p->seed = 1; p->seed <= 150; p->seed++) {
+        play(p);
+        if (!check_eq_str(p->result.what, ""))
+            printf("# seed %llu\n", (unsigned long long)p->seed);
+    }
+}

@@ -1,0 +1,77 @@
+/* What holds in a downtime, where the limits of a rolling upgrade do not: down is down, nobody starts before the barrier is
+ * passed by all, and a member whose hold limit is over does not wait on. */
+#include "coordinator/rehearsal/internal.h"
+
+#include <string.h>
+
+enum {
+    HOLD_SLACK_US =
+        5 * SECOND /* the machine looks at its deadline in time; the old service starts after it */
+};
+
+bool barrier_is_declared(const struct world *w, uint32_t member) {
+    for (size_t i = 0; i < w->plan->shape.n_waves; i++) {
+        const struct wave *wave = &w->plan->shape.waves[i];
+        for (size_t k = 0; wave->kind != WAVE_CANARY && wave->kind != WAVE_ROLLING && k < wave->n_members;
+             k++)
+            if (wave->members[k] == member)
+                return true;
+    }
+    return false;
+}
+
+bool barrier_holds_it(const struct member *m) {
+    return m->machine.record.barrier != BARRIER_NONE;
+}
+
+/* Behind the barrier nobody goes back alone: one whose disk forgot that it was started, or that said so and was not, stays
+ * down with an alarm, for a person. */
+bool barrier_excuses(const struct world *w, const struct member *m) {
+    bool waits = machine_is_at_barrier(&m->machine) || m->machine.record.state == MACHINE_HELD;
+    return barrier_is_declared(w, m->index) && (m->lied || m->touched) && waits;
+}
+
+bool barrier_waits_for_a_person(const struct world *w) {
+    for (uint32_t i = 0; i < w->n_members; i++)
+        if (barrier_excuses(w, &w->members[i]))
+            return true;
+    return false;
+}
+
+/* A step of a downtime has ended. True when the member stays down by it. */
+bool oracle_barrier(struct world *w, struct member *m, const struct step *step, enum outcome outcome) {
+    bool waits = outcome == OUTCOME_DONE && (step->verb == VERB_STOP || step->verb == VERB_PASS);
+    if (waits && m->service.running && !m->touched)
+        world_fail(w, "9: %s reports that %s is done, and runs", m->order->member, step->name);
+    return waits;
+}
+
+/* The signed word about how long a member may stay down is the agent's to keep, whoever is silent. */
+static void hold_limit(struct world *w, const struct member *m) {
+    const struct machine_record *record = &m->machine.record;
+    bool waits = m->agent_up && !m->journal_lost && record->state == MACHINE_BARRIER &&
+                 record->barrier == BARRIER_STOPPED && m->paused_until_us <= w->now_us;
+    if (waits && record->hold_until_us > 0 && w->now_us > record->hold_until_us + HOLD_SLACK_US)
+        world_fail(w, "4: %s waits at the barrier and its hold limit is over since %llu s", m->order->member,
+                   (unsigned long long)((w->now_us - record->hold_until_us) / SECOND));
+}
+
+/* Who starts the new release before all have stopped splits the cluster in two versions that do not know each other. What
+ * counts is what was: a member that went back alone since then is the engine's to see. */
+void oracle_barrier_order(struct world *w, const struct member *m, const struct step *step) {
+    for (uint32_t i = 0; step->verb == VERB_PASS && i < w->n_members; i++) {
+        const struct member *other = &w->members[i];
+        bool stopped = false;
+        for (uint32_t s = 0; s < other->order->n_steps && s < STEPS_MAX; s++)
+            stopped = stopped || (other->order->steps[s].verb == VERB_STOP && other->concluded[s]);
+        if (!stopped && !other->left_out && !other->touched)
+            world_fail(w, "B: %s is ordered to %s and %s was never stopped", m->order->member, step->name,
+                       other->order->member);
+    }
+}
+
+void oracle_barrier_after(struct world *w) {
+    for (uint32_t i = 0; i < w->n_members; i++)
+        if (w->members[i].machine.record.barrier != BARRIER_NONE)
+            hold_limit(w, &w->members[i]);
+}
