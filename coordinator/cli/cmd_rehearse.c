@@ -100,6 +100,8 @@ static int rehearse(struct cli *cli, struct rehearse *asked, uint64_t seed, enum
                                                                                                     : NULL};
     memset(asked->struck, 0, sizeof(asked->struck));
     rehearsal_run(&config, &done->result);
+    if (strncmp(done->result.what, "setup: ", 7) == 0) /* the engine's own word about the plan */
+        return error_set(cli->err, -EPERM, "%s: %s", asked->path, done->result.what + 7);
     return 0;
 }
 

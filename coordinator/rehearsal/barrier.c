@@ -24,11 +24,13 @@ bool barrier_holds_it(const struct member *m) {
     return m->machine.record.barrier != BARRIER_NONE;
 }
 
-/* Behind the barrier nobody goes back alone: one whose disk forgot that it was started, or that said so and was not, stays
- * down with an alarm, for a person. */
+/* Behind the barrier nobody goes back alone: one that nobody starts, or whose disk forgot that it was started, stays down
+ * with an alarm, for a person. So does one that lied about where it is. */
 bool barrier_excuses(const struct world *w, const struct member *m) {
-    bool waits = machine_is_at_barrier(&m->machine) || m->machine.record.state == MACHINE_HELD;
-    return barrier_is_declared(w, m->index) && (m->lied || m->touched) && waits;
+    bool passed = machine_is_at_barrier(&m->machine) && m->machine.record.barrier == BARRIER_PASSED;
+    bool strange = (m->lied || m->touched) &&
+                   (machine_is_at_barrier(&m->machine) || m->machine.record.state == MACHINE_HELD);
+    return barrier_is_declared(w, m->index) && (passed || strange);
 }
 
 bool barrier_waits_for_a_person(const struct world *w) {

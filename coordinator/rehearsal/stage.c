@@ -287,6 +287,7 @@ static void tell_member(struct world *w, const struct run *run, uint32_t index, 
     const struct run_member *rm = &run->members[index];
     const struct wave *wave = rm->wave < w->plan->shape.n_waves ? &w->plan->shape.waves[rm->wave] : NULL;
     struct member *m = &w->members[index];
+    static const char passed[] = "has passed the barrier: it does not go back alone any more";
     char soak[32] = "";
     switch (rm->state) {
     case MEMBER_PLANNED:
@@ -300,11 +301,16 @@ static void tell_member(struct world *w, const struct run *run, uint32_t index, 
     case MEMBER_PROMOTING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to be promoted"); return;
     case MEMBER_STOPPING: staging_tell(w, NOTE_MEMBER, m, "is ordered to stop for the downtime"); return;
     case MEMBER_STOPPED: staging_tell(w, NOTE_MEMBER, m, "is down and waits at the barrier"); return;
-    case MEMBER_PASSING: return;
-    case MEMBER_PASSED:
-        staging_tell(w, NOTE_MEMBER, m, "has passed the barrier: it does not go back alone any more");
+    case MEMBER_PASSING:
+        if (was == MEMBER_STOPPING) /* the last one */
+            staging_tell(w, NOTE_MEMBER, m, "is down and waits at the barrier");
         return;
-    case MEMBER_STARTING: staging_tell(w, NOTE_MEMBER, m, "is ordered to start"); return;
+    case MEMBER_PASSED: staging_tell(w, NOTE_MEMBER, m, "%s", passed); return;
+    case MEMBER_STARTING:
+        if (was == MEMBER_PASSING)
+            staging_tell(w, NOTE_MEMBER, m, "%s", passed);
+        staging_tell(w, NOTE_MEMBER, m, "is ordered to start");
+        return;
     case MEMBER_ACTING:
         staging_tell(w, NOTE_MEMBER, m, "is ordered to do \"%s\" while all are down",
                      rm->step ? rm->step : "");
