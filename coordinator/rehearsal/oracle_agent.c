@@ -5,7 +5,8 @@
 void oracle_begins(struct world *w, struct member *m, const struct message *message) {
     const struct step *step = step_at(m, message->step);
     bool same_plan = m->machine.record.serial == message->serial;
-    bool begun = step_closes(m, step) || (same_plan && m->machine.record.started_new);
+    bool open = m->machine.record.started_new || machine_is_at_barrier(&m->machine);
+    bool begun = step_closes(m, step) || (same_plan && open);
     m->rows_yes = 0;
     if (!begun && agent_wall_s(w, m) > message->expires_s)
         world_fail(w, "A8: %s begins %s by an order that has expired", m->order->member, step->name);
