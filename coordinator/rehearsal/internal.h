@@ -125,7 +125,8 @@ struct member {
     uint64_t bad_answer_ms;                 /* the coordinator heard last that it is not well */
     uint64_t yes_may_stop_ms, yes_asked_ms; /* the coordinator heard: it may stop; asked then */
     unsigned n_noes;
-    bool ordered[STEPS_MAX]; /* and, as the coordinator knows, not ended */
+    uint64_t stopped_for[STEPS_MAX]; /* the process that this step has signalled; 0: none */
+    bool ordered[STEPS_MAX];         /* and, as the coordinator knows, not ended */
 };
 
 struct node {
@@ -260,6 +261,7 @@ struct world {
     struct node *nodes;
     uint32_t n_nodes;
     bool side_ours[SIDES_MAX];
+    const char *side_value[SIDES_MAX]; /* what is in force; NULL: what was found */
 
     struct engine *engine; /* NULL: dead */
     struct witness witness;
@@ -267,7 +269,7 @@ struct world {
     uint64_t epoch, tick_token, wall_ms;
     struct buffer *records;
     size_t n_records, room_records;
-    uint64_t changes, last_change_ms;
+    uint64_t changes, last_change_ms, n_gives;
     uint64_t told_at_us,
         told_ms; /* the latest time that the coordinator was told: for it no clock goes back */
     bool abort_said;

@@ -171,6 +171,11 @@ void oracle_signal(struct world *w, struct member *m) {
              cluster_loses(w, m, &other)) /* who lied once may do late what it said */
         world_fail(w, "1: %s is lost: %s is stopped, and %s, which was stopped before, has not caught up",
                    cluster_what(w), m->order->member, other);
+    uint64_t *process = &m->stopped_for[m->written.step];
+    if (*process && *process != m->service.token + 1 && !m->touched && m->lies_until_us == 0)
+        world_fail(w, "6: %s is stopped once more for %s: another process was stopped for it before",
+                   m->order->member, step->name);
+    *process = m->service.token + 1;
 stopped:
     m->stopped_by_kedge = true;
     m->asked_us = 0;
@@ -302,6 +307,12 @@ void oracle_end(struct world *w) {
         if (w->side_ours[i])
             world_fail(w, "5: the run has ended and side action %s is still in force",
                        w->plan->shape.side_actions[i].name);
+    for (size_t i = 0; i < w->plan->shape.n_side_actions && i < SIDES_MAX; i++) {
+        const struct side_action *side = &w->plan->shape.side_actions[i];
+        if (!w->side_ours[i] && w->side_value[i] && strcmp(w->side_value[i], side->previous) != 0)
+            world_fail(w, "5: side action %s found %s in force and has left %s", side->name, side->previous,
+                       w->side_value[i]);
+    }
     if (run->state == RUN_ENDED &&
         (run->verdict == VERDICT_NONE || !run->verdict_text || !run->verdict_text[0]))
         world_fail(w, "liveness: the run has ended without a verdict");

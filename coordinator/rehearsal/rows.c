@@ -207,6 +207,8 @@ static void run(struct world *w, struct member *m) {
         world_say(w, "side     %s is %s by %s", w->plan->shape.side_actions[side].name,
                   opens ? "opened" : "put back", m->order->member);
     w->side_ours[side] = opens;
+    if (!w->config->elects && m->row->command && m->row->command->n_arguments > 0)
+        w->side_value[side] = m->row->command->arguments[0].text;
     row_later(w, m, habit(w, 10 * MS), ANSWER_YES);
 }
 

@@ -265,7 +265,9 @@ static void claim(struct world *w, const struct run *run, const struct trial *tr
 
 static void relapse(struct trial *trial, const struct run *run, struct world *w) {
     for (uint32_t i = 0; i < trial->n_members && run->state == RUN_WAVES && !run->aborting; i++) {
-        const struct heard *h = &trial->heard[i];
+        struct heard *h = &trial->heard[i];
+        if (is_held(w, h)) /* somebody works on it: what it says meanwhile counts neither now nor later */
+            h->n_noes = 0;
         bool says_no = h->state == MEMBER_DONE && h->n_noes >= NOES_OF_A_RELAPSE && !is_held(w, h);
         trial->halted_by = says_no && !trial->halted[0] ? i : trial->halted_by;
         if (says_no && !trial->halted[0])

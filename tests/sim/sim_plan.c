@@ -40,8 +40,8 @@ static void draw_budgets(struct sim_shape *s, uint64_t r) {
 }
 
 static struct sim_shape shape_draw(uint64_t seed) {
-    uint64_t r[12];
-    for (unsigned i = 0; i < 12; i++)
+    uint64_t r[13];
+    for (unsigned i = 0; i < 13; i++)
         r[i] = mix(seed * 0x9e3779b97f4a7c15u + i * 0xd1342543de82ef95u + 1);
     unsigned limit = 1 + (unsigned)(r[1] % 3), n = 2 + (unsigned)(r[0] % 7);
     bool domains = r[2] % 2 == 0;
@@ -59,6 +59,7 @@ static struct sim_shape shape_draw(uint64_t seed) {
         .soak_read_only_ms = r[9] % 5 == 0 ? 0 : 300,
         .detection_ms = r[10] % 3 == 0 ? 0 : 200,
         .wait_limit_ms = 5000,
+        .previous = (unsigned)(r[12] % 600),
         .way_back = r[11] % 4 == 0   ? WAY_BACK_UNTIL_START
                     : r[11] % 4 == 1 ? WAY_BACK_UNTIL_PROMOTION
                                      : WAY_BACK_UNTIL_FINALIZE,
@@ -132,10 +133,17 @@ static struct step prepare(struct arena *arena) {
     return step_of(&rows, "prepare", VERB_PREPARE);
 }
 
-static struct step side(struct arena *arena, const char *name) {
+/* The command says what is put in force, as the planner resolves it. */
+static struct step side(struct arena *arena, const char *name, const char *value) {
     struct rows rows = {.arena = arena};
     struct check *done = keep(arena, 1, sizeof(*done));
-    add(&rows, PRIMITIVE_RUN, 0, ON_FAILURE_STOP)->done_if = done;
+    struct command *command = keep(arena, 1, sizeof(*command));
+    struct argument *word = keep(arena, 1, sizeof(*word));
+    word->text = value;
+    *command = (struct command){.arguments = word, .n_arguments = 1};
+    struct row *row = add(&rows, PRIMITIVE_RUN, 0, ON_FAILURE_STOP);
+    row->done_if = done;
+    row->command = command;
     return step_of(&rows, name, VERB_ACT);
 }
 
@@ -154,11 +162,12 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
     if (canary)
         steps[n++] = change(arena, s, "promote", VERB_PROMOTE, 2);
     steps[n++] = change(arena, s, "return", VERB_REVERT, 0);
-    steps[n++] = side(arena, "open delay");
-    steps[n++] = side(arena, "close delay");
+    const char *previous = arena_format(arena, "%u", s->previous);
+    steps[n++] = side(arena, "open delay", "600");
+    steps[n++] = side(arena, "close delay", previous);
     *lease = (struct lease){.name = "delay",
                             .close_step = "close delay",
-                            .previous = "0",
+                            .previous = previous,
                             .ours = "600",
                             .ttl_ms = 8000,
                             .delta_ms = 2000,
@@ -239,7 +248,8 @@ static void shape(struct verified_plan *plan, const struct sim_shape *s) {
     }
     asked[0] = gate_digest(GATE_MAY_STOP);
     asked[1] = gate_digest(GATE_RECOVERED);
-    *sides = (struct side_action){"delay", "open delay", "close delay", "0", "600", 8000};
+    *sides = (struct side_action){
+        "delay", "open delay", "close delay", arena_format(arena, "%u", s->previous), "600", 8000};
     plan->shape.format = 1;
     plan->shape.strategy = "rolling";
     plan->shape.point_of_no_return = "";

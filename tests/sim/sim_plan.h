@@ -5,6 +5,7 @@
 #include "common/plan/verify.h"
 
 struct sim_shape {
+    unsigned previous; /* what the side action finds in force, and has to put back */
     unsigned n_members, n_canaries, limit, limit_percent, members_per_domain;
     bool one_domain, has_last, side_action, sample;
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
