@@ -58,6 +58,12 @@ static void waves(struct buffer *out, const struct verified_plan *plan) {
                       wave->has_last ? ", the leader last by live fact" : "");
         for (size_t k = 0; k < wave->n_members; k++)
             buffer_format(out, " %s", plan->orders[wave->members[k]]->member);
+        if (wave->kind == WAVE_ACT || wave->kind == WAVE_BACK) {
+            buffer_text(out, wave->kind == WAVE_ACT
+                                 ? "\n             an action, while all are down\n"
+                                 : "\n             only on the way back, while all are down\n");
+            continue;
+        }
         if (wave->kind == WAVE_STOP || wave->kind == WAVE_PASS) {
             buffer_text(out, wave->kind == WAVE_PASS ? "\n             POINT OF NO RETURN\n"
                                                      : "\n             no may-stop is asked\n");

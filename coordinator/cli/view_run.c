@@ -87,6 +87,13 @@ static void head(struct buffer *out, const json_t *run, int64_t now_ms) {
         line(out, json_yes(run, "paused") ? COLOUR_WARN : COLOUR_DIM, reason);
 }
 
+static void no_return(struct buffer *out, const json_t *run) {
+    const char *text = json_text(run, "point_of_no_return");
+    if (strcmp(json_text(run, "strategy"), "downtime") == 0 && *text && !ended(run))
+        buffer_format(out, "point of no return (%s): %s\n",
+                      json_yes(run, "behind_no_return") ? "PASSED" : "not reached", text);
+}
+
 /* Who holds the cluster: since when, how far it is, and when it ends. */
 static void lock(struct buffer *out, const json_t *run, int64_t now_ms) {
     const json_t *holder = json_object_get(run, "waits_for");
@@ -402,6 +409,7 @@ void view_event(struct buffer *out, const json_t *run, const json_t *event) {
 void view_run(struct buffer *out, const json_t *run, int64_t now_ms, enum view_size size) {
     head(out, run, now_ms);
     lock(out, run, now_ms);
+    no_return(out, run);
     waves(out, run);
     members(out, run, now_ms, size);
     waits(out, run, now_ms, size);

@@ -388,18 +388,17 @@ static void gates(struct page *page) {
 static const char *downtime_words(enum wave_kind kind) {
     switch (kind) {
     case WAVE_STOP:
-        return "all at once; the cluster is NOT asked whether they may. Whoever is not told in time that the "
-               "barrier is "
-               "passed (hold limit, see its stop) starts what it ran before by itself";
+        return "all at once; the cluster is NOT asked whether they may. Whoever does not hear in time that "
+               "the "
+               "barrier is passed (hold limit, see its stop) starts what it ran before by itself";
     case WAVE_PASS:
         return "POINT OF NO RETURN: every agent writes down that the barrier is passed; if one does not, all "
-               "go back. "
-               "After it nobody goes back by itself: at the end of its hold limit a member stays down, with "
-               "an alarm";
+               "go "
+               "back. After it nobody goes back by itself: at the end of its hold limit a member stays down, "
+               "with an alarm. An abort returns all until the next thing begins, an action or a start";
     case WAVE_START:
         return "all at once; one that fails is stopped and held, with an alarm; the gates of the cluster are "
-               "asked when "
-               "all are up";
+               "asked when all are up";
     case WAVE_ACT: return "an action while all are down; see the step of this name below";
     case WAVE_BACK:
         return "no part of the way forward: `kedge run rollback` does it, after all are stopped again and "

@@ -314,7 +314,19 @@ static json_t *member_object(const struct daemon *d, const struct run *run, uint
 
 /* ---- the run ---- */
 
+/* An action's wave has nobody who ends in it: it was begun or not, and its members have done it or not. */
+static const char *act_state(const struct run *run, size_t wave) {
+    bool done = true;
+    for (size_t i = 0; i < run->plan->shape.waves[wave].n_members; i++)
+        done = done && run->acted[wave][i];
+    if (done || !run->act_begun[wave])
+        return done ? "done" : "planned";
+    return run->state == RUN_WAVES || run->state == RUN_RETURNING ? "running" : "stopped";
+}
+
 static const char *wave_state(const struct run *run, size_t wave) {
+    if (run->acted[wave])
+        return act_state(run, wave);
     if (run->state == RUN_PREPARING || run->state == RUN_OPENING)
         return "planned";
     if (run->state == RUN_WAVES)
@@ -477,6 +489,8 @@ static void head_put(const struct daemon *d, json_t *json, const struct run *run
     put_text(json, "from", header->from_version);
     put_text(json, "to", header->to_version);
     put_text(json, "strategy", run->plan->shape.strategy);
+    put_text(json, "point_of_no_return", run->plan->shape.point_of_no_return);
+    json_put(json, "behind_no_return", json_boolean(run_is_behind(run)));
     put_text(json, "state", run_state_text(run->state));
     json_put(json, "paused", json_boolean(run->paused));
     json_put(json, "aborting", json_boolean(run->aborting));

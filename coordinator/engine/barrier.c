@@ -22,7 +22,7 @@ bool run_is_downtime(const struct run *run) {
 }
 
 /* Something that only the new release understands may be on the disks: an action behind the barrier, or a start. */
-bool barrier_is_behind(const struct run *run) {
+bool run_is_behind(const struct run *run) {
     const struct shape *shape = &run->plan->shape;
     bool passed = false;
     for (size_t w = 0; w < shape->n_waves; w++) {
@@ -34,7 +34,7 @@ bool barrier_is_behind(const struct run *run) {
 }
 
 bool barrier_may_return(const struct run *run) {
-    return run->state == RUN_WAVES && run_is_downtime(run) && !barrier_is_behind(run);
+    return run->state == RUN_WAVES && run_is_downtime(run) && !run_is_behind(run);
 }
 
 bool barrier_is_last(const struct run *run) {

@@ -63,7 +63,7 @@ static bool halts(struct run *run, bool *issued) {
 
 static bool restores(struct run *run, bool *issued) {
     const struct shape *shape = &run->plan->shape;
-    for (size_t w = 0; w < shape->n_waves && barrier_is_behind(run); w++) {
+    for (size_t w = 0; w < shape->n_waves && run_is_behind(run); w++) {
         const struct wave *wave = &shape->waves[w];
         if (wave->kind != WAVE_BACK || act_is_over(run, wave))
             continue;

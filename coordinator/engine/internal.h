@@ -139,7 +139,6 @@ bool wave_acts(const struct wave *wave); /* forward or back: a named action whil
 bool shape_is_downtime(const struct shape *shape);
 bool run_is_downtime(const struct run *run);
 bool barrier_may_return(const struct run *run); /* an abort now leads everybody back */
-bool barrier_is_behind(const struct run *run);  /* the point of no return */
 bool barrier_advance(struct run *run, const struct wave *wave);
 bool barrier_is_over(const struct run *run, const struct wave *wave);
 bool barrier_is_last(const struct run *run); /* the wave is the last one of the way forward */

@@ -215,6 +215,9 @@ const struct waiver *run_waiver(const struct run *run, uint32_t member, const ch
 uint32_t run_budget(const struct run *run, enum budget_kind kind);
 uint32_t run_wave_budget(const struct run *run, uint32_t wave, enum budget_kind kind);
 
+/* A downtime: something that only the new release understands may be on the disks. An abort returns nobody any more. */
+bool run_is_behind(const struct run *run);
+
 /* Members that are not gone for good. */
 uint32_t run_n_present(const struct run *run);
 

@@ -51,3 +51,73 @@ TEST("F30 a downtime plan: all stop, one barrier, all start; the page's point of
     check_eq_int(start->rows[1].on_failure, ON_FAILURE_HOLD);
     check_eq_int(back->rows[0].primitive, PRIMITIVE_STOP);
 }
+
+static const char actions_text[] =
+    "actions:\n"
+    "  backup: {at: before, on: each, run: [/bin/backup, '{member}'], deadline: 30s, done-if: &}\n"
+    "  format: {at: behind, run: [/bin/format], deadline: 30s, done-if: &}\n"
+    "  restore: {at: way-back, run: [/bin/restore], deadline: 30s, done-if: &}\n"
+    "\nversions:\n";
+static const char done_if_text[] = "{probe: command-exit, run: [/usr/bin/test, -e, /done], rule: equals, "
+                                   "values: ['0'], otherwise: no, says: 'no'}";
+
+static struct world *acting_world(void) {
+    char text[2048];
+    size_t n = 0;
+    for (const char *c = actions_text; *c; c++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%c", *c == '&' ? done_if_text : "",
+                              *c == '&' ? ' ' : *c);
+    const char *const pairs[][2] = {{"\nversions:\n", text}};
+    const struct world_words words = {pairs, 1};
+    struct world *w = world_new(demo, &words);
+    w->input.options.goal = PLANNER_GOAL_DOWNTIME;
+    w->input.options.canary = false;
+    w->input.options.hold_ms = 90000;
+    return w;
+}
+
+TEST("F30 actions: before the barrier, behind it, and on the way back; the plan names its point of no "
+     "return") {
+    _cleanup_(world_freep) struct world *w = acting_world();
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    static const struct {
+        enum wave_kind kind;
+        const char *name;
+        size_t n_members;
+    } rows[] = {{WAVE_STOP, "stop", 5},      {WAVE_ACT, "act backup", 5}, {WAVE_PASS, "barrier", 5},
+                {WAVE_ACT, "act format", 1}, {WAVE_START, "start", 5},    {WAVE_BACK, "restore restore", 1}};
+    require(plan->shape.n_waves == ARRAY_LEN(rows));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        check_eq_int(plan->shape.waves[i].kind, rows[i].kind);
+        check_eq_str(plan->shape.waves[i].name, rows[i].name);
+        check_eq_int(plan->shape.waves[i].n_members, rows[i].n_members);
+    }
+    check_contains(plan->shape.point_of_no_return, "the barrier before act format");
+    unsigned n_format = 0;
+    for (size_t i = 0; i < plan->n_orders; i++) {
+        const struct step *back = work_order_step(plan->orders[i], "stop back");
+        require(work_order_step(plan->orders[i], "act backup") && back);
+        check_eq_int(back->verb, VERB_BACK);
+        check_eq_int(back->rows[0].hold_ms, 90000);
+        n_format += work_order_step(plan->orders[i], "act format") != NULL;
+    }
+    check_eq_int(n_format, 1);
+}
+
+TEST("F30 actions that may take longer than the hold limit are refused") {
+    _cleanup_(world_freep) struct world *w = acting_world();
+    w->input.options.hold_ms = 40000; /* a stop of 10 s and a backup of 30 s */
+    check_eq_int(world_plan(w), PLANNER_REFUSED);
+    check(world_objects(w, "hold limit"));
+}
+
+TEST("F30 a rolling plan has none of the actions of a downtime") {
+    _cleanup_(world_freep) struct world *w = acting_world();
+    w->input.options.goal = PLANNER_GOAL_UPGRADE;
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    for (size_t i = 0; i < plan->n_orders; i++)
+        check(!work_order_step(plan->orders[i], "act format") &&
+              !work_order_step(plan->orders[i], "stop back"));
+}
