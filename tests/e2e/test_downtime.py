@@ -1,15 +1,65 @@
 """F30: all stop, one barrier, all start; and what happens when the coordinator dies on the way."""
 import os
+import pathlib
 import signal
 
 import pytest
 
 from faults import FaultFleet
 
+TOOL = """#!/bin/sh
+# What an action does: it notes that it ran; an action that may not go on yet waits here.
+echo "$1" >> "$2/acts"
+while [ -e "$2/wait-$1" ]; do sleep 0.05; done
+[ -e "$2/fail-$1" ] && exit 1
+touch "$2/done-$1"
+"""
+
+ACTIONS = """
+actions:
+  backup: {at: before, run: [TOOL, backup, HERE], deadline: 20s, done-if: DONE}
+  format: {at: behind, run: [TOOL, format, HERE], deadline: 20s, done-if: DONE}
+  restore: {at: way-back, run: [TOOL, restore, HERE], deadline: 20s, done-if: DONE}
+
+versions:"""
+
+
+class ActingFleet(FaultFleet):
+    """Its recipe has a backup, a format and a restore, which one member carries."""
+
+    def agent_yaml(self, i, **changes):
+        return super().agent_yaml(i, **changes) + f"  commands: [{self.folder}/tool, /usr/bin/test]\n"
+
+    def adopt(self):
+        tool = self.folder / "tool"
+        tool.write_text(TOOL)
+        tool.chmod(0o755)
+        text = (pathlib.Path(__file__).parents[2] / "coordinator/recipes/demo-store.yaml").read_text()
+        lines = ACTIONS.replace("TOOL", str(tool)).replace("HERE", str(self.folder)).splitlines()
+        for k, line in enumerate(lines):
+            name = line.split(":")[0].strip()
+            lines[k] = line.replace("DONE", "{probe: command-exit, run: [/usr/bin/test, -e, " + f"{self.folder}/done-{name}"
+                                    + "], rule: equals, values: ['0'], otherwise: no, says: 'not done'}")
+        (self.folder / "operator/acting.yaml").write_text(text.replace("\nversions:", "\n".join(lines)))
+        (self.folder / "operator/demo.yaml").write_text(self.cluster_file())
+        self.kedge("cluster", "adopt", "operator/demo.yaml", "--recipe", "operator/acting.yaml", "--key",
+                   "operator/alice.key", "--yes")
+
+    def acts(self):
+        file = self.folder / "acts"
+        return file.read_text().split() if file.exists() else []
+
 
 @pytest.fixture
 def fleet(tmp_path):
     made = FaultFleet(tmp_path, members=4)
+    yield made.start()
+    made.stop()
+
+
+@pytest.fixture
+def acting(tmp_path):
+    made = ActingFleet(tmp_path, members=3)
     yield made.start()
     made.stop()
 
@@ -83,3 +133,72 @@ def test_F30_an_abort_before_the_pass_returns_everybody(fleet):
     assert run["verdict"]["result"] in ("aborted", "failed"), run["verdict"]
     fleet.wait(lambda: serve(fleet, "1.0.0"), 20, "the old release serves")
     assert all(fleet.starts(i) == 2 for i in range(3))
+
+
+# ---- actions
+
+
+def none_runs(fleet):
+    return all(fleet.pid(i) is None for i in range(fleet.n))
+
+
+def test_F30_a_backup_before_the_barrier_and_a_format_behind_it(acting):
+    acting.release()
+    page = acting.plan("1.1.0", "--strategy", "downtime", "--hold-limit", "90s")
+    assert "act format" in page and "silent for 90 s" in " ".join(page.split()), page
+    acting.approve()
+    acting.apply()
+    run = acting.wait_ended()
+    assert run["verdict"]["result"] == "done", run["verdict"]
+    assert acting.acts() == ["backup", "format"], "each once, in this order"
+    assert serve(acting, "1.1.0")
+
+
+def test_F30_too_short_a_hold_limit_for_the_actions_is_refused(acting):
+    acting.release()
+    said = acting.plan("1.1.0", "--strategy", "downtime", "--hold-limit", "10s", code=3)
+    assert "hold-limit" in said + acting.last.stderr
+
+
+def test_F04_F30_the_coordinator_is_killed_inside_an_action_that_runs_once(acting):
+    (acting.folder / "wait-format").touch()
+    begin(acting, "--hold-limit", "90s")
+    acting.wait(lambda: "format" in acting.acts(), 40, "the format runs")
+    acting.kedged.kill()
+    acting.kedged.start()
+    acting.wait_kedged()
+    (acting.folder / "wait-format").unlink()
+    run = acting.wait_ended()
+    assert run["verdict"]["result"] == "done", run["verdict"]
+    assert acting.acts() == ["backup", "format"], "the coordinator's death does not repeat it"
+    assert serve(acting, "1.1.0")
+
+
+def test_F08_F30_abort_behind_the_point_of_no_return_then_the_rollback_restores(acting):
+    (acting.folder / "fail-format").touch()
+    begin(acting, "--hold-limit", "90s")
+    run = acting.wait(lambda: (r := acting.run()) and r["paused"] and r, 60, "the failed format pauses the run")
+    assert "act format" in run["reason"], run["reason"]
+    assert none_runs(acting)
+    acting.kedge("run", "abort", "--reason", "the format failed", code=None)
+    run = acting.wait_ended()
+    assert run["verdict"]["result"] == "aborted", run["verdict"]
+    assert none_runs(acting), "what only the new release understands may be on the disks: nothing starts"
+    acting.kedge("run", "rollback")
+    run = acting.wait_ended()
+    assert run["verdict"]["result"] == "rolled-back", run["verdict"]
+    assert acting.acts() == ["backup", "format", "restore"]
+    assert serve(acting, "1.0.0")
+
+
+def test_F27_F30_the_coordinator_dies_in_the_backup_and_stays_dead(acting):
+    """The hold limit is over before the barrier: each agent starts what it ran before, the carrier after its action."""
+    (acting.folder / "wait-backup").touch()
+    begin(acting, "--hold-limit", "32s")
+    acting.wait(lambda: acting.acts() == ["backup"], 40, "the backup runs")
+    acting.kedged.kill()
+    assert none_runs(acting)
+    (acting.folder / "wait-backup").unlink()
+    acting.wait(lambda: serve(acting, "1.0.0"), 60, "the old release serves, by the agents alone")
+    assert acting.acts() == ["backup"]
+    assert [acting.starts(i) for i in range(acting.n)] == [2] * acting.n
