@@ -176,10 +176,16 @@ static void state_judge(struct planning *p, struct member_plan *m) {
     node_findings(p, m);
 }
 
-static const struct roster_entry *roster_find(const struct charter *charter, const char *node) {
-    for (size_t i = 0; i < charter->n_roster; i++)
-        if (strcmp(charter->roster[i].node, node) == 0)
+/* The roster is in the order of the members: the search goes on where the last one ended. */
+static const struct roster_entry *roster_find(struct planning *p, const char *node) {
+    const struct charter *charter = p->input->charter;
+    for (size_t k = 0; k < charter->n_roster; k++) {
+        size_t i = (p->roster_at + k) % charter->n_roster;
+        if (strcmp(charter->roster[i].node, node) == 0) {
+            p->roster_at = i;
             return &charter->roster[i];
+        }
+    }
     return NULL;
 }
 
@@ -224,7 +230,7 @@ static void member_look(struct planning *p, struct member_plan *m) {
                m->in->problem && *m->in->problem ? m->in->problem : "its agent did not answer");
         return;
     }
-    m->node = roster_find(p->input->charter, m->member->node);
+    m->node = roster_find(p, m->member->node);
     if (!m->node)
         refuse(p, "node-not-in-charter", "%s: node %s is not in the charter", m->member->name,
                m->member->node);

@@ -63,6 +63,7 @@ struct planning {
     struct scope scope;
     struct member_plan *members;
     size_t n_members;
+    size_t roster_at; /* where the last search in the charter's roster ended */
     const char *to_version;
     bool release_as_found; /* all are on the target version: only configuration or mode change */
     struct side_plan *sides;

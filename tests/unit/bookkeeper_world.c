@@ -17,7 +17,7 @@ static const char cluster_text[] =
 static void bookie_tell(struct world *w, size_t i) {
     char config[32], port[16], path[80];
     snprintf(config, sizeof(config), "n%zu/bk.conf", i + 1);
-    snprintf(port, sizeof(port), "318%zu", i + 1);
+    snprintf(port, sizeof(port), "%zu", 3181 + i);
     snprintf(path, sizeof(path), "/var/lib/kedge-agent/members/bk-test_bookie_n%zu", i + 1);
     char classes[32];
     snprintf(classes, sizeof(classes), "n%zu/current/lib/*:log", i + 1);
@@ -81,8 +81,8 @@ struct world *bookkeeper_world_of(size_t n, const char *to_version) {
                  "members:\n");
     for (size_t i = 0; i < n && (size_t)at < sizeof(text); i++)
         at += snprintf(text + at, sizeof(text) - (size_t)at,
-                       "  - {name: bookie@n%zu, role: bookie, node: n%zu, domain: %c, "
-                       "values: {port: 318%zu, id: '127.0.0.1:318%zu'}}\n",
-                       i + 1, i + 1, "abc"[i % 3], i + 1, i + 1);
+                       "- {name: bookie@n%zu, role: bookie, node: n%zu, domain: %c, "
+                       "values: {port: %zu, id: 127.0.0.1:%zu}}\n",
+                       i + 1, i + 1, "abc"[i % 3], 3181 + i, 3181 + i);
     return world_make(&setup, NULL);
 }

@@ -202,7 +202,7 @@ static void input_make(struct world *world) {
 
 struct world *world_make(const struct world_setup *setup, const struct world_words *words) {
     struct world *world = calloc(1, sizeof(*world));
-    if (!world || !(world->arena = arena_new(256 * 1024 * 1024)))
+    if (!world || !(world->arena = arena_new((size_t)256 * 1024 * 1024 * (1 + WORLD_MEMBERS_MAX / 1000))))
         abort();
     must(trust_init(&world->err), &world->err);
     world->n_members = setup->n_members;

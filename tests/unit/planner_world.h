@@ -8,9 +8,13 @@
 #include "coordinator/planner/planner.h"
 #include "coordinator/recipes/charter_build.h"
 
+#ifndef KEDGE_WORLD_MEMBERS
+#define KEDGE_WORLD_MEMBERS 32 /* the figures want more */
+#endif
+
 enum {
     WORLD_MEMBERS = 5 /* of the shop */,
-    WORLD_MEMBERS_MAX = 32,
+    WORLD_MEMBERS_MAX = KEDGE_WORLD_MEMBERS,
     WORLD_FACTS_MAX = 64,
     WORLD_ANSWERS_MAX = 8
 };
