@@ -463,3 +463,67 @@ TEST("F29 F31 nobody is connected who could close: said, and closed when one is 
     world_run(w, 60000);
     ended(w, VERDICT_ABORTED);
 }
+
+/* ---- gates that hold ---- */
+
+static void two_cluster_gates(struct verified_plan *plan) {
+    plan->shape.n_may_stop = 2; /* the recovered gate lies behind it */
+}
+
+static enum answer three_say_no(struct world *world, enum world_gate gate, unsigned node, const char *self) {
+    (void)self;
+    if (gate == GATE_LAST)
+        return ANSWER_NO;
+    if (world->state == 0)
+        return ANSWER_YES;
+    if (gate == GATE_OLD && node == 2)
+        return ANSWER_UNKNOWN; /* a no would make it the first one: broken members go first */
+    return gate == GATE_CLUSTER || gate == GATE_RECOVERED ? ANSWER_NO : ANSWER_YES;
+}
+
+TEST("F01 F29 who waits tells all reasons, never only the first: other members, every gate, each prober") {
+    struct world_config config = rolling;
+    config.amend = two_cluster_gates;
+    config.wait_limit_ms = 3000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->gate = three_say_no;
+    w->state = 1;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    require(world_run_of(w)->paused);
+    const char *why = world_run_of(w)->pause_reason;
+    check_contains(why, "shop/server@n3: old-alive: unknown");
+    check_contains(why, "n2: writable: no");
+    check_contains(why, "n3: writable: no");
+    check_contains(why, "n2: replicated: no");
+    check_contains(why, "n3: replicated: no");
+    check_eq_int(world_effects(w, 0, "switch"), 0);
+}
+
+TEST("F12 the soak counts from the first good answer, detection included, and begins anew after a no") {
+    struct world_config config = rolling;
+    config.n_members = 2;
+    config.detection_ms = 4000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->gate = n1_is_ill;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_RECOVERING, 60000));
+    uint64_t switched_ms = w->now_ms;
+    require(world_run_until(w, 0, MEMBER_SOAKING, 60000));
+    check(w->now_ms >= switched_ms + 4000 && w->now_ms <= switched_ms + 4500);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    check(w->now_ms >= switched_ms + 10000 && w->now_ms <= switched_ms + 10500);
+    _cleanup_(world_freep) struct world *v = world_new(&config);
+    v->gate = n1_is_ill;
+    require(world_begin(v) == 0);
+    require(world_run_until(v, 0, MEMBER_SOAKING, 60000));
+    world_run(v, 5000);
+    v->state = 5; /* one no, at the next question */
+    while (v->state == 5 && world_turn(v, v->now_ms + 60000))
+        ;
+    uint64_t no_ms = v->now_ms;
+    v->state = 0;
+    require(world_run_until(v, 0, MEMBER_DONE, 60000));
+    check(!world_run_of(v)->paused);
+    check(v->now_ms >= no_ms + 10000);
+}
