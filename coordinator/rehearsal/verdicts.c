@@ -144,7 +144,8 @@ static void broken_first(struct world *w, const struct run *run, const struct tr
 static void last_is_last(struct world *w, const struct run *run, const struct trial *trial, uint32_t member) {
     const struct wave *wave = &run->plan->shape.waves[run->members[member].wave];
     const struct heard *self = &trial->heard[member];
-    for (size_t k = 0; wave->has_last && self->last == ANSWER_YES && k < wave->n_members; k++) {
+    for (size_t k = 0; wave->has_last && self->last == ANSWER_YES && !self->own.late && k < wave->n_members;
+         k++) {
         uint32_t i = wave->members[k];
         if (i != member && !is_broken(self) && !member_state_is_over(run->members[i].state) &&
             !waits_as_last(w, run, trial, i))

@@ -267,10 +267,8 @@ static void line_changes(struct witness *wit, const char *name, bool up) {
     for (size_t t = 0; t < wit->n_trials; t++)
         for (uint32_t i = 0; i < wit->trials[t].n_members; i++) {
             struct heard *h = &wit->trials[t].heard[i];
-            if (h->node == node) {
+            if (h->node == node) /* who goes last was said before, and holds as long as its evidence */
                 lost(h, &h->own, wit->now_ms);
-                h->last = ANSWER_UNKNOWN;
-            }
             for (size_t k = 0; k < VOICES; k++) {
                 if (h->may_stop[k].node == node)
                     lost(h, &h->may_stop[k], wit->now_ms);
