@@ -136,8 +136,9 @@ static int plan_show(struct cli *cli, const struct reply *reply, const struct ve
     int r = page_print(cli, plan);
     if (r < 0)
         return r;
-    printf("\nwritten to %s; nothing was changed. Who agrees, signs it:\n  kedge approve %s --key KEY\n",
-           path, path);
+    printf("\nwritten to %s; nothing was changed. A model shows what it does:\n  kedge rehearse %s\n"
+           "Who agrees, signs it:\n  kedge approve %s --key KEY\n",
+           path, path, path);
     return EXIT_DONE;
 }
 
