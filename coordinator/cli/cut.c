@@ -113,7 +113,16 @@ static int manifest_sign(struct cli *cli, const struct manifest *manifest, const
     if (r < 0)
         return r;
     signed_blob_encode(out, &blob);
-    return out->failed ? error_set(cli->err, -ENOMEM, "out of memory") : 0;
+    if (out->failed)
+        return error_set(cli->err, -ENOMEM, "out of memory");
+    /* Every order carries it: what is larger would be signed now and be sent to nobody. */
+    if (out->len > KEDGE_MANIFEST_BYTES_MAX)
+        return error_set(
+            cli->err, -EFBIG,
+            "%zu files make a manifest of %zu KiB, an order has room for %d KiB (some 8000 files): leave out "
+            "what no node needs, or pack it into fewer files",
+            manifest->components[0].n_files, out->len / 1024 + 1, KEDGE_MANIFEST_BYTES_MAX / 1024);
+    return 0;
 }
 
 static int number_option(struct cli *cli, const char *name, uint64_t most, uint64_t *outp) {
@@ -184,6 +193,7 @@ struct cut {
     const char *system, *version;
     uint64_t serial, strip;
     struct places places;
+    bool packed; /* the archive was made here, from a folder */
 };
 
 static int cut_options_take(struct cli *cli, struct cut *cut, struct key_pair *key) {
@@ -208,7 +218,11 @@ static int cut_options_take(struct cli *cli, struct cut *cut, struct key_pair *k
     if (S_ISDIR(st.st_mode) && cut->strip > 0)
         return error_set(cli->err, -EINVAL, "--strip is for archives; %s is a folder", cli->arguments[0]);
     r = places_find(cli, S_ISDIR(st.st_mode), &cut->places);
-    return r == 0 && S_ISDIR(st.st_mode) ? pack_folder(cli->arguments[0], cut->places.archive, cli->err) : r;
+    if (r < 0 || !S_ISDIR(st.st_mode))
+        return r;
+    r = pack_folder(cli->arguments[0], cut->places.archive, cli->err);
+    cut->packed = r == 0;
+    return r;
 }
 
 int cmd_release_cut(struct cli *cli) {
@@ -229,5 +243,7 @@ int cmd_release_cut(struct cli *cli) {
         r = manifest_sign(cli, &manifest, &key, &out);
     if (r == 0)
         r = file_write(cut.places.manifest, buffer_bytes(&out), 0644, cli->err);
+    if (r < 0 && cut.packed)
+        (void)unlink(cut.places.archive);
     return r < 0 ? r : cut_show(cli, &manifest, &cut.places, buffer_bytes(&out));
 }

@@ -52,7 +52,8 @@ static void explain_turn(const struct run *run, const struct run_member *m, stru
 static void explain_ordered(const struct run *run, const struct run_member *m, struct why *why) {
     char headline[128];
     bool up = run->engine->nodes[m->node].up;
-    snprintf(headline, sizeof(headline), "does step \"%s\"", m->step ? m->step : "");
+    snprintf(headline, sizeof(headline), "waits for its agent, which does step \"%s\"",
+             m->step ? m->step : "");
     say(why, headline, "its agent finishes or returns alone; then it reports");
     if (!up) {
         reasons_add(&why->reasons, "its agent", m->order->node, ANSWER_UNKNOWN, "it is not connected");

@@ -131,6 +131,19 @@ def test_what_is_no_archive_is_refused(kedge, tmp_path):
     cut(kedge, tmp_path / "b.tar.gz", code=BAD_INPUT)
 
 
+def test_more_files_than_an_order_can_name_are_refused_at_the_cut(kedge, tmp_path):
+    folder = tmp_path / "app"
+    folder.mkdir()
+    for i in range(9500):
+        (folder / f"a-file-with-a-name-of-some-forty-characters-{i:05}").touch()
+    sentence = cut(kedge, folder, "-o", "a.release", code=BAD_INPUT)
+    assert "9500 files make a manifest of" in sentence and "an order has room for 768 KiB" in sentence, sentence
+    assert not (tmp_path / "a.release").exists() and not (tmp_path / "a.tar.gz").exists()
+    for path in sorted(folder.iterdir())[6000:]:
+        path.unlink()
+    cut(kedge, folder, "-o", "a.release")
+
+
 def test_a_release_is_no_plan_and_a_plan_no_release(kedge, tmp_path):
     (tmp_path / "x.plan").write_bytes(b"no plan")
     assert "plan" in kedge("approve", "x.plan", "--key", "k", code=BAD_INPUT)
