@@ -198,6 +198,9 @@ static void explain_sides(const struct run *run, char *text, size_t size) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
         bool waits = run->state == RUN_CLOSING && side->state != SIDE_CLOSED && side->state != SIDE_LEFT;
+        if (run->state == RUN_OPENING && side->state == SIDE_CLOSED && !text[0])
+            snprintf(text, size, "side action %s is to be opened: no agent is connected that can do it",
+                     side->action->name);
         if (waits ||
             (run->state != RUN_CLOSING && (side->state == SIDE_OPENING || side->state == SIDE_CLOSING)))
             side_explain(run, side, text, size);
@@ -232,11 +235,12 @@ static void explain_candidate(const struct run *run, char *text, size_t size) {
     snprintf(text, size, "%s waits%s%s", run->members[run->candidate].order->member, why[0] ? ": " : "", why);
 }
 
-/* Somebody in change who cannot be reached, or is not well: the run waits for it. */
+/* Somebody who cannot be reached for what comes next, or is in change and not well: the run waits for it. */
 static void explain_open(const struct run *run, char *text, size_t size) {
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        bool away = m->step && !run->engine->nodes[m->node].up;
+        bool wanted = m->step || (run->state == RUN_PREPARING && m->state == MEMBER_PLANNED);
+        bool away = wanted && !run->engine->nodes[m->node].up;
         bool ill = member_state_is_in_change(m->state) && m->bad_since_ms && !m->good_since_ms;
         if (!away && !ill)
             continue;

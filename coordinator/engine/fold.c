@@ -246,7 +246,7 @@ static bool fold_reported(struct run *run, const struct record *record) {
     if (record->value > 0 || outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)
         m->n_stops++;
     if (strcmp(record->name, "prepare") != 0 && outcome != OUTCOME_WAITS && outcome != OUTCOME_REFUSED)
-        m->stop_ended_ms = record->at_ms;
+        m->stop_ended_ms = run->stop_ended_ms = record->at_ms;
     if (record->value > 0) {
         m->interruption_us = record->value;
         m->evidence_age_us = record->value2;

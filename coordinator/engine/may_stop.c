@@ -36,6 +36,31 @@ static bool is_stopping(const struct run_member *m) {
     return member_state_is_ordered(m->state) && member_state_is_in_change(m->state);
 }
 
+/* What earlier runs of the cluster have stopped counts as well: one that was overtaken ends in the same moment in which
+ * the next begins. An order of theirs may still be under way, when its agent was away. */
+static uint64_t other_runs_until_ms(const struct run *run, const struct run_member *self,
+                                    uint32_t detection_ms) {
+    const struct engine *engine = run->engine;
+    uint64_t until_ms = 0;
+    for (size_t i = 0; i < engine->n_runs; i++) {
+        const struct run *other = engine->runs[i];
+        bool lately = other->stop_ended_ms > 0 && other->stop_ended_ms + detection_ms > engine->now_ms;
+        if (other == run || strcmp(other->plan->header.cluster, run->plan->header.cluster) != 0 ||
+            (!lately && other->n_in_flight == 0))
+            continue;
+        for (uint32_t k = 0; k < other->n_members; k++) {
+            const struct run_member *m = &other->members[k];
+            bool stopping = is_stopping(m) && engine->nodes[m->node].up;
+            uint64_t at_ms = stopping               ? engine->now_ms + ASK_AGAIN_LAST_MS
+                             : m->stop_ended_ms > 0 ? m->stop_ended_ms + detection_ms
+                                                    : 0;
+            if (strcmp(m->order->member, self->order->member) != 0 && at_ms > until_ms)
+                until_ms = at_ms;
+        }
+    }
+    return until_ms;
+}
+
 bool may_stop_too_early(struct run *run, uint32_t member) {
     const struct run_member *self = &run->members[member];
     uint32_t detection_ms = run->recovered.detection_ms > run->may_stop.detection_ms
@@ -51,6 +76,8 @@ bool may_stop_too_early(struct run *run, uint32_t member) {
         if (m->stop_ended_ms > 0 && m->stop_ended_ms + detection_ms > until_ms)
             until_ms = m->stop_ended_ms + detection_ms;
     }
+    uint64_t other_ms = other_runs_until_ms(run, self, detection_ms);
+    until_ms = other_ms > until_ms ? other_ms : until_ms;
     if (until_ms <= run->engine->now_ms)
         return false;
     run->retry_ms = until_ms;

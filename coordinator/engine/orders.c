@@ -31,7 +31,7 @@ void order_issue(struct run *run, uint32_t member, const char *step) {
     action->expires_s = m->expires_s;
 }
 
-/* Said before an order is repeated: an order that never arrived must not begin after an abort. */
+/* Said before an order is repeated: an order that never arrived must not begin after an abort, nor after the run's end. */
 void order_latch(struct run *run, const char *node) {
     struct action *action = action_add(run->engine, ACTION_LATCH);
     action->run = run->id;
@@ -39,7 +39,10 @@ void order_latch(struct run *run, const char *node) {
 }
 
 void order_again(struct run *run, uint32_t node) {
-    if (run->aborting)
+    bool in_flight = false;
+    for (uint32_t i = 0; run->n_in_flight > 0 && i < run->n_members; i++)
+        in_flight |= run->members[i].node == node && run->members[i].step;
+    if (run->aborting || (run->state == RUN_ENDED && in_flight))
         order_latch(run, run->engine->nodes[node].name);
     size_t n;
     const struct node_member *here = members_on(run, node, &n);

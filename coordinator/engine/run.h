@@ -176,7 +176,7 @@ struct run {
     enum run_state state; /* (durable), as all up to `verdict_text` */
     uint32_t wave;
     bool paused, aborting, rollback, superseded;
-    uint64_t begun_ms, ended_ms, since_ms, paused_ms;
+    uint64_t begun_ms, ended_ms, since_ms, paused_ms, stop_ended_ms;
     char *by, *pause_reason;
     struct pause *pauses; /* all that it is paused by; `pause_reason` is their texts, or who aborted it */
     size_t n_pauses;

@@ -509,6 +509,35 @@ TEST("F06 a plan supersedes the open run by its serial only; one that waits is s
     check_eq_int(engine_n_runs(w->engine), 3);
 }
 
+/* The second plan begins with another member than the first. */
+static void second_begins_elsewhere(struct verified_plan *plan) {
+    static const uint32_t order[] = {1, 2, 0};
+    static struct wave wave;
+    second_supersedes(plan);
+    if (plan->header.serial != 2)
+        return;
+    wave = plan->shape.waves[0];
+    wave.members = order;
+    plan->shape.waves = &wave;
+}
+
+TEST("F01 F06 a run that overtakes another waits out the detection time after the other's last stop") {
+    struct world_config config = {
+        .n_members = 3, .soak_ms = 0, .detection_ms = 5000, .amend = second_begins_elsewhere};
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_RECOVERING, 60000));
+    uint64_t stopped_ms = world_run_of(w)->members[0].stop_ended_ms;
+    require(world_apply(w, 2) == 0);
+    for (int i = 0; i < 100000 && engine_run(w->engine, 2)->n_state[MEMBER_SWITCHING] == 0; i++)
+        if (!world_turn(w, w->now_ms + 60000))
+            break;
+    check_eq_int(engine_run(w->engine, 2)->n_state[MEMBER_SWITCHING], 1);
+    check(w->now_ms >= stopped_ms + 5000);
+    world_run(w, 120000);
+    ended(w, VERDICT_DONE);
+}
+
 /* ---- many runs ---- */
 
 static const char *const needs_zk[] = {"zk"}, *const needs_shop[] = {"shop"};
@@ -625,4 +654,39 @@ TEST("F15 members of two clusters on one host never change together") {
     }
     check(waited);
     ended(w, VERDICT_DONE);
+}
+
+static enum outcome n2_cannot_prepare(struct world *world, unsigned member, const char *step) {
+    (void)world;
+    return member == 1 && strcmp(step, "prepare") == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST("F06 F08 an order of a run that has ended meanwhile begins nothing when its agent comes back") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n2_cannot_prepare;
+    w->step_ms = 3000;
+    world_agent_down(w, 0);
+    require(world_begin(w) == 0);
+    world_agent_up(w, 0);
+    w->agents[0].cut = true; /* its order is lost */
+    world_run(w, 1000);
+    world_agent_down(w, 0);
+    world_run(w, 20000);
+    ended(w, VERDICT_FAILED);
+    check(world_run_of(w)->n_in_flight > 0);
+    unsigned effects = world_effects(w, 0, "prepare");
+    world_agent_up(w, 0);
+    check(w->agents[0].latched);
+    world_run(w, 20000);
+    check_eq_int(world_effects(w, 0, "prepare"), effects);
+}
+
+TEST("F29 a run that waits for an agent before it can prepare its member says so") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    char text[512];
+    world_agent_down(w, 2);
+    require(world_begin(w) == 0);
+    world_run(w, 20000);
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "shop/server@n3 waits to be prepared, its agent is NOT connected");
 }
