@@ -19,16 +19,6 @@ bool step_closes(const struct member *m, const struct step *step) {
     return step->verb == VERB_REVERT;
 }
 
-enum mode generation_mode(const struct member *m, uint32_t generation) {
-    if (generation > 0 && generation <= m->order->n_generations)
-        return m->order->generations[generation - 1].mode;
-    for (size_t i = 0; i < m->order->n_binding; i++) /* as found */
-        if (strcmp(m->order->binding[i].name, "mode") == 0 &&
-            strcmp(m->order->binding[i].value, mode_text(MODE_READ_ONLY)) == 0)
-            return MODE_READ_ONLY;
-    return MODE_READ_WRITE;
-}
-
 /* ---- disk ---- */
 
 void disk_write(struct member *m) {
@@ -54,15 +44,16 @@ static void report_send(struct world *w, struct member *m, uint32_t step, const 
 
 static struct kept_outcome outcome_now(const struct member *m, enum outcome outcome, uint64_t serial,
                                        const char *reason) {
-    struct kept_outcome kept = {.is = true,
-                                .outcome = outcome,
-                                .serial = serial,
-                                .epoch = m->epoch,
-                                .expires_s = m->expires_s,
-                                .interruption_us = m->machine.record.interruption_us,
-                                .evidence_age_us = m->machine.record.evidence_age_us,
-                                .generation = m->service.running ? m->service.generation : m->link,
-                                .mode = service_mode(m)};
+    struct kept_outcome kept = {
+        .is = true,
+        .outcome = outcome,
+        .serial = serial,
+        .epoch = m->epoch,
+        .expires_s = m->expires_s,
+        .interruption_us = m->machine.record.interruption_us,
+        .evidence_age_us = m->machine.record.evidence_age_us,
+        .generation = generation_of(m, serial, m->service.running ? m->service.content : m->link),
+        .mode = service_mode(m)};
     snprintf(kept.reason, sizeof(kept.reason), "%.90s", reason ? reason : "");
     return kept;
 }
@@ -106,7 +97,7 @@ static bool act_journal(struct world *w, struct member *m, const struct machine_
             outcome_now(m, action->record.outcome, action->record.serial, action->record.reason);
         m->outcome_kept = true;
         if (action->record.outcome == OUTCOME_DONE || action->record.outcome == OUTCOME_RETURNED)
-            m->written.proven = m->service.generation;
+            m->written.proven = m->service.content;
     }
     disk_write(m);
     if (action->sync && world_chance(w, FAULT_DISK, 60)) {
@@ -147,7 +138,7 @@ static void act_report(struct world *w, struct member *m, const struct machine_a
     if (action->outcome == OUTCOME_BEGUN)
         return;
     if (!m->outcome_kept) {
-        say(w, m, step, m->order->serial, action->outcome, action->reason);
+        say(w, m, step, m->ordering, action->outcome, action->reason);
         return;
     }
     m->outcome_kept = false;
@@ -227,13 +218,14 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     m->epoch = message->epoch;
     m->expires_s = message->expires_s;
     m->asked_us = 0;
+    m->ordering = message->serial;
     oracle_accept(w, m, message);
     oracle_begins(w, m, message);
-    bool compares = acceptance_needs_facts(&m->machine.record, m->order, offer->step);
+    bool compares = acceptance_needs_facts(&m->machine.record, offer->order, offer->step);
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
-                                  .order = m->order,
+                                  .order = offer->order,
                                   .step = offer->step,
-                                  .refused = compares ? facts_differ(m) : NULL,
+                                  .refused = compares ? facts_differ(m, message->serial) : NULL,
                                   .latched = acceptance_is_latched(&disk->seen, message->serial)};
     agent_feed(w, m, &event);
 }
@@ -251,8 +243,8 @@ static void order_receive(struct world *w, struct member *m, const struct messag
         .epoch = message->epoch,
         .serial = message->serial,
         .expires_s = message->expires_s,
-        .root = w->plan->header.root,
-        .order = m->order,
+        .root = plan_of(m->cluster, message->serial)->header.root,
+        .order = order_of(m, message->serial),
         .step = step,
         .forbidden = m->written.forbids == message->serial ? "an operator left it out of the run" : ""};
     const struct kept_outcome *kept = &m->written.outcomes[message->step];
@@ -266,7 +258,7 @@ static void order_receive(struct world *w, struct member *m, const struct messag
     }
     if (agent_lies_about(w, m, message))
         return;
-    if (!acceptance_has_begun(&m->machine, m->order, step, ended) &&
+    if (!acceptance_has_begun(&m->machine, offer.order, step, ended) &&
         agent_wall_s(w, m) > message->expires_s) {
         say(w, m, message->step, message->serial, OUTCOME_REFUSED, "the order has expired");
         return;
@@ -285,7 +277,7 @@ static void order_receive(struct world *w, struct member *m, const struct messag
     if (!m->agent_up)
         return;
     if (machine_is_busy(&m->machine) && !machine_is_at_barrier(&m->machine)) {
-        if (m->machine.step != step)
+        if (m->machine.step != step || m->machine.order != offer.order)
             say(w, m, message->step, message->serial, OUTCOME_REFUSED, "another step of this member is open");
         return;
     }
@@ -311,7 +303,10 @@ static void word(struct member *m, const struct message *message) {
         return;
     if (what == RUN_EVENT_SKIP || what == RUN_EVENT_RETIRE)
         m->written.forbids = message->serial;
-    else if (what == RUN_EVENT_WAIVE && message->side < GATES_MAX)
+    if (what == RUN_EVENT_WAIVE && m->written.waived_serial != message->serial)
+        memset(m->written.waived_until_s, 0, sizeof(m->written.waived_until_s));
+    m->written.waived_serial = what == RUN_EVENT_WAIVE ? message->serial : m->written.waived_serial;
+    if (what == RUN_EVENT_WAIVE && message->side < GATES_MAX)
         m->written.waived_until_s[message->side] = message->asked_us / 1000;
     disk_write(m);
     disk_sync(m);
@@ -339,6 +334,7 @@ void agent_receive(struct world *w, struct member *m, struct message *message) {
     case MESSAGE_LEASE:
         if (lease_word_counts(message->epoch, m->written.seen.epoch)) {
             m->written.lease_open[message->side] = message->open;
+            m->written.lease_serial = message->serial;
             disk_write(m);
         }
         return;
@@ -353,12 +349,15 @@ void agent_receive(struct world *w, struct member *m, struct message *message) {
 static void lease_close(struct world *w, struct member *m, const struct lease *lease, bool ours) {
     oracle_lease(w, m, lease->name, ours);
     world_say(w, "lease    %s: the coordinator is silent; %s is put back", m->order->member, lease->name);
+    m->ordering = m->written.lease_serial;
     m->written.step = step_number(m, lease->close_step);
     m->written.step_epoch = m->epoch = m->written.seen.epoch;
     m->written.step_expires_s = m->expires_s = agent_wall_s(w, m);
     disk_write(m);
-    struct machine_event event = {
-        .kind = MACHINE_EVENT_ORDER, .order = m->order, .step = step_at(m, m->written.step), .latched = true};
+    struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
+                                  .order = order_of(m, m->written.lease_serial),
+                                  .step = step_at(m, m->written.step),
+                                  .latched = true};
     agent_feed(w, m, &event);
 }
 
@@ -371,12 +370,13 @@ void agent_lease_look(struct world *w, struct member *m) {
         const struct lease *lease = &m->order->leases[i];
         if (!m->written.lease_open[i] || !lease_must_look(m->order, lease, silent_ms))
             continue;
-        switch (lease_decide(w->side_ours[i] ? ANSWER_YES : ANSWER_NO, !machine_is_busy(&m->machine))) {
+        switch (
+            lease_decide(m->cluster->side_ours[i] ? ANSWER_YES : ANSWER_NO, !machine_is_busy(&m->machine))) {
         case LEASE_FORGET:
             m->written.lease_open[i] = false;
             disk_write(m);
             break;
-        case LEASE_PUT_BACK: lease_close(w, m, lease, w->side_ours[i]); return;
+        case LEASE_PUT_BACK: lease_close(w, m, lease, m->cluster->side_ours[i]); return;
         case LEASE_LOOK_AGAIN: break;
         }
     }
@@ -384,7 +384,15 @@ void agent_lease_look(struct world *w, struct member *m) {
 
 /* ---- death and return ---- */
 
-void agent_kill(struct world *w, struct member *m) {
+/* One agent for all members of a host. */
+struct member *next_on_host(struct world *w, const struct member *m, const struct member *after) {
+    for (uint32_t i = after ? after->index + 1 : 0; i < w->n_members; i++)
+        if (w->members[i].node == m->node)
+            return &w->members[i];
+    return NULL;
+}
+
+static void kill_one(struct world *w, struct member *m, uint64_t after_us) {
     if (!m->agent_up)
         return;
     world_say(w, "killed   the agent of %s", m->order->member);
@@ -393,15 +401,20 @@ void agent_kill(struct world *w, struct member *m) {
     m->time_token++;
     m->outcome_kept = false;
     line_cut(w, m->node, 0);
-    bool loops = m->loop_until_us > w->now_us;
-    uint64_t after = loops ? 100 * MS : world_between(w, FAULT_AGENT, 10 * MS, 3 * SECOND);
-    struct item *item = item_add(w, ITEM_AGENT_UP, after);
+    struct item *item = item_add(w, ITEM_AGENT_UP, after_us);
     item->index = m->index;
     item->token = ++m->agent_token;
 }
 
+void agent_kill(struct world *w, struct member *m) {
+    bool loops = m->loop_until_us > w->now_us;
+    uint64_t after_us = loops ? 100 * MS : world_between(w, FAULT_AGENT, 10 * MS, 3 * SECOND);
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+        kill_one(w, each, after_us);
+}
+
 /* Of what was written since the last sync any first part may have reached the disk. */
-void agent_host_dies(struct world *w, struct member *m) {
+static void dies_one(struct world *w, struct member *m, uint64_t after_us) {
     world_say(w, "host     of %s dies", m->order->member);
     size_t kept = m->n_snapshots ? world_random(w, FAULT_HOST) % (m->n_snapshots + 1) : 0;
     m->written = kept > 0 ? m->snapshots[kept - 1] : m->synced;
@@ -417,9 +430,16 @@ void agent_host_dies(struct world *w, struct member *m) {
     m->time_token++;
     m->outcome_kept = false;
     line_cut(w, m->node, 0);
-    struct item *item = item_add(w, ITEM_AGENT_UP, world_between(w, FAULT_HOST, SECOND, 8 * SECOND));
+    struct item *item = item_add(w, ITEM_AGENT_UP, after_us);
     item->index = m->index;
     item->token = ++m->agent_token;
+}
+
+void agent_host_dies(struct world *w, struct member *m) {
+    uint64_t after_us = world_between(w, FAULT_HOST, SECOND, 8 * SECOND);
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+        if (!each->gone)
+            dies_one(w, each, after_us);
 }
 
 /* The host is given away, with all that is on it. */
@@ -441,11 +461,11 @@ void agent_gone(struct world *w, struct member *m) {
 static void boot_start(struct world *w, struct member *m, bool ran) {
     if (machine_is_busy(&m->machine) || m->machine.record.state == MACHINE_HELD || !ran || m->service.running)
         return;
-    m->link = m->written.ran_generation;
+    m->link = m->written.ran_content;
     m->written.boot = m->boot;
     m->written.process = m->service.token + 1;
     disk_write(m);
-    service_start(w, m, m->written.ran_generation);
+    service_start(w, m, m->written.ran_content);
 }
 
 void agent_start(struct world *w, struct member *m) {
@@ -465,26 +485,29 @@ void agent_start(struct world *w, struct member *m) {
     m->epoch = disk->step_epoch;
     m->expires_s = disk->step_expires_s;
     m->asked_us = 0;
+    m->ordering = record->serial;
     m->service.stopping = false;
     if (open && !at_barrier) /* there the step has ended, and was reported */
         disk->outcomes[disk->step].is = false;
-    machine_init(&m->machine, record, open ? m->order : NULL, open ? step_at(m, disk->step) : NULL);
+    machine_init(&m->machine, record, open ? order_of(m, record->serial) : NULL,
+                 open ? step_at(m, disk->step) : NULL);
     if (open && acceptance_is_latched(&disk->seen, record->serial))
         m->machine.latched = true;
     if (m->service.running && same_boot && !named) {
         disk->ran = true;
-        disk->ran_generation = m->service.generation;
+        disk->ran_content = m->service.content;
         disk->process = m->service.token;
         disk_write(m);
     }
     world_say(w, "agent    %s: is back, step %s is %s, the service %s", m->order->member,
               disk->has_order ? step_at(m, disk->step)->name : "-", open ? "open" : "not open",
               m->service.running ? "runs" : "does not run");
+    uint64_t serial = record->serial > 0 ? record->serial : m->order->serial;
     struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED,
                                   .same_boot = same_boot,
                                   .running = same_boot && m->service.running,
                                   .other = same_boot && m->service.running && !named,
-                                  .running_generation = m->service.generation};
+                                  .running_generation = generation_of(m, serial, m->service.content)};
     agent_feed(w, m, &event);
     if (!same_boot && m->agent_up)
         boot_start(w, m, ran);

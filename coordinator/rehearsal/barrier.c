@@ -10,11 +10,13 @@ enum {
 };
 
 bool barrier_is_declared(const struct world *w, uint32_t member) {
-    for (size_t i = 0; i < w->plan->shape.n_waves; i++) {
-        const struct wave *wave = &w->plan->shape.waves[i];
+    const struct member *m = &w->members[member];
+    const struct shape *shape = &m->cluster->plans[0]->shape;
+    for (size_t i = 0; i < shape->n_waves; i++) {
+        const struct wave *wave = &shape->waves[i];
         for (size_t k = 0; wave->kind != WAVE_CANARY && wave->kind != WAVE_ROLLING && k < wave->n_members;
              k++)
-            if (wave->members[k] == member)
+            if (wave->members[k] == m->number)
                 return true;
     }
     return false;
@@ -61,8 +63,9 @@ static void hold_limit(struct world *w, const struct member *m) {
 /* Who starts the new release before all have stopped splits the cluster in two versions that do not know each other. What
  * counts is what was: a member that went back alone since then is the engine's to see. */
 void oracle_barrier_order(struct world *w, const struct member *m, const struct step *step) {
-    for (uint32_t i = 0; step->verb == VERB_PASS && i < w->n_members; i++) {
-        const struct member *other = &w->members[i];
+    const struct cluster *cluster = m->cluster;
+    for (uint32_t i = 0; step->verb == VERB_PASS && i < cluster->n_members; i++) {
+        const struct member *other = &w->members[cluster->first + i];
         bool stopped = false;
         for (uint32_t s = 0; s < other->order->n_steps && s < STEPS_MAX; s++)
             stopped = stopped || (other->order->steps[s].verb == VERB_STOP && other->concluded[s]);

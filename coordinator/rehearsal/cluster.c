@@ -35,41 +35,41 @@ static bool shares_domain(const struct world *w, const struct entry *entry, uint
     return false;
 }
 
-static void entry_place(struct world *w, struct entry *entry, uint32_t replicas) {
+static void entry_place(struct world *w, const struct cluster *c, struct entry *entry, uint32_t replicas) {
     for (unsigned tries = 0; entry->n < replicas && tries < 200; tries++) {
-        uint32_t member = (uint32_t)(world_random(w, FAULTS) % w->n_members);
+        uint32_t member = c->first + (uint32_t)(world_random(w, FAULTS) % c->n_members);
         if (!holds(entry, member) && (tries >= 150 || !shares_domain(w, entry, member)))
             entry->replicas[entry->n++] =
                 (struct replica){.member = member, .synced = true, .believed = true};
     }
-    entry->need = w->system == SYSTEM_QUORUM ? entry->n / 2 + 1 : 1;
+    entry->need = c->system == SYSTEM_QUORUM ? entry->n / 2 + 1 : 1;
 }
 
-static uint32_t wave_limit_most(const struct world *w) {
+static uint32_t wave_limit_most(const struct cluster *c) {
     uint32_t most = 1;
-    for (size_t i = 0; i < w->plan->shape.n_waves; i++)
-        if (w->plan->shape.waves[i].limit_count > most)
-            most = w->plan->shape.waves[i].limit_count;
+    for (size_t i = 0; i < c->plans[0]->shape.n_waves; i++)
+        if (c->plans[0]->shape.waves[i].limit_count > most)
+            most = c->plans[0]->shape.waves[i].limit_count;
     return most;
 }
 
-void cluster_init(struct world *w) {
-    uint32_t limit = wave_limit_most(w), replicas = limit + 1, detection_ms = 0;
-    w->system = (enum model_system)(world_random(w, FAULTS) % 3);
-    if (w->config->elects || (w->system == SYSTEM_QUORUM && w->n_members < 2 * limit + 1))
-        w->system = SYSTEM_LEDGERS;
-    w->n_entries = w->system == SYSTEM_QUORUM ? 1 : ENTRIES;
-    if (w->system == SYSTEM_QUORUM)
+void cluster_init(struct world *w, struct cluster *c) {
+    uint32_t limit = wave_limit_most(c), replicas = limit + 1, detection_ms = 0;
+    c->system = (enum model_system)(world_random(w, FAULTS) % 3);
+    if (w->config->elects || (c->system == SYSTEM_QUORUM && c->n_members < 2 * limit + 1))
+        c->system = SYSTEM_LEDGERS;
+    c->n_entries = c->system == SYSTEM_QUORUM ? 1 : ENTRIES;
+    if (c->system == SYSTEM_QUORUM)
         replicas = 2 * limit + 1;
     replicas = replicas < REPLICAS_MAX ? replicas : REPLICAS_MAX;
-    replicas = replicas < w->n_members ? replicas : w->n_members;
-    for (size_t i = 0; i < w->n_entries; i++)
-        entry_place(w, &w->entries[i], replicas);
-    for (size_t i = 0; i < w->plan->n_gates; i++)
-        if (w->plan->gates[i].detection_ms > detection_ms)
-            detection_ms = w->plan->gates[i].detection_ms;
-    w->detection_us = (uint64_t)detection_ms * MS;
-    cluster_look(w);
+    replicas = replicas < c->n_members ? replicas : c->n_members;
+    for (size_t i = 0; i < c->n_entries; i++)
+        entry_place(w, c, &c->entries[i], replicas);
+    for (size_t i = 0; i < c->plans[0]->n_gates; i++)
+        if (c->plans[0]->gates[i].detection_ms > detection_ms)
+            detection_ms = c->plans[0]->gates[i].detection_ms;
+    c->detection_us = (uint64_t)detection_ms * MS;
+    cluster_look(w, c);
 }
 
 /* ---- what is so, and what is believed ---- */
@@ -80,9 +80,10 @@ static bool serves(const struct world *w, const struct replica *replica) {
 }
 
 /* True when its stop would take nothing away that is still there. With a cluster of one there is nothing to ask. */
-bool cluster_may_stop(const struct world *w, const struct member *m) {
-    for (size_t e = 0; e < w->n_entries && w->n_members > 1; e++) {
-        const struct entry *entry = &w->entries[e];
+bool cluster_may_stop(const struct member *m) {
+    const struct cluster *c = m->cluster;
+    for (size_t e = 0; e < c->n_entries && c->n_members > 1; e++) {
+        const struct entry *entry = &c->entries[e];
         size_t others = 0;
         bool mine = false;
         for (size_t i = 0; i < entry->n; i++)
@@ -96,19 +97,19 @@ bool cluster_may_stop(const struct world *w, const struct member *m) {
     return true;
 }
 
-bool cluster_has_recovered(const struct world *w) {
-    for (size_t e = 0; e < w->n_entries; e++)
-        for (size_t i = 0; i < w->entries[e].n; i++)
-            if (!w->entries[e].replicas[i].believed &&
-                w->members[w->entries[e].replicas[i].member].machine.record.state != MACHINE_HELD)
+bool cluster_has_recovered(const struct world *w, const struct cluster *c) {
+    for (size_t e = 0; e < c->n_entries; e++)
+        for (size_t i = 0; i < c->entries[e].n; i++)
+            if (!c->entries[e].replicas[i].believed &&
+                w->members[c->entries[e].replicas[i].member].machine.record.state != MACHINE_HELD)
                 return false;
     return true;
 }
 
-void cluster_look(struct world *w) {
-    for (uint32_t i = 0; i < w->n_members; i++) {
-        struct member *m = &w->members[i];
-        bool safe = cluster_may_stop(w, m);
+void cluster_look(struct world *w, const struct cluster *c) {
+    for (uint32_t i = 0; i < c->n_members; i++) {
+        struct member *m = &w->members[c->first + i];
+        bool safe = cluster_may_stop(m);
         if (safe)
             m->unsafe_since_us = 0;
         else if (m->unsafe_since_us == 0)
@@ -120,10 +121,11 @@ void cluster_look(struct world *w) {
 
 /* In a wave that keeps to one domain people have said that its members hold nothing of each other. */
 static bool is_exempt(const struct world *w, uint32_t member, uint32_t other) {
-    for (size_t i = 0; i < w->plan->shape.n_waves; i++) {
-        const struct wave *wave = &w->plan->shape.waves[i];
+    const struct cluster *c = w->members[member].cluster;
+    for (size_t i = 0; i < c->plans[0]->shape.n_waves; i++) {
+        const struct wave *wave = &c->plans[0]->shape.waves[i];
         for (size_t k = 0; wave->one_domain && k < wave->n_members; k++)
-            if (wave->members[k] == member)
+            if (wave->members[k] == w->members[member].number)
                 return same_domain(w, member, other);
     }
     return false;
@@ -149,8 +151,9 @@ static void count(const struct world *w, const struct entry *entry, uint32_t mem
 }
 
 bool cluster_loses(const struct world *w, const struct member *m, const char **otherp) {
-    for (size_t e = 0; e < w->n_entries; e++) {
-        const struct entry *entry = &w->entries[e];
+    const struct cluster *c = m->cluster;
+    for (size_t e = 0; e < c->n_entries; e++) {
+        const struct entry *entry = &c->entries[e];
         size_t serving, taken, others;
         bool mine = false;
         for (size_t i = 0; i < entry->n; i++)
@@ -167,42 +170,44 @@ bool cluster_loses(const struct world *w, const struct member *m, const char **o
     return false;
 }
 
-const char *cluster_what(const struct world *w) {
+const char *cluster_what(const struct cluster *c) {
     static const char *const texts[] = {"a ledger", "a partition", "the quorum"};
-    return texts[w->system];
+    return texts[c->system];
 }
 
 /* ---- what happens to it ---- */
 
 /* Its service has ended. */
 void cluster_lost(struct world *w, struct member *m, bool by_kedge) {
-    for (size_t e = 0; e < w->n_entries; e++)
-        for (size_t i = 0; i < w->entries[e].n; i++) {
-            struct replica *r = &w->entries[e].replicas[i];
+    struct cluster *c = m->cluster;
+    for (size_t e = 0; e < c->n_entries; e++)
+        for (size_t i = 0; i < c->entries[e].n; i++) {
+            struct replica *r = &c->entries[e].replicas[i];
             if (r->member != m->index)
                 continue;
             r->by_kedge = by_kedge && (r->synced || r->by_kedge);
             r->synced = false;
         }
     m->noticed = false;
-    if (w->detection_us == 0) {
+    if (c->detection_us == 0) {
         cluster_notice(w, m);
         return;
     }
-    struct item *item = item_add(w, ITEM_NOTICE, world_between(w, FAULTS, 0, w->detection_us - 1));
+    struct item *item = item_add(w, ITEM_NOTICE, world_between(w, FAULTS, 0, c->detection_us - 1));
     item->index = m->index;
     item->token = ++m->n_losses;
 }
 
 /* The cluster knows it now. */
 void cluster_notice(struct world *w, struct member *m) {
+    struct cluster *c = m->cluster;
     m->noticed = true;
-    for (size_t e = 0; e < w->n_entries; e++)
-        for (size_t i = 0; i < w->entries[e].n; i++)
-            if (w->entries[e].replicas[i].member == m->index)
-                w->entries[e].replicas[i].believed = w->entries[e].replicas[i].synced;
-    cluster_look(w);
-    if (w->system == SYSTEM_QUORUM)
+    for (size_t e = 0; e < c->n_entries; e++)
+        for (size_t i = 0; i < c->entries[e].n; i++)
+            if (c->entries[e].replicas[i].member == m->index)
+                c->entries[e].replicas[i].believed = c->entries[e].replicas[i].synced;
+    cluster_look(w, c);
+    if (c->system == SYSTEM_QUORUM)
         return;
     struct item *item = item_add(w, ITEM_AUDIT, world_between(w, FAULTS, 50 * MS, 500 * MS));
     item->index = m->index;
@@ -217,8 +222,9 @@ static bool has_source(const struct world *w, const struct entry *entry) {
 }
 
 static void copy_to_other(struct world *w, struct entry *entry, struct replica *r) {
-    for (uint32_t k = 1; k < w->n_members; k++) {
-        uint32_t spare = (r->member + k) % w->n_members;
+    const struct cluster *c = w->members[r->member].cluster;
+    for (uint32_t k = 1; k < c->n_members; k++) {
+        uint32_t spare = c->first + (r->member - c->first + k) % c->n_members;
         const struct service *service = &w->members[spare].service;
         if (holds(entry, spare) || !service->running || !service->ready || service->stopping ||
             w->members[spare].gone || shares_domain(w, entry, spare))
@@ -230,19 +236,21 @@ static void copy_to_other(struct world *w, struct entry *entry, struct replica *
 
 /* What it held is copied from others to a third, unless a side action of ours holds that off. */
 void cluster_audit(struct world *w, struct member *m) {
-    bool off = w->plan->shape.n_side_actions > 0 && w->side_ours[0];
-    for (size_t e = 0; e < w->n_entries && !off; e++) {
-        struct entry *entry = &w->entries[e];
+    struct cluster *c = m->cluster;
+    bool off = c->plans[0]->shape.n_side_actions > 0 && c->side_ours[0];
+    for (size_t e = 0; e < c->n_entries && !off; e++) {
+        struct entry *entry = &c->entries[e];
         for (size_t i = 0; i < entry->n; i++)
             if (entry->replicas[i].member == m->index && !entry->replicas[i].synced && has_source(w, entry))
                 copy_to_other(w, entry, &entry->replicas[i]);
     }
-    cluster_look(w);
+    cluster_look(w, c);
 }
 
 /* Partitions move to whoever joins: the copy is complete before the old one is dropped. */
 static void rebalance(struct world *w, const struct member *m) {
-    struct entry *entry = &w->entries[world_random(w, FAULTS) % w->n_entries];
+    struct cluster *c = m->cluster;
+    struct entry *entry = &c->entries[world_random(w, FAULTS) % c->n_entries];
     struct replica *r = entry->n ? &entry->replicas[world_random(w, FAULTS) % entry->n] : NULL;
     if (r && !holds(entry, m->index) && serves(w, r) && !shares_domain(w, entry, m->index))
         r->member = m->index;
@@ -250,42 +258,45 @@ static void rebalance(struct world *w, const struct member *m) {
 
 /* It is up again and catches up. False: not yet, its loss was not even noticed. */
 bool cluster_heal(struct world *w, struct member *m) {
-    if (!m->noticed && w->system == SYSTEM_LEDGERS)
+    struct cluster *c = m->cluster;
+    if (!m->noticed && c->system == SYSTEM_LEDGERS)
         return false;
-    for (size_t e = 0; e < w->n_entries; e++) {
-        struct entry *entry = &w->entries[e];
-        bool kept = !m->data_lost && w->system != SYSTEM_PARTITIONS;
+    for (size_t e = 0; e < c->n_entries; e++) {
+        struct entry *entry = &c->entries[e];
+        bool kept = !m->data_lost && c->system != SYSTEM_PARTITIONS;
         bool source = entry->n < 2 || kept || has_source(w, entry);
         for (size_t i = 0; i < entry->n; i++)
             if (entry->replicas[i].member == m->index && source)
                 entry->replicas[i] = (struct replica){.member = m->index, .synced = true, .believed = true};
     }
-    if (w->system == SYSTEM_PARTITIONS)
+    if (c->system == SYSTEM_PARTITIONS)
         rebalance(w, m);
     m->data_lost = false;
-    cluster_look(w);
+    cluster_look(w, c);
     return true;
 }
 
 /* Its disk is empty, or of no use to what runs there: it says so itself. */
 void cluster_empty(struct world *w, struct member *m) {
-    for (size_t e = 0; e < w->n_entries; e++)
-        for (size_t i = 0; i < w->entries[e].n; i++)
-            if (w->entries[e].replicas[i].member == m->index)
-                w->entries[e].replicas[i] = (struct replica){.member = m->index};
-    cluster_look(w);
+    struct cluster *c = m->cluster;
+    for (size_t e = 0; e < c->n_entries; e++)
+        for (size_t i = 0; i < c->entries[e].n; i++)
+            if (c->entries[e].replicas[i].member == m->index)
+                c->entries[e].replicas[i] = (struct replica){.member = m->index};
+    cluster_look(w, c);
 }
 
 /* It is gone for good: its replicas are given up; those of others have to do. */
 void cluster_forget(struct world *w, const struct member *m) {
-    for (size_t e = 0; e < w->n_entries; e++) {
-        struct entry *entry = &w->entries[e];
+    struct cluster *c = m->cluster;
+    for (size_t e = 0; e < c->n_entries; e++) {
+        struct entry *entry = &c->entries[e];
         size_t n = 0;
         for (size_t i = 0; i < entry->n; i++)
             if (entry->replicas[i].member != m->index)
                 entry->replicas[n++] = entry->replicas[i];
         entry->n = n;
-        entry->need = w->system == SYSTEM_QUORUM ? n / 2 + 1 : 1;
+        entry->need = c->system == SYSTEM_QUORUM ? n / 2 + 1 : 1;
     }
-    cluster_look(w);
+    cluster_look(w, c);
 }

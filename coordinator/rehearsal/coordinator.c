@@ -14,6 +14,16 @@ const struct run *coordinator_run(const struct world *w) {
     return n > 0 ? engine_run_at(w->engine, n - 1) : NULL;
 }
 
+/* The newest of the cluster that has begun anything, or its oldest that waits. */
+const struct run *coordinator_run_of(const struct world *w, const struct cluster *cluster) {
+    for (size_t i = w->engine ? engine_n_runs(w->engine) : 0; i-- > 0;) {
+        const struct run *run = engine_run_at(w->engine, i);
+        if (strcmp(run->plan->header.cluster, cluster->plans[0]->header.cluster) == 0)
+            return run;
+    }
+    return NULL;
+}
+
 /* ---- the journal ---- */
 
 static void record_keep(struct world *w, struct bytes bytes) {
@@ -78,8 +88,11 @@ static void say_record(struct world *w, struct bytes bytes) {
     if (!w->config->transcript)
         return;
     struct arena *arena = arena_new(1 << 16);
-    const struct run *run = coordinator_run(w);
-    if (arena && record_decode(&r, bytes, arena, &err) == 0)
+    const struct run *run = NULL;
+    bool good = arena && record_decode(&r, bytes, arena, &err) == 0;
+    if (good && w->engine)
+        run = engine_run(w->engine, r.run);
+    if (good)
         world_say(w, "journal  %s%s%s %s%s%s", record_kind_text(r.kind),
                   r.kind != RECORD_RUN_EVENT && run && r.member < run->n_members ? " " : "",
                   r.kind != RECORD_RUN_EVENT && run && r.member < run->n_members
@@ -131,50 +144,55 @@ static uint32_t node_of(const struct world *w, const char *name) {
     abort();
 }
 
-static uint32_t self_of(const struct world *w, const char *self) {
-    for (uint32_t i = 0; self[0] && i < w->n_members; i++)
+static uint32_t self_of(const struct world *w, const struct cluster *cluster, uint32_t about,
+                        const char *self) {
+    if (self[0] && strcmp(w->members[about].order->self, self) == 0)
+        return about;
+    for (uint32_t i = cluster->first; self[0] && i < cluster->first + cluster->n_members; i++)
         if (strcmp(w->members[i].order->self, self) == 0)
             return i;
     return UINT32_MAX;
 }
 
 static void send_order(struct world *w, const struct run *run, const struct action *a) {
-    struct member *m = &w->members[a->member];
+    struct member *m = &w->members[cluster_of_run(w, run)->first + a->member];
     struct message message = {.kind = MESSAGE_ORDER,
-                              .member = a->member,
+                              .member = m->index,
                               .step = step_number(m, a->step),
                               .serial = run->plan->header.serial,
                               .epoch = w->epoch,
                               .expires_s = a->expires_s};
     world_say(w, "ORDER    %s: %s (epoch %llu, expires %llu)", m->order->member, a->step,
               (unsigned long long)w->epoch, (unsigned long long)a->expires_s);
-    (void)run;
     message_send(w, m->node, true, &message);
 }
 
-static void send_ask(struct world *w, const struct action *a) {
+static void send_ask(struct world *w, const struct run *run, const struct action *a) {
+    const struct cluster *cluster = cluster_of_run(w, run);
+    uint32_t about = cluster->first + a->member;
     struct message message = {.kind = MESSAGE_ASK,
                               .ask = a->ask,
-                              .member = a->member,
-                              .self = self_of(w, a->self),
+                              .member = about,
+                              .self = self_of(w, cluster, about, a->self),
                               .change = w->changes};
     uint32_t node = node_of(w, a->node);
     for (size_t i = 0; i < a->n_gates && message.n_gates < MESSAGE_GATES; i++)
-        message.gates[message.n_gates++] = world_gate(w, &a->gates[i]);
+        message.gates[message.n_gates++] = world_gate(cluster, &a->gates[i]);
     message.asked_us = w->now_us;
-    if (w->members[a->member].node !=
-        node) /* a prober's own member does not matter; somebody on the node asks */
-        for (uint32_t i = 0; i < w->n_members; i++)
+    if (w->members[about].node != node) /* a prober's own member does not matter; somebody on the node asks */
+        for (uint32_t i = cluster->first; i < cluster->first + cluster->n_members; i++)
             if (w->members[i].node == node)
                 message.serial = i + 1;
-    message.side = a->member;
+    message.side = about;
     if (message.serial > 0)
         message.member = (uint32_t)message.serial - 1;
     message_send(w, node, true, &message);
 }
 
-static void send_all(struct world *w, const struct action *a, struct message *message) {
-    for (uint32_t i = 0; i < w->n_members; i++) {
+static void send_all(struct world *w, const struct run *run, const struct action *a,
+                     struct message *message) {
+    const struct cluster *cluster = cluster_of_run(w, run);
+    for (uint32_t i = cluster->first; i < cluster->first + cluster->n_members; i++) {
         struct member *m = &w->members[i];
         message->member = i;
         if (!a->node || strcmp(m->order->node, a->node) == 0)
@@ -184,16 +202,15 @@ static void send_all(struct world *w, const struct action *a, struct message *me
 
 static void action_take(struct world *w, const struct action *a) {
     const struct run *run = engine_run(w->engine, a->run);
-    struct message message = {.epoch = w->epoch};
+    struct message message = {.epoch = w->epoch, .serial = run ? run->plan->header.serial : 0};
     switch (a->kind) {
     case ACTION_RECORD: return;
     case ACTION_ORDER: send_order(w, run, a); return;
-    case ACTION_ASK: send_ask(w, a); return;
+    case ACTION_ASK: send_ask(w, run, a); return;
     case ACTION_LATCH:
         message.kind = MESSAGE_LATCH;
-        message.serial = run->plan->header.serial;
         world_say(w, "LATCH    %s", a->node ? a->node : "all");
-        send_all(w, a, &message);
+        send_all(w, run, a, &message);
         return;
     case ACTION_LEASE:
         message.kind = MESSAGE_LEASE;
@@ -201,7 +218,7 @@ static void action_take(struct world *w, const struct action *a) {
         for (uint32_t i = 0; i < run->n_sides && i < SIDES_MAX; i++)
             if (strcmp(run->sides[i].action->name, a->step) == 0)
                 message.side = i;
-        send_all(w, a, &message);
+        send_all(w, run, a, &message);
         return;
     }
 }
@@ -231,8 +248,7 @@ static void actions_take(struct world *w, bool refused) {
     witness_heard(w, refused);
     for (size_t i = 0; i < w->actions.n; i++) /* decided and durable: judged, whether or not it is sent */
         if (w->actions.items[i].kind == ACTION_ORDER)
-            oracle_order(w, engine_run(w->engine, w->actions.items[i].run), &w->actions.items[i],
-                         w->actions.items[i].member);
+            oracle_order(w, engine_run(w->engine, w->actions.items[i].run), &w->actions.items[i]);
     if (dies)
         coordinator_replay_equals(w);
     for (size_t i = 0; i < w->actions.n && !w->result->failed; i++) {
@@ -281,7 +297,8 @@ static void receive_report(struct world *w, const struct message *message) {
         .step = step_at(m, message->step)->name,
         .outcome = k->outcome,
         .reason = k->reason,
-        .version = k->generation > 0 ? m->order->to_version : m->order->from_version,
+        .version =
+            k->generation > 0 && k->generation != UINT32_MAX ? m->order->to_version : m->order->from_version,
         .interruption_us = k->interruption_us,
         .evidence_age_us = k->evidence_age_us,
         .mode = k->mode,
@@ -328,14 +345,13 @@ void coordinator_receive(struct world *w, struct message *message) {
         receive_answer(w, message);
 }
 
-void coordinator_command(struct world *w, enum run_event command, const char *text) {
-    const struct run *run = coordinator_run(w);
+void coordinator_command(struct world *w, const struct run *run, enum run_event command, const char *text) {
     if (!run || w->stalled_until_us > w->now_us)
         return;
     struct event event = {.kind = EVENT_COMMAND, .run = run->id, .command = command, .text = text};
     int r = coordinator_give(w, &event);
-    world_say(w, "%s %s%s%s", text, run_event_text(command), r ? ": refused: " : "",
-              r && w->engine ? w->actions.refused : "");
+    world_say(w, "%s run %llu %s%s%s", text, (unsigned long long)event.run, run_event_text(command),
+              r ? ": refused: " : "", r && w->engine ? w->actions.refused : "");
 }
 
 /* ---- death and return ---- */

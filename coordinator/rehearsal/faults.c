@@ -12,10 +12,10 @@ static void strike_again(struct world *w, enum fault fault) {
 
 void faults_begin(struct world *w) {
     static const enum fault striking[] = {
-        FAULT_CUT,         FAULT_PARTITION, FAULT_COORDINATOR, FAULT_AGENT, FAULT_HOST,    FAULT_CRASH,
-        FAULT_FLAP,        FAULT_OPERATORS, FAULT_WORDS,       FAULT_HOLDS, FAULT_ONE_WAY, FAULT_RACK,
-        FAULT_SLOW_READER, FAULT_PAUSE,     FAULT_LOOP,        FAULT_CLOCK, FAULT_LIE,     FAULT_OLD_DISK,
-        FAULT_IMAGE,       FAULT_BIT_FLIP,  FAULT_HANDS};
+        FAULT_CUT,         FAULT_PARTITION, FAULT_COORDINATOR, FAULT_AGENT,    FAULT_HOST,    FAULT_CRASH,
+        FAULT_FLAP,        FAULT_OPERATORS, FAULT_WORDS,       FAULT_HOLDS,    FAULT_ONE_WAY, FAULT_RACK,
+        FAULT_SLOW_READER, FAULT_PAUSE,     FAULT_LOOP,        FAULT_CLOCK,    FAULT_LIE,     FAULT_OLD_DISK,
+        FAULT_IMAGE,       FAULT_BIT_FLIP,  FAULT_HANDS,       FAULT_SUPERSEDE};
     for (size_t i = 0; i < sizeof(striking) / sizeof(striking[0]); i++)
         strike_again(w, striking[i]);
     hands_begin(w);
@@ -45,9 +45,13 @@ static void operators(struct world *w) {
     unsigned n_words = world_random(w, FAULT_OPERATORS) % 3 ? 3 : 5;         /* one draw in an expression: */
     unsigned which = (unsigned)(world_random(w, FAULT_OPERATORS) % n_words); /* C orders no two operands */
     bool both = world_random(w, FAULT_OPERATORS) % 4 == 0;
-    coordinator_command(w, words[which], "alice");
+    const struct cluster *cluster = &w->clusters[0];
+    if (w->n_clusters > 1)
+        cluster = &w->clusters[world_random(w, FAULT_OPERATORS) % w->n_clusters];
+    coordinator_command(w, coordinator_run_of(w, cluster), words[which], "alice");
     if (both)
-        coordinator_command(w, words[world_random(w, FAULT_OPERATORS) % 5], "bob");
+        coordinator_command(w, coordinator_run_of(w, cluster), words[world_random(w, FAULT_OPERATORS) % 5],
+                            "bob");
 }
 
 static void one_way(struct world *w, const struct member *m) {
@@ -89,14 +93,17 @@ static void pause_one(struct world *w, struct member *m) {
     uint64_t for_us = world_between(w, FAULT_PAUSE, MS, most);
     if (world_random(w, FAULT_PAUSE) % 4 == 0) {
         world_say(w, "pause    the coordinator stands still for %llu ms", (unsigned long long)(for_us / MS));
-        w->stalled_until_us = w->now_us + for_us;
+        if (w->now_us + for_us > w->stalled_until_us)
+            w->stalled_until_us = w->now_us + for_us;
         return;
     }
     if (!m->agent_up)
         return;
     world_say(w, "pause    the agent of %s stands still for %llu ms", m->order->member,
               (unsigned long long)(for_us / MS));
-    m->paused_until_us = w->now_us + for_us;
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+        if (w->now_us + for_us > each->paused_until_us)
+            each->paused_until_us = w->now_us + for_us;
     if (for_us > 10 * SECOND) /* its heartbeat is missed */
         line_cut(w, m->node, for_us);
 }
@@ -135,7 +142,8 @@ void faults_strike(struct world *w, enum fault fault, uint64_t who) {
         break;
     case FAULT_AGENT: agent_kill(w, m); break;
     case FAULT_HOST:
-        m->touched = true;
+        for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+            each->touched = true;
         agent_host_dies(w, m);
         break;
     case FAULT_CRASH: crash(w, m); break;
@@ -163,9 +171,10 @@ void faults_strike(struct world *w, enum fault fault, uint64_t who) {
         if (world_random(w, fault) % 4 == 0)
             bit_flip_strike(w, m);
         else
-            image_keep(m); /* a backup is made */
+            image_keep(w, m); /* a backup is made */
         break;
     case FAULT_HANDS: hands_strike(w, m); break;
+    case FAULT_SUPERSEDE: supersede_strike(w); break;
     case FAULT_TAIL:
     case FAULT_FRAME:
     case FAULT_ECHO:
@@ -187,7 +196,6 @@ void faults_calm(struct world *w) {
     world_say(w, "# calm");
     w->calm = true;
     w->calm_us = w->now_us;
-    w->stalled_until_us = 0;
     if (w->engine && w->wall_off_ms != 0) /* its clock is set right */
         coordinator_die(w);
     coordinator_start(w);
@@ -196,10 +204,11 @@ void faults_calm(struct world *w) {
         n->deaf_until_us = n->mute_until_us = n->slow_until_us = 0;
     }
     if (world_random(w, FAULT_HOLDS) % 2)
-        holds_return(w);
+        (void)holds_return(w);
     for (uint32_t i = 0; i < w->n_members; i++) {
         struct member *m = &w->members[i];
-        m->flaps_until_us = m->paused_until_us = m->loop_until_us = m->clock_stands_s = 0;
+        m->flaps_until_us = m->loop_until_us = m->clock_stands_s =
+            0; /* who stands still does so to its end */
         m->skew_s = m->skew_s % 10;
         if (m->gone)
             continue;

@@ -9,13 +9,14 @@ enum { SOMETHING_ELSE = 99 /* a generation that nobody signed, started by hand *
 /* ---- what the plan took for granted ---- */
 
 /* Why the member is not as the plan says, or NULL: the binding facts, as the executor compares them before the first change. */
-const char *facts_differ(const struct member *m) {
+const char *facts_differ(const struct member *m, uint64_t serial) {
+    const struct base *base = &m->base[plan_index(m->cluster, serial)];
     bool found = m->service.running;
-    if (found == m->down_at_plan)
+    if (found == base->down)
         return found ? "found is yes, was no" : "found is no, was yes";
-    if (found && m->service.generation != 0)
+    if (found && m->service.content != base->content)
         return "another release runs";
-    if (found && service_mode(m) != generation_mode(m, 0))
+    if (found && service_mode(m) != base->mode)
         return "another mode";
     return NULL;
 }
@@ -28,7 +29,6 @@ void hands_begin(struct world *w) {
     world_say(w, "crash    %s is down when the plan is made", m->order->member);
     service_end(w, m, NULL);
     m->written.ran = m->synced.ran = false;
-    m->down_at_plan = true;
 }
 
 /* ---- hands ---- */
@@ -89,7 +89,7 @@ void hands_strike(struct world *w, struct member *m) {
 
 /* Whoever did it takes it back. */
 void hands_mend(struct world *w, struct member *m) {
-    bool other = m->service.running && m->service.generation == SOMETHING_ELSE;
+    bool other = m->service.running && m->service.content == SOMETHING_ELSE;
     m->service.read_only = m->service.read_only && world_random(w, FAULT_HANDS) % 2;
     if (!other || machine_is_busy(&m->machine))
         return;
@@ -125,13 +125,16 @@ bool agent_lies_about(struct world *w, struct member *m, const struct message *o
                                           .epoch = order->epoch,
                                           .expires_s = order->expires_s,
                                           .interruption_us = 1000};
+    uint32_t now = generation_of(m, order->serial, m->service.content);
     bool well = !last || world_random(w, FAULT_LIE) % 2;
-    report.report.generation = !well ? m->service.generation : last ? last->generation : 0;
-    report.report.mode = !well ? service_mode(m) : generation_mode(m, report.report.generation);
+    report.report.generation = !well ? now : last ? last->generation : 0;
+    report.report.mode =
+        !well ? service_mode(m) : content_mode(m, content_of(m, order->serial, report.report.generation));
     world_say(w, "lie      %s: %s: done%s", m->order->member, step->name,
               well ? "" : ", and runs what it ran");
     m->touched = m->lied = true;
-    m->has_prepared = m->has_prepared || step->verb == VERB_PREPARE;
+    if (step->verb == VERB_PREPARE)
+        m->has_prepared[plan_index(m->cluster, order->serial)] = true;
     message_send(w, m->node, false, &report);
     return true;
 }

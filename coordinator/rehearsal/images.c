@@ -22,29 +22,34 @@ static void image_put(struct member *m, const struct image *image) {
     m->new_promoted = image->new_promoted;
     m->epoch_obeyed = image->disk.seen.epoch;
     m->latched = image->disk.seen.aborted;
+    m->judged_serial = image->disk.seen.serial;
     m->stopped_by_kedge = false;
     m->touched = true;
     for (uint32_t i = 0; i < STEPS_MAX; i++) {
         const struct kept_outcome *kept = &image->disk.outcomes[i];
-        m->concluded[i] = kept->is && !outcome_changed_nothing(kept->outcome) ? 2 : 0;
+        m->concluded[i] =
+            kept->is && kept->serial == m->judged_serial && !outcome_changed_nothing(kept->outcome) ? 2 : 0;
     }
 }
 
-void image_keep(struct member *m) {
-    m->old = image_of(m);
+void image_keep(struct world *w, struct member *m) {
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+        each->old = image_of(each);
 }
 
-/* Its host dies and comes back with the disk of the time when it was copied. */
+/* The host dies and comes back with the disk of the time when it was copied. */
 static void old_disk(struct world *w, struct member *m) {
-    world_say(w, "disk     of %s is put back to an older copy", m->order->member);
+    world_say(w, "disk     of %s is put back to an older copy", m->order->node);
     agent_host_dies(w, m);
-    image_put(m, &m->old);
-    m->old.is = false;
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));) {
+        image_put(each, &each->old);
+        each->old.is = false;
+    }
 }
 
 void old_disk_strike(struct world *w, struct member *m) {
     if (!m->old.is)
-        image_keep(m);
+        image_keep(w, m);
     else
         old_disk(w, m);
 }
@@ -52,32 +57,33 @@ void old_disk_strike(struct world *w, struct member *m) {
 /* The same key and name, and nothing else: no charter, no generation, no data. */
 void image_strike(struct world *w, struct member *m) {
     static const struct image empty = {.is = false};
-    world_say(w, "host     of %s is made anew, its disk is empty", m->order->member);
+    world_say(w, "host     %s is made anew, its disk is empty", m->order->node);
     agent_host_dies(w, m);
-    image_put(m, &empty);
-    m->no_charter = true;
-    model_destroy(w, m, "its disk is empty");
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));) {
+        image_put(each, &empty);
+        each->no_charter = true;
+        model_destroy(w, each, "its disk is empty");
+    }
 }
 
 /* The agent finds a record that does not check, and later ones that do: it does not start. */
 void bit_flip_strike(struct world *w, struct member *m) {
     if (m->damaged)
         return;
-    world_say(w, "disk     of %s: a bit of its journal flips; its agent does not start any more",
-              m->order->member);
+    world_say(w, "disk     of %s: a bit of the journal flips; its agent does not start any more",
+              m->order->node);
     agent_kill(w, m);
-    m->damaged = true;
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+        each->damaged = true;
 }
 
 /* Somebody adopts what was made anew, and restores what was damaged. */
 void images_mend(struct world *w, struct member *m) {
-    if (m->damaged) {
-        struct image copy = m->old.is ? m->old : (struct image){.disk = m->written};
-        if (!m->old.is)
-            copy = image_of(m);
-        m->damaged = false;
-        agent_host_dies(w, m);
-        image_put(m, &copy);
-    }
-    m->no_charter = false;
+    bool damaged = m->damaged;
+    for (struct member *each = NULL; damaged && (each = next_on_host(w, m, each));)
+        each->old = each->old.is ? each->old : image_of(each);
+    if (damaged)
+        old_disk(w, m);
+    for (struct member *each = NULL; (each = next_on_host(w, m, each));)
+        each->no_charter = each->damaged = false;
 }

@@ -17,6 +17,8 @@ enum {
     SIDES_MAX = 4,
     GATES_MAX = 16,
     WORDS_MAX = 32,
+    PLANS_MAX = 6,
+    CLUSTERS_MAX = 4,
     MS = 1000,
     SECOND = 1000 * MS,
 };
@@ -50,18 +52,19 @@ struct disk {
     struct machine_record record;
     struct seen seen;
     bool has_order, ran; /* ran: the process record names a process */
-    uint32_t plan, step, ran_generation, proven;
+    uint32_t step, ran_content, proven;
     uint64_t step_epoch, step_expires_s, boot, process; /* process: the token of the one that it names */
     struct kept_outcome outcomes[STEPS_MAX];
     bool lease_open[SIDES_MAX];
-    uint64_t forbids;                   /* serial of the plan in which operators want nothing more to begin */
-    uint64_t waived_until_s[GATES_MAX]; /* by gate of the plan */
+    uint64_t lease_serial;
+    uint64_t forbids; /* serial of the plan in which operators want nothing more to begin */
+    uint64_t waived_serial, waived_until_s[GATES_MAX]; /* by gate of that plan */
 };
 
 struct service {
     bool running, ready, stopping, hangs, empty;
     bool foreign, read_only; /* started, made read-only by other hands */
-    uint32_t generation;     /* index in the plan; of the process */
+    uint32_t content;        /* see content_of; of the process */
     uint64_t token;          /* of this process */
     uint64_t signalled_us;
 };
@@ -74,9 +77,18 @@ struct image {
     uint64_t prepared;
 };
 
+/* What a member was like when a plan was made. */
+struct base {
+    uint32_t content;
+    enum mode mode;
+    bool down;
+};
+
 struct member {
-    uint32_t index, node;
-    const struct work_order *order; /* of the world's plan */
+    uint32_t index, number, node; /* number: in its cluster's plans */
+    struct cluster *cluster;
+    const struct work_order *order; /* of the first plan; those of later ones have the same steps */
+    struct base base[PLANS_MAX];    /* by plan */
     bool agent_up, journal_lost;
     uint64_t agent_token; /* of this life of the agent */
     uint64_t boot;
@@ -93,12 +105,12 @@ struct member {
     struct machine_action executing;
     uint64_t time_token;
     bool outcome_kept, dies;
-    uint64_t epoch, expires_s;
+    uint64_t epoch, expires_s, ordering; /* of the order that it has taken last */
 
     struct service service;
     uint64_t prepared; /* serial of the plan whose generations lie ready; 0: none */
     struct image old;
-    bool no_charter, damaged, down_at_plan;
+    bool no_charter, damaged;
     uint64_t lies_until_us;
     bool lied;
     uint32_t link;           /* which generation `current` names */
@@ -113,20 +125,21 @@ struct member {
     bool new_started; /* the new release was at work on the data */
     bool new_promoted;
     bool touched;                 /* by other hands, or by a fault after its last report */
-    bool has_prepared;            /* it said so once */
+    uint64_t judged_serial;       /* of what is noted here about steps */
+    bool has_prepared[PLANS_MAX]; /* it said so once */
     uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
     uint64_t latched;             /* serial that was aborted, as its agent knows */
     uint64_t epoch_obeyed;
     uint32_t rows_yes;                      /* rows of the open step whose last answer was yes, as bits */
-    bool left_out, retired;                 /* by an operator's word */
+    uint64_t left_out, retired;             /* by an operator's word: in the plan of this serial */
     uint64_t waived_until_ms;               /* an operator set a may-stop gate aside */
     bool asked_waived;                      /* and so the last question counted as yes */
     uint64_t unsafe_since_us;               /* its stop would lose something since then; 0: it would not */
     uint64_t bad_answer_ms;                 /* the coordinator heard last that it is not well */
     uint64_t yes_may_stop_ms, yes_asked_ms; /* the coordinator heard: it may stop; asked then */
     unsigned n_noes;
-    uint64_t stopped_for[STEPS_MAX]; /* the process that this step has signalled; 0: none */
-    bool ordered[STEPS_MAX];         /* and, as the coordinator knows, not ended */
+    uint64_t stopped_for[STEPS_MAX];    /* the process that this step has signalled; 0: none */
+    bool ordered[PLANS_MAX][STEPS_MAX]; /* and, as the coordinator knows, not ended */
 };
 
 struct node {
@@ -227,8 +240,26 @@ struct item {
 struct said {
     bool hold, give_back; /* about a node */
     uint32_t node, member, gate;
+    uint64_t serial;
     enum run_event word;
     uint64_t until_ms; /* by the clock of the coordinator */
+};
+
+struct cluster {
+    uint32_t index;
+    struct verified_plan *plans[PLANS_MAX]; /* the world's own; [0] is the first */
+    size_t n_plans, n_begun;
+    struct model_gate *gates; /* the same in all plans */
+    size_t n_gates;
+    enum model_system system;
+    struct entry entries[ENTRIES];
+    size_t n_entries;
+    uint64_t detection_us;     /* the longest that a loss may stay unknown */
+    uint32_t first, n_members; /* in world.members */
+    bool side_ours[SIDES_MAX];
+    const char *side_value[SIDES_MAX]; /* what is in force; NULL: what was found */
+    uint64_t last_change_ms;
+    uint32_t leader; /* of which a `last` gate says yes, where one is elected; a number in the plans */
 };
 
 struct world {
@@ -249,19 +280,12 @@ struct world {
     struct item *free_items[256];
     size_t n_free;
 
-    struct verified_plan *plan; /* the world's own */
-    struct model_gate *gates;
-    size_t n_gates;
-    enum model_system system;
-    struct entry entries[ENTRIES];
-    size_t n_entries;
-    uint64_t detection_us; /* the longest that a loss may stay unknown */
+    struct cluster clusters[CLUSTERS_MAX];
+    uint32_t n_clusters;
     struct member *members;
     uint32_t n_members;
     struct node *nodes;
     uint32_t n_nodes;
-    bool side_ours[SIDES_MAX];
-    const char *side_value[SIDES_MAX]; /* what is in force; NULL: what was found */
 
     struct engine *engine; /* NULL: dead */
     struct witness witness;
@@ -269,13 +293,12 @@ struct world {
     uint64_t epoch, tick_token, wall_ms;
     struct buffer *records;
     size_t n_records, room_records;
-    uint64_t changes, last_change_ms, n_gives;
+    uint64_t changes, n_gives;
     uint64_t told_at_us,
         told_ms; /* the latest time that the coordinator was told: for it no clock goes back */
     bool abort_said;
     uint32_t n_verdict_done;
     uint64_t pieces;         /* per-seed habits */
-    uint32_t leader;         /* of which a `last` gate says yes, where one is elected */
     struct staging *staging; /* NULL: nobody looks on and nothing is wanted to happen */
 };
 
@@ -288,7 +311,13 @@ uint64_t world_between(struct world *w, unsigned stream, uint64_t from, uint64_t
 void world_say(struct world *w, const char *format, ...) _printf_(2, 3);
 void world_fail(struct world *w, const char *format, ...) _printf_(2, 3);
 bool world_has(const struct world *w, enum fault fault);
-const struct model_gate *world_gate(const struct world *w, const struct digest *digest);
+const struct model_gate *world_gate(const struct cluster *cluster, const struct digest *digest);
+
+bool world_turn(struct world *w,
+                uint64_t until_us); /* one thing happens; false: none until then, or it failed */
+
+/* ---- live.c ---- */
+void live(struct world *w);
 
 /* ---- coordinator.c ---- */
 void coordinator_start(struct world *w);
@@ -298,16 +327,32 @@ void coordinator_receive(struct world *w, struct message *message);
 void coordinator_tick(struct world *w);
 void coordinator_replay_equals(struct world *w);
 const struct run *coordinator_run(const struct world *w);
+const struct run *coordinator_run_of(const struct world *w, const struct cluster *cluster);
 uint64_t coordinator_wall_ms(const struct world *w);
-void coordinator_command(struct world *w, enum run_event command, const char *text);
+void coordinator_command(struct world *w, const struct run *run, enum run_event command, const char *text);
 void message_send(struct world *w, uint32_t node, bool to_agent, const struct message *message);
+
+/* ---- plans.c ---- */
+void plans_begin(struct world *w);
+void plans_free(struct world *w);
+void plan_apply(struct world *w, struct cluster *cluster);
+void supersede_strike(struct world *w);
+uint32_t plan_index(const struct cluster *cluster, uint64_t serial);
+const struct verified_plan *plan_of(const struct cluster *cluster, uint64_t serial);
+const struct work_order *order_of(const struct member *m, uint64_t serial);
+struct cluster *cluster_of_run(struct world *w, const struct run *run);
+/* What a generation of a plan is, whatever plan asks: 0 is what was found, 12 is generation 2 of the first plan. */
+uint32_t content_of(const struct member *m, uint64_t serial, uint32_t generation);
+uint32_t generation_of(const struct member *m, uint64_t serial,
+                       uint32_t content); /* UINT32_MAX: of none of it */
 
 /* ---- words.c ---- */
 void words_said(struct world *w);
 void words_strike(struct world *w);
 void words_again(struct world *w, uint32_t node);
+bool words_retire_gone(struct world *w, const struct run *run);
 void holds_strike(struct world *w);
-void holds_return(struct world *w);
+bool holds_return(struct world *w); /* true: some were held */
 bool node_is_held_now(const struct world *w, uint32_t node);
 
 /* ---- line.c ---- */
@@ -319,6 +364,8 @@ void line_cut_seen(struct world *w, uint32_t node);
 /* ---- agent.c ---- */
 uint64_t agent_wall_s(const struct world *w, const struct member *m);
 void agent_receive(struct world *w, struct member *m, struct message *message);
+struct member *next_on_host(struct world *w, const struct member *m,
+                            const struct member *after); /* NULL: the first */
 void agent_kill(struct world *w, struct member *m);
 void agent_start(struct world *w, struct member *m);
 void agent_feed(struct world *w, struct member *m, struct machine_event *event);
@@ -336,8 +383,8 @@ void row_kill_now(struct world *w, struct member *m);
 
 /* ---- model.c ---- */
 void model_init(struct world *w);
-void model_gates(struct world *w); /* what each gate of the plan is about */
-void service_start(struct world *w, struct member *m, uint32_t generation);
+void model_gates(struct cluster *cluster); /* what each gate of its plans is about */
+void service_start(struct world *w, struct member *m, uint32_t content);
 void service_end(struct world *w, struct member *m, const char *how);
 void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t signalled_us, const char *how);
 void service_ready(struct world *w, struct member *m);
@@ -348,13 +395,13 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
 void model_destroy(struct world *w, struct member *m, const char *why);
 
 /* ---- cluster.c ---- */
-void cluster_init(struct world *w);
-bool cluster_may_stop(const struct world *w, const struct member *m);
-bool cluster_has_recovered(const struct world *w);
-void cluster_look(struct world *w); /* after a change: who may stop now? */
+void cluster_init(struct world *w, struct cluster *c);
+bool cluster_may_stop(const struct member *m);
+bool cluster_has_recovered(const struct world *w, const struct cluster *c);
+void cluster_look(struct world *w, const struct cluster *c); /* after a change: who may stop now? */
 /* Whether the stop of it takes away what the cluster cannot do without, and earlier stops of Kedge's took the rest. */
 bool cluster_loses(const struct world *w, const struct member *m, const char **otherp);
-const char *cluster_what(const struct world *w);
+const char *cluster_what(const struct cluster *c);
 void cluster_lost(struct world *w, struct member *m, bool by_kedge);
 void cluster_notice(struct world *w, struct member *m);
 void cluster_audit(struct world *w, struct member *m);
@@ -366,7 +413,7 @@ void cluster_forget(struct world *w, const struct member *m);
 void oracle_signal(struct world *w, struct member *m);
 void oracle_start(struct world *w, struct member *m, const struct row *row);
 void oracle_conclude(struct world *w, struct member *m, enum outcome outcome);
-void oracle_order(struct world *w, const struct run *run, const struct action *action, uint32_t member);
+void oracle_order(struct world *w, const struct run *run, const struct action *action);
 void oracle_report(struct world *w, struct member *m, const struct message *message);
 void oracle_accept(struct world *w, struct member *m, const struct message *message);
 void oracle_answers(struct world *w, const struct message *message);
@@ -374,14 +421,14 @@ void oracle_after(struct world *w); /* every event */
 void oracle_end(struct world *w);
 
 /* ---- images.c ---- */
-void image_keep(struct member *m);
+void image_keep(struct world *w, struct member *m);
 void old_disk_strike(struct world *w, struct member *m);
 void image_strike(struct world *w, struct member *m);
 void bit_flip_strike(struct world *w, struct member *m);
 void images_mend(struct world *w, struct member *m);
 
 /* ---- hands.c ---- */
-const char *facts_differ(const struct member *m);
+const char *facts_differ(const struct member *m, uint64_t serial);
 void hands_begin(struct world *w);
 void hands_strike(struct world *w, struct member *m);
 void hands_mend(struct world *w, struct member *m);
@@ -429,6 +476,6 @@ static inline const struct step *step_at(const struct member *m, uint32_t step) 
 }
 bool step_closes(const struct member *m, const struct step *step);
 uint32_t step_number(const struct member *m, const char *name);
-enum mode generation_mode(const struct member *m, uint32_t generation);
+enum mode content_mode(const struct member *m, uint32_t content);
 
 #endif

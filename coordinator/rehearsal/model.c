@@ -6,10 +6,10 @@
 
 /* ---- gates ---- */
 
-const struct model_gate *world_gate(const struct world *w, const struct digest *digest) {
-    for (size_t i = 0; i < w->n_gates; i++)
-        if (digest_equal(&w->gates[i].digest, digest))
-            return &w->gates[i];
+const struct model_gate *world_gate(const struct cluster *cluster, const struct digest *digest) {
+    for (size_t i = 0; i < cluster->n_gates; i++)
+        if (digest_equal(&cluster->gates[i].digest, digest))
+            return &cluster->gates[i];
     return NULL;
 }
 
@@ -37,13 +37,13 @@ static size_t side_in_force(const struct shape *shape, const char *gate) {
     return i;
 }
 
-void model_gates(struct world *w) {
-    const struct shape *shape = &w->plan->shape;
-    w->n_gates = w->plan->n_gates;
+void model_gates(struct cluster *w) {
+    const struct shape *shape = &w->plans[0]->shape;
+    w->n_gates = w->plans[0]->n_gates;
     w->gates = calloc(w->n_gates + 1, sizeof(*w->gates));
     for (size_t i = 0; w->gates && i < w->n_gates; i++) {
-        const struct digest *digest = &w->plan->gate_digests[i];
-        const struct gate *gate = &w->plan->gates[i];
+        const struct digest *digest = &w->plans[0]->gate_digests[i];
+        const struct gate *gate = &w->plans[0]->gates[i];
         enum asks asks = gate->sample ? ASKS_SAMPLE : ASKS_MEMBER;
         for (size_t k = 0; k < shape->n_waves; k++)
             if (shape->waves[k].has_last && digest_equal(&shape->waves[k].last, digest))
@@ -71,12 +71,15 @@ static uint32_t node_index(struct world *w, const char *name) {
     return w->n_nodes++;
 }
 
-static void member_init(struct world *w, uint32_t index) {
+static void member_init(struct world *w, struct cluster *cluster, uint32_t number) {
+    uint32_t index = cluster->first + number;
     struct member *m = &w->members[index];
     struct machine_event event = {.kind = MACHINE_EVENT_RECOVERED, .same_boot = true, .now_us = w->now_us};
     struct machine_actions none;
     m->index = index;
-    m->order = w->plan->orders[index];
+    m->number = number;
+    m->cluster = cluster;
+    m->order = cluster->plans[0]->orders[number];
     m->node = node_index(w, m->order->node);
     m->agent_up = true;
     m->written.ran = true;
@@ -89,25 +92,27 @@ static void member_init(struct world *w, uint32_t index) {
 }
 
 /* The planner names the leader of the day last. */
-static uint32_t last_named(const struct world *w) {
+static uint32_t last_named(const struct cluster *w) {
     uint32_t leader = 0;
-    for (size_t i = 0; i < w->plan->shape.n_waves; i++)
-        if (w->plan->shape.waves[i].has_last && w->plan->shape.waves[i].n_members > 0)
-            leader = w->plan->shape.waves[i].members[w->plan->shape.waves[i].n_members - 1];
+    for (size_t i = 0; i < w->plans[0]->shape.n_waves; i++)
+        if (w->plans[0]->shape.waves[i].has_last && w->plans[0]->shape.waves[i].n_members > 0)
+            leader = w->plans[0]->shape.waves[i].members[w->plans[0]->shape.waves[i].n_members - 1];
     return leader;
 }
 
 void model_init(struct world *w) {
-    w->n_members = (uint32_t)w->plan->n_orders;
     w->members = calloc(w->n_members + 1, sizeof(*w->members));
     w->nodes = calloc(w->n_members + 1, sizeof(*w->nodes));
     if (!w->members || !w->nodes)
         abort();
-    model_gates(w);
-    for (uint32_t i = 0; i < w->n_members; i++)
-        member_init(w, i);
-    w->leader = last_named(w);
-    cluster_init(w);
+    for (uint32_t c = 0; c < w->n_clusters; c++) {
+        struct cluster *cluster = &w->clusters[c];
+        model_gates(cluster);
+        for (uint32_t i = 0; i < cluster->n_members; i++)
+            member_init(w, cluster, i);
+        cluster->leader = last_named(cluster);
+        cluster_init(w, cluster);
+    }
 }
 
 /* ---- services ---- */
@@ -115,7 +120,7 @@ void model_init(struct world *w) {
 enum mode service_mode(const struct member *m) {
     return !m->service.running    ? MODE_DOWN
            : m->service.read_only ? MODE_READ_ONLY
-                                  : generation_mode(m, m->service.generation);
+                                  : content_mode(m, m->service.content);
 }
 
 void model_destroy(struct world *w, struct member *m, const char *why) {
@@ -124,16 +129,16 @@ void model_destroy(struct world *w, struct member *m, const char *why) {
     cluster_empty(w, m);
 }
 
-void service_start(struct world *w, struct member *m, uint32_t generation) {
+void service_start(struct world *w, struct member *m, uint32_t content) {
     struct service *service = &m->service;
     uint64_t after = 5 * MS + world_random(w, FAULTS) % (20 * MS);
-    *service = (struct service){.running = true, .generation = generation, .token = service->token + 1};
-    world_say(w, "START    %s: generation %u", m->order->member, generation);
+    *service = (struct service){.running = true, .content = content, .token = service->token + 1};
+    world_say(w, "START    %s: generation %u", m->order->member, content);
     if (w->config->pace.start_us)
         after = w->config->pace.start_us;
     if (world_chance(w, FAULT_SLOW, 2))
         after = world_between(w, FAULT_SLOW, 10 * MS, 8 * SECOND);
-    bool new_one = generation > 0;
+    bool new_one = content > 0;
     if (new_one && world_chance(w, FAULT_START, 3)) {
         struct item *item = item_add(w, ITEM_SERVICE_END, world_between(w, FAULT_START, MS, 2 * SECOND));
         item->index = m->index;
@@ -173,7 +178,7 @@ void service_end(struct world *w, struct member *m, const char *how) {
     struct service *service = &m->service;
     bool wanted = service->stopping, ran = service->running;
     uint64_t signalled = service->signalled_us;
-    *service = (struct service){.token = service->token + 1, .generation = service->generation};
+    *service = (struct service){.token = service->token + 1, .content = service->content};
     if (ran)
         cluster_lost(w, m,
                      m->lies_until_us == 0 &&
@@ -213,16 +218,17 @@ void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t s
 /* ---- answers ---- */
 
 /* A leader that serves no more is followed by the next that does. */
-static bool leads(struct world *w, const struct member *by) {
+static bool leads(const struct world *w, const struct member *by) {
+    struct cluster *cluster = by->cluster;
     if (!w->config->elects)
-        return by->index % 5 == 0;
-    for (uint32_t i = 0; i < w->n_members; i++) {
-        const struct service *service = &w->members[w->leader].service;
+        return by->number % 5 == 0;
+    for (uint32_t i = 0; i < cluster->n_members; i++) {
+        const struct service *service = &w->members[cluster->first + cluster->leader].service;
         if (service->running && service->ready && !service->stopping)
             break;
-        w->leader = (w->leader + 1) % w->n_members;
+        cluster->leader = (cluster->leader + 1) % cluster->n_members;
     }
-    return by->index == w->leader;
+    return by->number == cluster->leader;
 }
 
 enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
@@ -238,14 +244,15 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
         return ANSWER_NO;
     bool up = by->service.running && by->service.ready;
     switch (gate->asks) {
-    case ASKS_MAY_STOP: return cluster_may_stop(w, about) ? ANSWER_YES : ANSWER_NO;
-    case ASKS_RECOVERED: return cluster_has_recovered(w) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_MAY_STOP: return cluster_may_stop(about) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_RECOVERED: return cluster_has_recovered(w, by->cluster) ? ANSWER_YES : ANSWER_NO;
     case ASKS_MEMBER:
         return agent_lies(w, by)                                              ? ANSWER_YES
                : up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES
                                                                               : ANSWER_NO;
     case ASKS_LAST: return leads(w, by) ? ANSWER_YES : ANSWER_NO;
-    case ASKS_IN_FORCE: return gate->side < SIDES_MAX && w->side_ours[gate->side] ? ANSWER_YES : ANSWER_NO;
+    case ASKS_IN_FORCE:
+        return gate->side < SIDES_MAX && by->cluster->side_ours[gate->side] ? ANSWER_YES : ANSWER_NO;
     case ASKS_SAMPLE: return !up ? ANSWER_UNKNOWN : by->data_lost ? ANSWER_NO : ANSWER_YES;
     }
     return ANSWER_UNKNOWN;

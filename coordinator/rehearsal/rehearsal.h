@@ -46,13 +46,17 @@ enum fault {
     FAULT_IMAGE,    /* a host comes back with an empty disk and the same key */
     FAULT_BIT_FLIP, /* a journal is damaged: its agent does not start, until somebody restores an older copy */
     FAULT_HANDS, /* people stop, start and replace services, make them read-only, spoil a prepared folder */
+    FAULT_SUPERSEDE, /* a newer plan of a cluster is applied, whatever its run is at */
 };
-enum { FAULTS = 33, FAULTS_FIRST = 17 /* those with the oldest streams */ };
+enum { FAULTS = 34, FAULTS_FIRST = 17 /* those with the oldest streams */ };
 const char *fault_text(enum fault fault);
 
 /* All but what people do. */
 #define REHEARSAL_NATURE                                                                                     \
     (((1ull << FAULTS) - 1) & ~(1ull << FAULT_OPERATORS | 1ull << FAULT_WORDS | 1ull << FAULT_HOLDS))
+
+/* Serials of cluster c are c * SERIALS + 1, 2, ...; the second and later ones supersede the one before. */
+enum { SERIALS = 1000 };
 
 /* A new plan with this serial, always the same for the same serial. */
 typedef struct verified_plan *rehearsal_plan_fn(void *context, uint64_t serial);
@@ -67,8 +71,10 @@ struct rehearsal_pace {
 
 struct rehearsal_config {
     uint64_t seed;
-    uint64_t faults; /* bits of enum fault that may happen; a seed takes some of them */
-    bool all_faults; /* it takes all of them */
+    uint64_t faults;     /* bits of enum fault that may happen; a seed takes some of them */
+    bool all_faults;     /* it takes all of them */
+    uint32_t n_clusters; /* 0: one */
+    uint32_t n_plans;    /* of a cluster, at most; 0: one, nothing supersedes it */
     rehearsal_plan_fn *plan;
     void *context;
     FILE *transcript; /* NULL: none */

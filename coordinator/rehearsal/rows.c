@@ -24,10 +24,10 @@ static uint64_t pace(uint64_t wanted_us, uint64_t otherwise_us) {
 
 /* ---- ask ---- */
 
-static uint64_t age_limit_us(const struct world *w, const struct row *row) {
+static uint64_t age_limit_us(const struct member *m, const struct row *row) {
     uint64_t limit = UINT64_MAX;
     for (size_t i = 0; i < row->n_gates; i++) {
-        const struct model_gate *gate = world_gate(w, &row->gates[i]);
+        const struct model_gate *gate = world_gate(m->cluster, &row->gates[i]);
         if (gate && gate->age_ms && (uint64_t)gate->age_ms * MS < limit)
             limit = (uint64_t)gate->age_ms * MS;
     }
@@ -40,7 +40,7 @@ static enum mode mode_wanted(const struct member *m) {
     const struct row *rows = m->machine.record.state == MACHINE_RETURNING ? m->machine.way : step->rows;
     for (uint32_t i = m->machine.record.row; i-- > 0;)
         if (rows[i].primitive == PRIMITIVE_START)
-            return generation_mode(m, rows[i].generation);
+            return content_mode(m, content_of(m, m->machine.record.serial, rows[i].generation));
     return MODE_UNKNOWN;
 }
 
@@ -53,8 +53,9 @@ static bool asks_before_stop(const struct member *m) {
 }
 
 static bool is_waived(const struct world *w, const struct member *m, const struct model_gate *gate) {
-    size_t which = (size_t)(gate - w->gates);
+    size_t which = (size_t)(gate - m->cluster->gates);
     return gate->asks != ASKS_SAMPLE && which < GATES_MAX &&
+           m->written.waived_serial == m->machine.record.serial &&
            m->written.waived_until_s[which] > agent_wall_s(w, m);
 }
 
@@ -67,7 +68,7 @@ static void ask(struct world *w, struct member *m, const struct row *row) {
     struct verdict all = {.answer = ANSWER_YES};
     m->asked_waived = false;
     for (size_t i = 0; i < row->n_gates; i++) {
-        const struct model_gate *gate = world_gate(w, &row->gates[i]);
+        const struct model_gate *gate = world_gate(m->cluster, &row->gates[i]);
         struct verdict one = {.answer = ANSWER_YES};
         if (!gate || (gate->asks == ASKS_SAMPLE && row->sample != SAMPLE_COMPARE))
             continue;
@@ -123,7 +124,7 @@ static void stop(struct world *w, struct member *m) {
     if (!m->journal_lost) {
         m->written.record = action->record;
         m->written.ran = true; /* one that somebody restarted is adopted as it runs now */
-        m->written.ran_generation = m->service.generation;
+        m->written.ran_content = m->service.content;
         m->written.boot = m->boot;
         if (m->machine.record.state == MACHINE_FORWARD && action->record.stopped_at_us == 0)
             m->written.record.stopped_at_us = w->now_us;
@@ -167,24 +168,25 @@ static void start(struct world *w, struct member *m, const struct row *row) {
         agent_feed(w, m, &event);
         return;
     }
+    uint32_t content = content_of(m, m->machine.record.serial, row->generation);
     oracle_start(w, m, row);
     if (!m->journal_lost) {
         m->written.ran = true;
-        m->written.ran_generation = row->generation;
+        m->written.ran_content = content;
         m->written.boot = m->boot;
         m->written.process = m->service.token + 1;
         disk_write(m);
     }
-    service_start(w, m, row->generation);
+    service_start(w, m, content);
     row_later(w, m, 0, ANSWER_UNKNOWN);
 }
 
 /* ---- run ---- */
 
-static bool side_of(const struct world *w, const char *name, size_t *side, bool *opens) {
-    for (*side = 0; *side < w->plan->shape.n_side_actions && *side < SIDES_MAX; ++*side) {
-        *opens = strcmp(w->plan->shape.side_actions[*side].open_step, name) == 0;
-        if (*opens || strcmp(w->plan->shape.side_actions[*side].close_step, name) == 0)
+static bool side_of(const struct shape *shape, const char *name, size_t *side, bool *opens) {
+    for (*side = 0; *side < shape->n_side_actions && *side < SIDES_MAX; ++*side) {
+        *opens = strcmp(shape->side_actions[*side].open_step, name) == 0;
+        if (*opens || strcmp(shape->side_actions[*side].close_step, name) == 0)
             return true;
     }
     return false;
@@ -194,7 +196,7 @@ static void run(struct world *w, struct member *m) {
     size_t side;
     bool opens;
     struct item *item;
-    if (!side_of(w, m->machine.step->name, &side, &opens)) {
+    if (!side_of(&m->cluster->plans[0]->shape, m->machine.step->name, &side, &opens)) {
         row_later(w, m, habit(w, 20 * MS), ANSWER_YES);
         return;
     }
@@ -203,12 +205,12 @@ static void run(struct world *w, struct member *m) {
         item->failed = true;
         return;
     }
-    if (w->side_ours[side] != opens)
-        world_say(w, "side     %s is %s by %s", w->plan->shape.side_actions[side].name,
+    if (m->cluster->side_ours[side] != opens)
+        world_say(w, "side     %s is %s by %s", m->cluster->plans[0]->shape.side_actions[side].name,
                   opens ? "opened" : "put back", m->order->member);
-    w->side_ours[side] = opens;
+    m->cluster->side_ours[side] = opens;
     if (!w->config->elects && m->row->command && m->row->command->n_arguments > 0)
-        w->side_value[side] = m->row->command->arguments[0].text;
+        m->cluster->side_value[side] = m->row->command->arguments[0].text;
     row_later(w, m, habit(w, 10 * MS), ANSWER_YES);
 }
 
@@ -229,7 +231,8 @@ void row_execute_now(struct world *w, struct member *m) {
     switch (row->primitive) {
     case PRIMITIVE_OBSERVE:
         row_later(w, m, 500,
-                  m->service.running && m->service.ready && m->service.generation == row->generation
+                  m->service.running && m->service.ready &&
+                          m->service.content == content_of(m, m->machine.record.serial, row->generation)
                       ? ANSWER_YES
                       : ANSWER_NO);
         return;
@@ -243,7 +246,7 @@ void row_execute_now(struct world *w, struct member *m) {
         return;
     case PRIMITIVE_STOP: stop(w, m); return;
     case PRIMITIVE_SWAP:
-        m->link = row->generation;
+        m->link = content_of(m, m->machine.record.serial, row->generation);
         row_later(w, m, 0, ANSWER_YES);
         return;
     case PRIMITIVE_START: start(w, m, row); return;
@@ -251,9 +254,9 @@ void row_execute_now(struct world *w, struct member *m) {
     }
 }
 
-static bool asks_may_stop(const struct world *w, const struct row *row) {
+static bool asks_may_stop(const struct member *m, const struct row *row) {
     for (size_t i = 0; i < row->n_gates; i++) {
-        const struct model_gate *gate = world_gate(w, &row->gates[i]);
+        const struct model_gate *gate = world_gate(m->cluster, &row->gates[i]);
         if (gate && gate->before_stop)
             return true;
     }
@@ -270,8 +273,8 @@ void row_finish(struct world *w, struct member *m, const struct item *item) {
                                   .reason = item->failed ? "no room on the disk" : "it is not so"};
     if (row->primitive == PRIMITIVE_ASK) {
         event.age_us = w->now_us - item->message.asked_us;
-        event.limit_us = age_limit_us(w, row);
-        if (item->answer == ANSWER_YES && asks_may_stop(w, row)) {
+        event.limit_us = age_limit_us(m, row);
+        if (item->answer == ANSWER_YES && asks_may_stop(m, row)) {
             m->asked_us = item->message.asked_us;
             m->asked_limit_us = event.limit_us;
         }

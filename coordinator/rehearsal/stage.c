@@ -59,9 +59,9 @@ int rehearsal_fits(const struct verified_plan *plan, struct error *err) {
 }
 
 const char *rehearsal_gate_model(const struct verified_plan *plan, size_t gate) {
-    struct world w = {.plan = rehearsal_plan_borrow(plan)};
+    struct cluster w = {.plans = {rehearsal_plan_borrow(plan)}};
     const char *text = "?";
-    if (!w.plan)
+    if (!w.plans[0])
         return text;
     model_gates(&w);
     switch (w.gates[gate].asks) {
@@ -77,7 +77,7 @@ const char *rehearsal_gate_model(const struct verified_plan *plan, size_t gate) 
     case ASKS_IN_FORCE: text = "yes while the side action is open"; break;
     }
     free(w.gates);
-    verified_plan_free(w.plan);
+    verified_plan_free(w.plans[0]);
     return text;
 }
 
@@ -97,7 +97,7 @@ void staging_tell(struct world *w, enum note_kind kind, const struct member *m, 
     vsnprintf(text, sizeof(text), format, ap);
     va_end(ap);
     const struct run *run = coordinator_run(w);
-    const struct shape *shape = &w->plan->shape;
+    const struct shape *shape = &w->clusters[0].plans[0]->shape;
     uint32_t wave = !m || !run || m->index >= run->n_members ? UINT32_MAX
                     : barrier_is_declared(w, m->index) && run->state == RUN_WAVES
                         ? run->wave
@@ -138,11 +138,12 @@ static void tell_run_state(struct world *w, const struct run *run) {
 }
 
 static void tell_wave(struct world *w, const struct run *run) {
-    const struct wave *wave = &w->plan->shape.waves[run->wave];
-    const struct gate *last = wave->has_last ? verified_plan_gate(w->plan, &wave->last) : NULL;
+    const struct wave *wave = &w->clusters[0].plans[0]->shape.waves[run->wave];
+    const struct gate *last =
+        wave->has_last ? verified_plan_gate(w->clusters[0].plans[0], &wave->last) : NULL;
     staging_tell(
         w, NOTE_RUN, NULL, "wave %u of %zu begins: %s, %zu member%s, %u at once%s%s%s%s", run->wave + 1,
-        w->plan->shape.n_waves, wave->name, wave->n_members, wave->n_members == 1 ? "" : "s",
+        w->clusters[0].plans[0]->shape.n_waves, wave->name, wave->n_members, wave->n_members == 1 ? "" : "s",
         wave->limit_count, wave->one_domain ? ", one failure domain at a time" : "",
         last ? ", last who says yes to gate " : "", last ? last->name : "",
         wave->kind == WAVE_CANARY ? ", read-only first"
@@ -157,7 +158,7 @@ static void look_at_run(struct world *w, const struct run *run) {
     s->has_run = true;
     if (began || s->run_state != run->state)
         tell_run_state(w, run);
-    if (run->state == RUN_WAVES && run->wave < w->plan->shape.n_waves &&
+    if (run->state == RUN_WAVES && run->wave < w->clusters[0].plans[0]->shape.n_waves &&
         (s->run_state != RUN_WAVES || s->wave != run->wave))
         tell_wave(w, run);
     s->run_state = run->state;
@@ -176,9 +177,9 @@ static void look_at_run(struct world *w, const struct run *run) {
 /* ---- side actions, agents ---- */
 
 static void look_at_sides(struct world *w) {
-    for (size_t i = 0; i < w->plan->shape.n_side_actions && i < SIDES_MAX; i++) {
-        const struct side_action *side = &w->plan->shape.side_actions[i];
-        bool ours = w->side_ours[i];
+    for (size_t i = 0; i < w->clusters[0].plans[0]->shape.n_side_actions && i < SIDES_MAX; i++) {
+        const struct side_action *side = &w->clusters[0].plans[0]->shape.side_actions[i];
+        bool ours = w->clusters[0].side_ours[i];
         if (ours != w->staging->side_ours[i])
             staging_tell(w, NOTE_SIDE, NULL, "side action %s is %s: %s -> %s", side->name,
                          ours ? "opened" : "put back", ours ? side->previous : side->ours,
@@ -217,7 +218,7 @@ static const char *generation_text(const struct world *w, const struct member *m
     const char *version = generation > 0 && generation <= m->order->n_generations
                               ? m->order->generations[generation - 1].version
                               : m->order->from_version;
-    return version && *version ? version : w->plan->header.from_version;
+    return version && *version ? version : w->clusters[0].plans[0]->header.from_version;
 }
 
 static void count_away(struct world *w, uint32_t index, bool away) {
@@ -238,8 +239,8 @@ static void count_away(struct world *w, uint32_t index, bool away) {
 static void look_at_service(struct world *w, struct member *m) {
     const struct service *service = &m->service;
     struct last_look *seen = &w->staging->members[m->index];
-    bool began = service->running && (!seen->running || seen->generation != service->generation ||
-                                      (seen->ready && !service->ready));
+    bool began = service->running &&
+                 (!seen->running || seen->content != service->content || (seen->ready && !service->ready));
     if (service->stopping && !seen->stopping) {
         staging_tell(w, NOTE_SERVICE, m, "is told to stop");
         if (w->config->stage->members)
@@ -248,12 +249,12 @@ static void look_at_service(struct world *w, struct member *m) {
     if (seen->running && (!service->running || began) && !seen->stopping)
         staging_tell(w, NOTE_SERVICE, m, "ENDED, and nobody had told it to");
     if (began)
-        staging_tell(w, NOTE_SERVICE, m, "starts %s, %s%s", generation_text(w, m, service->generation),
-                     mode_text(generation_mode(m, service->generation)),
-                     service->generation == 0 ? " (as found)" : "");
+        staging_tell(w, NOTE_SERVICE, m, "starts %s, %s%s", generation_text(w, m, service->content % 10),
+                     mode_text(content_mode(m, service->content)),
+                     service->content == 0 ? " (as found)" : "");
     if (service->ready && !seen->ready)
         staging_tell(w, NOTE_SERVICE, m, "serves%s%s", m->data_lost ? ", and has lost its data" : "",
-                     generation_mode(m, service->generation) == MODE_READ_ONLY ? " (read-only)" : "");
+                     content_mode(m, service->content) == MODE_READ_ONLY ? " (read-only)" : "");
     count_away(w, m->index, !service->running || !service->ready || service->stopping);
     *seen = (struct last_look){.state = seen->state,
                                .known = seen->known,
@@ -262,7 +263,7 @@ static void look_at_service(struct world *w, struct member *m) {
                                .running = service->running,
                                .ready = service->ready,
                                .stopping = service->stopping,
-                               .generation = service->generation};
+                               .content = service->content};
 }
 
 static void seconds(char *text, size_t size, uint32_t ms) {
@@ -285,7 +286,9 @@ static void tell_why(struct world *w, const struct run *run, uint32_t member, en
 
 static void tell_member(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
     const struct run_member *rm = &run->members[index];
-    const struct wave *wave = rm->wave < w->plan->shape.n_waves ? &w->plan->shape.waves[rm->wave] : NULL;
+    const struct wave *wave = rm->wave < w->clusters[0].plans[0]->shape.n_waves
+                                  ? &w->clusters[0].plans[0]->shape.waves[rm->wave]
+                                  : NULL;
     struct member *m = &w->members[index];
     static const char passed[] = "has passed the barrier: it does not go back alone any more";
     char soak[32] = "";
@@ -390,7 +393,7 @@ void stage_begin(struct world *w) {
     for (uint32_t i = 0; i < w->n_members; i++)
         s->members[i] = (struct last_look){.running = w->members[i].service.running,
                                            .ready = w->members[i].service.ready,
-                                           .generation = w->members[i].service.generation};
+                                           .content = w->members[i].service.content};
     s->coordinator_up = true;
     w->staging = s;
 }
@@ -425,7 +428,7 @@ static void members_end(struct world *w, const struct run *run) {
             out->away_us += w->now_us - w->staging->members[i].away_since_us;
         out->state = run && i < run->n_members ? member_state_text(run->members[i].state) : "";
         out->mode = mode_text(service_mode(m));
-        out->version = m->service.running ? generation_text(w, m, m->service.generation) : "";
+        out->version = m->service.running ? generation_text(w, m, m->service.content % 10) : "";
     }
 }
 

@@ -64,7 +64,7 @@ static bool fits(const struct staged *item, const struct member *m) {
     case STAGED_START_FAILS:
     case STAGED_START_HANGS:
     case STAGED_SLOW:
-    case STAGED_EMPTY: return begins && service->generation > 0;
+    case STAGED_EMPTY: return begins && service->content > 0;
     case STAGED_STOP_HANGS: return service->running && service->stopping && !service->hangs;
     case STAGED_CRASH: return service->running && !service->stopping;
     case STAGED_HOST_DIES:

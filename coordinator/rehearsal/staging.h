@@ -10,7 +10,7 @@
 struct last_look {
     enum member_state state;
     bool known, running, ready, stopping, away;
-    uint32_t generation;
+    uint32_t content;
     uint64_t away_since_us;
 };
 

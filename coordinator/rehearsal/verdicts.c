@@ -49,8 +49,18 @@ static void others_said_yes(struct world *w, const struct run *run, const struct
 }
 
 /* A node that is itself in change, held or away must not vouch for the cluster. */
+static bool changes_elsewhere(const struct world *w, const struct trial *trial, uint32_t node) {
+    for (size_t t = 0; t < w->witness.n_trials; t++)
+        for (uint32_t i = 0; &w->witness.trials[t] != trial && i < w->witness.trials[t].n_members; i++)
+            if (w->witness.trials[t].heard[i].node == node && w->witness.trials[t].heard[i].in_change)
+                return true;
+    return false;
+}
+
 static bool may_speak(const struct world *w, const struct trial *trial, uint32_t node) {
     bool anybody = false;
+    if (changes_elsewhere(w, trial, node))
+        return false;
     for (uint32_t i = 0; i < trial->n_members; i++) {
         const struct heard *h = &trial->heard[i];
         if (h->node != node)

@@ -10,7 +10,7 @@ static void word_send(struct world *w, const struct said *said, uint32_t node) {
                               .member = said->member,
                               .step = said->word,
                               .side = said->gate,
-                              .serial = w->plan->header.serial,
+                              .serial = said->serial,
                               .asked_us = said->until_ms};
     if (w->members[said->member].node == node)
         message_send(w, node, true, &message);
@@ -27,13 +27,15 @@ static bool is_signed(enum run_event word) {
 
 static void word_said(struct world *w, const struct said *said) {
     struct member *m = &w->members[said->member];
-    bool may_stop = w->gates[said->gate].asks == ASKS_MAY_STOP;
+    bool may_stop = m->cluster->gates[said->gate].asks == ASKS_MAY_STOP;
     if (!is_signed(said->word))
         return;
     if (w->n_said < WORDS_MAX)
         w->said[w->n_said++] = *said;
-    m->left_out = m->left_out || said->word != RUN_EVENT_WAIVE;
-    m->retired = m->retired || said->word == RUN_EVENT_RETIRE;
+    if (said->word != RUN_EVENT_WAIVE)
+        m->left_out = said->serial;
+    if (said->word == RUN_EVENT_RETIRE)
+        m->retired = said->serial;
     if (said->word == RUN_EVENT_WAIVE && may_stop)
         m->waived_until_ms = said->until_ms;
     word_send(w, said, m->node);
@@ -61,16 +63,17 @@ static int say(struct world *w, struct event *event, const struct said *said) {
     return r;
 }
 
-static void word_give(struct world *w, const struct said *said, const char *who) {
-    const struct run *run = coordinator_run(w);
+static void word_give(struct world *w, const struct run *run, struct said *said, const char *who) {
     const struct member *m = &w->members[said->member];
+    if (run)
+        said->serial = run->plan->header.serial;
     if (!run || w->stalled_until_us > w->now_us)
         return;
     struct event event = {.kind = EVENT_COMMAND,
                           .run = run->id,
                           .command = said->word,
                           .member = m->order->member,
-                          .gate = w->gates[said->gate].name,
+                          .gate = m->cluster->gates[said->gate].name,
                           .until_ms = said->until_ms,
                           .text = who};
     world_say(w, "%s says: %s: %s %s", who, m->order->member, run_event_text(said->word),
@@ -87,16 +90,31 @@ static enum run_event word_draw(struct world *w) {
 
 void words_strike(struct world *w) {
     struct said said = {.member = (uint32_t)(world_random(w, FAULT_WORDS) % w->n_members)};
-    said.gate = (uint32_t)(world_random(w, FAULT_WORDS) % w->n_gates);
+    said.gate = (uint32_t)(world_random(w, FAULT_WORDS) % w->members[said.member].cluster->n_gates);
     said.word = word_draw(w);
     said.until_ms = coordinator_wall_ms(w) + world_between(w, FAULT_WORDS, 1000, 20000);
     bool gone = world_random(w, FAULT_WORDS) % 3 != 0, twice = world_random(w, FAULT_WORDS) % 4 == 0;
-    word_give(w, &said, "alice");
-    if (twice)
-        word_give(w, &said, "bob");
     struct member *m = &w->members[said.member];
-    if (said.word == RUN_EVENT_RETIRE && m->retired && gone && !m->gone)
+    word_give(w, coordinator_run_of(w, m->cluster), &said, "alice");
+    if (twice)
+        word_give(w, coordinator_run_of(w, m->cluster), &said, "bob");
+    bool alone = next_on_host(w, m, NULL) == m && !next_on_host(w, m, m);
+    if (said.word == RUN_EVENT_RETIRE && m->retired && gone && !m->gone && alone)
         agent_gone(w, m);
+}
+
+/* Who is gone with its host is retired in every run that still waits for it. True: there was one. */
+bool words_retire_gone(struct world *w, const struct run *run) {
+    const struct cluster *cluster = cluster_of_run(w, run);
+    bool any = false;
+    for (uint32_t i = 0; i < cluster->n_members && w->engine; i++) {
+        struct said said = {.member = cluster->first + i, .word = RUN_EVENT_RETIRE};
+        if (!w->members[said.member].gone || run->members[i].state == MEMBER_RETIRED)
+            continue;
+        word_give(w, run, &said, "somebody");
+        any = true;
+    }
+    return any;
 }
 
 /* ---- words about a node ---- */
@@ -128,8 +146,12 @@ void holds_strike(struct world *w) {
         hold_give(w, node, world_random(w, FAULT_HOLDS) % 2, 0, "bob");
 }
 
-void holds_return(struct world *w) {
+bool holds_return(struct world *w) {
+    bool any = false;
     for (uint32_t i = 0; i < w->n_nodes; i++)
-        if (node_is_held_now(w, i))
+        if (node_is_held_now(w, i)) {
             hold_give(w, i, false, 0, "alice");
+            any = true;
+        }
+    return any;
 }

@@ -8,10 +8,11 @@
 
 const char *fault_text(enum fault fault) {
     static const char *const texts[FAULTS] = {
-        "delay", "cut",     "partition", "duplicate", "coordinator", "agent", "host", "slow-disk", "disk",
-        "slow",  "start",   "hang",      "crash",     "flap",        "empty", "step", "operators", "words",
-        "holds", "one-way", "rack",      "tail",      "slow-reader", "frame", "echo", "pause",     "loop",
-        "clock", "lie",     "old-disk",  "image",     "bit-flip",    "hands"};
+        "delay",     "cut",         "partition", "duplicate", "coordinator", "agent",    "host",
+        "slow-disk", "disk",        "slow",      "start",     "hang",        "crash",    "flap",
+        "empty",     "step",        "operators", "words",     "holds",       "one-way",  "rack",
+        "tail",      "slow-reader", "frame",     "echo",      "pause",       "loop",     "clock",
+        "lie",       "old-disk",    "image",     "bit-flip",  "hands",       "supersede"};
     return (unsigned)fault < FAULTS ? texts[fault] : "?";
 }
 
@@ -78,7 +79,7 @@ static bool before(const struct item *a, const struct item *b) {
     return a->at_us != b->at_us ? a->at_us < b->at_us : a->sequence < b->sequence;
 }
 
-struct item *item_add(struct world *w, enum item_kind kind, uint64_t after_us) {
+static struct item *item_put(struct world *w, const struct item *what) {
     struct item *item = w->n_free > 0 ? w->free_items[--w->n_free] : malloc(sizeof(*item));
     if (w->n_heap + 1 >= w->room_heap) {
         w->room_heap = w->room_heap ? w->room_heap * 2 : 256;
@@ -86,12 +87,17 @@ struct item *item_add(struct world *w, enum item_kind kind, uint64_t after_us) {
     }
     if (!item || !w->heap)
         abort();
-    *item = (struct item){.at_us = w->now_us + after_us, .sequence = ++w->sequence, .kind = kind};
+    *item = *what;
     size_t at = w->n_heap++;
     for (; at > 0 && before(item, w->heap[(at - 1) / 2]); at = (at - 1) / 2)
         w->heap[at] = w->heap[(at - 1) / 2];
     w->heap[at] = item;
     return item;
+}
+
+struct item *item_add(struct world *w, enum item_kind kind, uint64_t after_us) {
+    struct item item = {.at_us = w->now_us + after_us, .sequence = ++w->sequence, .kind = kind};
+    return item_put(w, &item);
 }
 
 static struct item *item_take(struct world *w) {
@@ -120,19 +126,6 @@ static void machine_time(struct world *w, struct member *m, const struct item *i
     struct machine_event event = {.kind = MACHINE_EVENT_TIME};
     if (m->agent_up && item->token == m->time_token)
         agent_feed(w, m, &event);
-}
-
-static void apply(struct world *w) {
-    struct event event = {.kind = EVENT_APPLY, .text = "alice"};
-    if (!w->engine) {
-        item_add(w, ITEM_APPLY, SECOND);
-        return;
-    }
-    event.plan = w->config->plan(w->config->context, w->plan->header.serial);
-    if (coordinator_give(w, &event) != 0 && w->engine && !coordinator_run(w))
-        world_fail(w, "setup: the plan is refused: %s", w->actions.refused);
-    if (!coordinator_run(w))
-        item_add(w, ITEM_APPLY, SECOND);
 }
 
 /* Until when the one whom it concerns stands still; what happens to it waits for it. */
@@ -168,11 +161,13 @@ static bool put_off(struct world *w, const struct item *item, const struct membe
     uint64_t until = still_until_us(w, item, m);
     if (until <= w->now_us)
         return false;
-    struct item *later = item_add(w, item->kind, until - w->now_us);
-    uint64_t at_us = later->at_us, sequence = later->sequence;
-    *later = *item;
-    later->at_us = at_us;
-    later->sequence = sequence;
+    bool message = item->kind == ITEM_TO_AGENT || item->kind == ITEM_TO_COORDINATOR;
+    struct item later =
+        *item; /* in the order in which it would have happened; what was begun comes before what is heard */
+    later.at_us = until;
+    if (message)
+        later.sequence = ++w->sequence;
+    (void)item_put(w, &later);
     return true;
 }
 
@@ -235,7 +230,7 @@ static void happen(struct world *w, struct item *item) {
             service_end_seen(w, m, item->failed, item->message.asked_us, item->how);
         return;
     case ITEM_SOMEBODY_STARTS:
-        if (!m->gone && !m->no_charter && !(m->down_at_plan && !m->new_started) && !m->service.running &&
+        if (!m->gone && !m->no_charter && !(m->base[0].down && !m->new_started) && !m->service.running &&
             !machine_is_busy(&m->machine) && m->machine.record.state != MACHINE_HELD) {
             world_say(w, "hands    %s is started by somebody", m->order->member);
             service_start(w, m, m->link);
@@ -262,13 +257,13 @@ static void happen(struct world *w, struct item *item) {
             item_add(w, ITEM_LEASE, 2 * SECOND)->index = item->index;
         return;
     case ITEM_FAULT: faults_strike(w, (enum fault)item->index, item->token); return;
-    case ITEM_APPLY: apply(w); return;
+    case ITEM_APPLY: plan_apply(w, &w->clusters[item->index]); return;
     case ITEM_CALM: faults_calm(w); return;
     case ITEM_STAGE: return; /* that the time comes is all; stage_look() sees it */
     }
 }
 
-static bool turn(struct world *w, uint64_t until_us) {
+bool world_turn(struct world *w, uint64_t until_us) {
     if (w->result->failed || w->n_heap == 0 || w->heap[0]->at_us > until_us)
         return false;
     struct item *item = item_take(w);
@@ -284,15 +279,10 @@ static bool turn(struct world *w, uint64_t until_us) {
     return true;
 }
 
-static void run_for(struct world *w, uint64_t for_us, bool until_end) {
+static void run_for(struct world *w, uint64_t for_us) {
     uint64_t until = w->now_us + for_us;
-    for (;;) {
-        const struct run *run = coordinator_run(w);
-        if (until_end && run && (run->state == RUN_ENDED || (run->paused && !run->aborting)))
-            return;
-        if (!turn(w, until))
-            break;
-    }
+    while (world_turn(w, until))
+        ;
     if (!w->result->failed)
         w->now_us = until;
 }
@@ -313,63 +303,6 @@ static void seed(struct world *w) {
         w->faults = UINT64_MAX;
     w->faults &= w->config->faults;
     w->result->faults = w->faults;
-}
-
-/* A run may wait for ever for a node that an operator holds, if it says so. */
-static bool waits_for_a_hold(struct world *w, const struct run *run) {
-    bool held = false;
-    char text[512];
-    for (uint32_t i = 0; i < w->n_nodes; i++)
-        held = held || node_is_held_now(w, i);
-    if (!held)
-        return false;
-    engine_explain_run(w->engine, run, text, sizeof(text));
-    world_say(w, "# %s", text);
-    if (!strstr(text, "held"))
-        world_fail(w,
-                   "liveness: a node is held and the run, which is %s, does not say that it waits for it: %s",
-                   run_state_text(run->state), text);
-    holds_return(w);
-    return true;
-}
-
-/* The faults are over: the run has to end, or to pause with a reason; then somebody resumes it, and at last gives it up. */
-static void live(struct world *w) {
-    const struct run *run = NULL;
-    uint64_t patience = w->config->patience_us ? w->config->patience_us : 600ull * SECOND;
-    for (unsigned i = 0; i < 8 && !w->result->failed; i++) {
-        run_for(w, patience, true);
-        run = coordinator_run(w);
-        if (run && run->state != RUN_ENDED && !run->paused && waits_for_a_hold(w, run)) {
-            i = 0; /* all are returned now */
-            continue;
-        }
-        stage_rest(w);
-        if (!run || run->state == RUN_ENDED || !run->paused)
-            break;
-        char text[512];
-        engine_explain_run(w->engine, run, text, sizeof(text));
-        if (strlen(text) <= strlen("paused: "))
-            world_fail(w, "liveness: the run is paused without a reason");
-        world_say(w, "# %s", text);
-        if (i < 7)
-            coordinator_command(w, RUN_EVENT_RESUME, "somebody");
-    }
-    run = coordinator_run(w);
-    if (run && run->state != RUN_ENDED && !w->result->failed) {
-        char text[512];
-        engine_explain_run(w->engine, run, text, sizeof(text));
-        if (!run->paused && !text[0])
-            world_fail(w,
-                       "liveness: %llu s after the last fault the run is %s and neither ended nor paused: %s",
-                       (unsigned long long)(patience / SECOND), run_state_text(run->state), text);
-        coordinator_command(w, RUN_EVENT_ABORT, "somebody");
-        run_for(w, patience, true);
-        run = coordinator_run(w);
-        if (run && run->state != RUN_ENDED && !barrier_waits_for_a_person(w))
-            world_fail(w, "liveness: %llu s after an abort the run has not ended",
-                       (unsigned long long)(patience / SECOND));
-    }
 }
 
 static void summary(struct world *w) {
@@ -397,8 +330,7 @@ static void deinit(struct world *w) {
     free(w->heap);
     free(w->members);
     free(w->nodes);
-    free(w->gates);
-    verified_plan_free(w->plan);
+    plans_free(w);
 }
 
 void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result) {
@@ -407,22 +339,21 @@ void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_resul
     if (config->begin_ms)
         w.wall_ms = config->begin_ms;
     seed(&w);
-    w.plan = config->plan(config->context, 1);
-    if (!w.plan)
-        abort();
+    plans_begin(&w);
     model_init(&w);
     stage_begin(&w);
     coordinator_start(&w);
-    item_add(&w, ITEM_APPLY, 100 * MS);
+    for (uint32_t i = 0; i < w.n_clusters; i++)
+        item_add(&w, ITEM_APPLY, (100 + i * 700ull) * MS)->index = i;
     faults_begin(&w);
-    while (!w.calm && !stage_rests(&w) && turn(&w, UINT64_MAX))
+    while (!w.calm && !stage_rests(&w) && world_turn(&w, UINT64_MAX))
         ;
     if (!w.calm && !result->failed)
         faults_calm(&w);
     if (!result->failed)
         live(&w);
     if (!result->failed) {
-        run_for(&w, 120ull * SECOND + 8 * (config->pace.start_us + config->pace.heal_us), false);
+        run_for(&w, 120ull * SECOND + 8 * (config->pace.start_us + config->pace.heal_us));
         oracle_end(&w);
         coordinator_replay_equals(&w);
     }

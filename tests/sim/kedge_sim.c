@@ -25,8 +25,13 @@ struct tally {
 
 static struct rehearsal_result run_seed(uint64_t seed, uint64_t faults, FILE *transcript) {
     struct sim_shape shape = sim_shape_of(seed);
-    struct rehearsal_config config = {
-        .seed = seed, .faults = faults, .plan = sim_plan, .context = &shape, .transcript = transcript};
+    struct rehearsal_config config = {.seed = seed,
+                                      .faults = faults,
+                                      .plan = sim_plan,
+                                      .context = &shape,
+                                      .n_clusters = shape.n_clusters,
+                                      .n_plans = shape.n_plans,
+                                      .transcript = transcript};
     struct rehearsal_result result;
     rehearsal_run(&config, &result);
     return result;

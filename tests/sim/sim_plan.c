@@ -2,6 +2,7 @@
 #include "tests/sim/sim_plan.h"
 
 #include "common/base/limits.h"
+#include "coordinator/rehearsal/rehearsal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,18 +40,33 @@ static void draw_budgets(struct sim_shape *s, uint64_t r) {
     s->wave_budget = (struct budget){BUDGET_FAILED, (uint32_t)(r / 16 % 2), 0};
 }
 
+/* Most are small, where every interleaving is met; some have a hundred members, and a rare one more than a thousand. */
+static unsigned members_of(uint64_t small, uint64_t large) {
+    if (large % 16384 == 0)
+        return 1000 + (unsigned)(small % 100);
+    if (large % 96 == 0)
+        return 30 + (unsigned)(small % 71);
+    return 2 + (unsigned)(small % 7);
+}
+
 static struct sim_shape shape_draw(uint64_t seed) {
-    uint64_t r[13];
-    for (unsigned i = 0; i < 13; i++)
+    uint64_t r[21];
+    for (unsigned i = 0; i < 21; i++)
         r[i] = mix(seed * 0x9e3779b97f4a7c15u + i * 0xd1342543de82ef95u + 1);
-    unsigned limit = 1 + (unsigned)(r[1] % 3), n = 2 + (unsigned)(r[0] % 7);
+    unsigned limit = 1 + (unsigned)(r[1] % 3), n = members_of(r[0], r[18]);
     bool domains = r[2] % 2 == 0;
+    if (n > 8)
+        limit = 1 + n / 8;
     return (struct sim_shape){
         .n_members = n,
         .n_canaries = r[3] % 3 == 0 ? 0 : 1 + (unsigned)(r[3] % 7 == 0 && n > 3),
         .limit = limit,
         .limit_percent = r[4] % 3 == 0 ? 40 : 0,
-        .members_per_domain = domains ? 1 + (unsigned)(r[2] % 3) : 0,
+        .members_per_domain = domains ? (n > 8 ? n / 5 : 1) + (unsigned)(r[2] % 3) : 0,
+        .n_roles = r[13] % 3 == 0 ? 2 + (unsigned)(r[13] % 2) : 1,
+        .n_clusters = n > 8 || r[14] % 8 ? 1 : 2 + (unsigned)(r[14] % 3 == 0),
+        .n_plans = r[15] % 3 ? 4 : 2,
+        .depends = r[16] % 2 == 0,
         .one_domain = domains && r[5] % 2 == 0,
         .has_last = r[6] % 2 == 0,
         .side_action = r[7] % 3 != 0,
@@ -60,9 +76,11 @@ static struct sim_shape shape_draw(uint64_t seed) {
         .detection_ms = r[10] % 3 == 0 ? 0 : 200,
         .wait_limit_ms = 5000,
         .previous = (unsigned)(r[12] % 600),
-        .way_back = r[11] % 4 == 0   ? WAY_BACK_UNTIL_START
-                    : r[11] % 4 == 1 ? WAY_BACK_UNTIL_PROMOTION
-                                     : WAY_BACK_UNTIL_FINALIZE,
+        .way_back = r[17] % 16 == 0   ? WAY_BACK_NEVER
+                    : r[17] % 16 == 1 ? WAY_BACK_CLUSTER
+                    : r[11] % 4 == 0  ? WAY_BACK_UNTIL_START
+                    : r[11] % 4 == 1  ? WAY_BACK_UNTIL_PROMOTION
+                                      : WAY_BACK_UNTIL_FINALIZE,
     };
 }
 
@@ -147,8 +165,11 @@ static struct step side(struct arena *arena, const char *name, const char *value
     return step_of(&rows, name, VERB_ACT);
 }
 
+static const char *const clusters[] = {"shop", "zk", "log", "mail"};
+
 static const struct work_order *order(struct arena *arena, const struct sim_shape *s, uint64_t serial,
                                       unsigned i) {
+    const char *cluster = clusters[serial / SERIALS % 4];
     struct work_order *o = keep(arena, 1, sizeof(*o));
     struct step *steps = keep(arena, 6, sizeof(*steps));
     struct generation *generations = keep(arena, 2, sizeof(*generations));
@@ -175,10 +196,10 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
                             .on_loss = ON_LOSS_UNDO};
     *o = (struct work_order){
         .format = 1,
-        .cluster = "shop",
+        .cluster = cluster,
         .serial = serial,
         .role = "server",
-        .member = arena_format(arena, "shop/server@n%u", i + 1),
+        .member = arena_format(arena, "%s/server@n%u", cluster, i + 1),
         .node = arena_format(arena, "n%u", i + 1),
         .domain = s->members_per_domain ? arena_format(arena, "zone-%u", i / s->members_per_domain) : "",
         .self = arena_format(arena, "10.0.0.%u", i + 1),
@@ -193,6 +214,18 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
         .from_version = "1.0",
         .to_version = "1.1"};
     return o;
+}
+
+/* The first plan of a cluster needs nothing that could need it: only a later one of the first cluster makes a circle. */
+static void depends(struct verified_plan *plan, const struct sim_shape *s, uint64_t serial) {
+    unsigned cluster = (unsigned)(serial / SERIALS);
+    bool circle = cluster == 0 && serial == 3 && s->n_clusters > 1;
+    const char **on = keep(plan->arena, 1, sizeof(*on));
+    if (!s->depends || (cluster == 0 && !circle))
+        return;
+    on[0] = circle ? clusters[1] : clusters[cluster - 1];
+    plan->shape.depends_on = on;
+    plan->shape.n_depends_on = 1;
 }
 
 static struct wave wave(struct arena *arena, const struct sim_shape *s, enum wave_kind kind, unsigned from,
@@ -233,13 +266,18 @@ static void gates(struct verified_plan *plan, const struct sim_shape *s) {
 
 static void shape(struct verified_plan *plan, const struct sim_shape *s) {
     struct arena *arena = plan->arena;
-    struct wave *waves = keep(arena, 2, sizeof(*waves));
+    struct wave *waves = keep(arena, 1 + s->n_roles, sizeof(*waves));
+    unsigned from = s->n_canaries, left = s->n_members - s->n_canaries;
     struct digest *asked = keep(arena, 2, sizeof(*asked));
     struct side_action *sides = keep(arena, 1, sizeof(*sides));
     if (s->n_canaries > 0)
         waves[plan->shape.n_waves++] = wave(arena, s, WAVE_CANARY, 0, s->n_canaries);
-    if (s->n_members > s->n_canaries)
-        waves[plan->shape.n_waves++] = wave(arena, s, WAVE_ROLLING, s->n_canaries, s->n_members);
+    for (unsigned role = 0; role < s->n_roles && left > 0; role++) { /* one after the other */
+        unsigned n = role + 1 == s->n_roles || left < 2 ? left : left / 2;
+        waves[plan->shape.n_waves++] = wave(arena, s, WAVE_ROLLING, from, from + n);
+        from += n;
+        left -= n;
+    }
     plan->shape.budgets = s->budgets;
     plan->shape.n_budgets = s->n_budgets;
     if (s->has_wave_budget && plan->shape.n_waves > 0) {
@@ -264,14 +302,16 @@ static void shape(struct verified_plan *plan, const struct sim_shape *s) {
 struct verified_plan *sim_plan(void *context, uint64_t serial) {
     const struct sim_shape *s = context;
     struct verified_plan *plan = calloc(1, sizeof(*plan));
-    if (!plan || !(plan->arena = arena_new(16 << 20)))
+    if (!plan || !(plan->arena = arena_new((16 << 20) + (size_t)s->n_members * 65536)))
         abort();
     plan->signed_by_enough = true;
-    plan->digest = (struct digest){{0x20, (uint8_t)serial}};
+    uint8_t high = (uint8_t)(serial / SERIALS), low = (uint8_t)(serial % SERIALS);
+    plan->digest = (struct digest){{0x20, low, high}};
     plan->header = (struct header){.format = 1,
-                                   .cluster = "shop",
+                                   .cluster = clusters[high % 4],
                                    .serial = serial,
-                                   .root = {{0x30, (uint8_t)serial}},
+                                   .supersedes = low > 1 ? serial - 1 : 0,
+                                   .root = {{0x30, low, high}},
                                    .from_version = "1.0",
                                    .to_version = "1.1",
                                    .author = "alice",
@@ -285,5 +325,6 @@ struct verified_plan *sim_plan(void *context, uint64_t serial) {
     plan->n_orders = s->n_members;
     gates(plan, s);
     shape(plan, s);
+    depends(plan, s, serial);
     return plan;
 }

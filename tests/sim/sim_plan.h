@@ -6,7 +6,10 @@
 
 struct sim_shape {
     unsigned previous; /* what the side action finds in force, and has to put back */
-    unsigned n_members, n_canaries, limit, limit_percent, members_per_domain;
+    unsigned n_members, n_canaries, limit, limit_percent, members_per_domain, n_roles;
+    unsigned n_clusters,
+        n_plans;  /* clusters on the same hosts; plans of each, of which the later supersede */
+    bool depends; /* each cluster on the one before it; the first one, in its third plan, on the second */
     bool one_domain, has_last, side_action, sample;
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
     enum way_back way_back;
@@ -16,6 +19,7 @@ struct sim_shape {
 };
 
 struct sim_shape sim_shape_of(uint64_t seed);
+/* Serials as in rehearsal.h. */
 struct verified_plan *sim_plan(void *shape, uint64_t serial);
 
 #endif
