@@ -178,6 +178,7 @@ static const struct codec_field wave_fields[] = {
     FIELD_U32(wave, soak_read_only_ms, UINT32_MAX),
     FIELD_U32(wave, soak_ms, UINT32_MAX),
     FIELD_U32(wave, wait_limit_ms, UINT32_MAX),
+    FIELD_BOOL(wave, approval),
     FIELD_SUBS(wave, budgets, BUDGETS, &budget_codec),
 };
 static CODEC_MESSAGE(wave, "wave", wave, kedge__wave__descriptor);

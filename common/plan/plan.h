@@ -20,6 +20,7 @@ struct wave {
     uint32_t soak_read_only_ms;   /* canary: after the read-only start, before promotion */
     uint32_t soak_ms;             /* after the last step of a member */
     uint32_t wait_limit_ms;       /* a member that may not stop for so long pauses the run */
+    bool approval;                /* canary: the next wave begins by an operator's signed word, not before */
     const struct budget *budgets; /* of this wave's members, each kind once */
     size_t n_budgets;
 };

@@ -113,6 +113,7 @@ static int plan_request(struct cli *cli, struct call *call) {
     call_argument(call, "author", author ? author : cli_user_name());
     call_argument(call, "not-before", not_before);
     call_argument(call, "not-after", not_after);
+    call_argument(call, "approve-after-canary", cli_flag(cli, "approve-after-canary") ? "yes" : NULL);
     for (size_t i = 0; i < cli->n_options; i++)
         for (size_t k = 0; k < ARRAY_LEN(passed_on); k++)
             if (strcmp(cli->options[i].name, passed_on[k].option) == 0)

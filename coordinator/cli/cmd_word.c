@@ -82,7 +82,9 @@ static const char *meaning(enum word_kind kind) {
     case WORD_SKIP:
         return "Nothing more is begun with it in this run; what runs there now stays, and counts as skipped.";
     case WORD_RETIRE: return "It counts as gone for good: nothing is asked of it, nothing waits for it.";
-    case WORD_PROMOTE: return "It is promoted without the rest of its soak.";
+    case WORD_PROMOTE:
+        return "It is promoted without the rest of its soak; of a canary that is done: the waves after it "
+               "begin.";
     }
     return "";
 }

@@ -142,6 +142,7 @@ static json_t *wave_json(const struct verified_plan *plan, const struct wave *wa
     put(object, "soak_read_only_ms", number(wave->soak_read_only_ms));
     put(object, "soak_ms", number(wave->soak_ms));
     put(object, "wait_limit_ms", number(wave->wait_limit_ms));
+    put(object, "approval", json_boolean(wave->approval));
     put(object, "budgets", budgets_json(wave->budgets, wave->n_budgets));
     return object;
 }

@@ -447,6 +447,9 @@ static void wave_head(struct page *page, size_t index) {
         fputs(" pauses the run", out);
     }
     entry(page, "soak", piece_close(page, &piece));
+    if (wave->approval)
+        entry(page, "approval",
+              "the next wave begins by an operator's signed word, not before (kedge run promote)");
     piece_free(&piece);
     if (wave->n_budgets > 0)
         budgets_entry(page, "budget", wave->budgets, wave->n_budgets, wave->n_members, false);

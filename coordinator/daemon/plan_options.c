@@ -113,6 +113,13 @@ static int take_canary(struct taking *t, const char *name, const char *text) {
     return 0;
 }
 
+static int take_approval(struct taking *t, const char *name, const char *text) {
+    if (strcmp(text, "yes") != 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected yes", name, text);
+    t->options->approve_after_canary = true;
+    return 0;
+}
+
 /* "2" or "25%" */
 static int take_limit(struct taking *t, const char *name, const char *text) {
     size_t len = strlen(text);
@@ -242,6 +249,7 @@ static const struct {
     {"urgent", take_urgent},
     {"budget", take_budget},
     {"hold-limit", take_hold_limit},
+    {"approve-after-canary", take_approval},
     {"supersede", take_nothing},
     {"depends-on", take_depends_on},
 };
@@ -285,5 +293,7 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
     int r = 0;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = argument_take(&t, &request->arguments[i]);
+    if (r == 0 && options->approve_after_canary && !options->canary)
+        r = error_set(err, -EINVAL, "approve-after-canary: this plan has no canary; see --strategy");
     return r;
 }

@@ -260,6 +260,19 @@ static bool canary_failed(struct run *run, const struct wave *wave) {
     return false;
 }
 
+bool wave_waits_for_approval(const struct run *run) {
+    const struct shape *shape = &run->plan->shape;
+    if (run->state != RUN_WAVES || run->aborting || run->rollback || run->wave + 1 >= shape->n_waves)
+        return false;
+    const struct wave *wave = &shape->waves[run->wave];
+    if (!wave->approval || run->wave_over[run->wave] != wave->n_members)
+        return false;
+    for (size_t i = 0; i < wave->n_members; i++)
+        if (run->members[wave->members[i]].approved)
+            return false;
+    return true;
+}
+
 static bool rolls_back(struct run *run) {
     if (!orders_drained(run))
         return false;
@@ -286,6 +299,8 @@ static bool advance_waves(struct run *run) {
     if (over) {
         if (barrier_is_last(run))
             return waves_over(run);
+        if (wave_waits_for_approval(run))
+            return false;
         commit(run->engine,
                (struct record){
                    .kind = RECORD_WAVE, .run = run->id, .number = run->wave + 1, .name = wave[1].name},

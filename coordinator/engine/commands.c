@@ -160,6 +160,9 @@ static int check_member(const struct run *run, uint32_t member, const struct eve
             "%s is the last canary, and nothing may follow on no canary; abort and make a plan "
             "without one",
             m->order->member);
+    if (what == MEMBER_EVENT_PROMOTE && m->state == MEMBER_DONE &&
+        (!wave_waits_for_approval(run) || m->wave != run->wave))
+        return engine_refuse(actions, "%s is done, and no wave waits for a word about it", m->order->member);
     return what == MEMBER_EVENT_WAIVE ? check_waiver(run, event, actions) : 0;
 }
 

@@ -320,7 +320,10 @@ static void dump_run(const struct run *run, struct buffer *out) {
         buffer_format(out, "  %s %s step %s expires %llu stops %u mode %s \"%s\"%s%s\n", m->order->member,
                       member_state_text(m->state), m->step ? m->step : "-", (unsigned long long)m->expires_s,
                       m->n_stops, mode_text(m->mode), m->reason ? m->reason : "",
-                      m->promote_now ? " promote now" : "", m->is_away ? " away" : "");
+                      m->approved      ? " approved"
+                      : m->promote_now ? " promote now"
+                                       : "",
+                      m->is_away ? " away" : "");
     }
     for (unsigned k = 0; k < BUDGETS; k++)
         if (run->count.n[k] > 0)

@@ -297,6 +297,8 @@ static bool fold_member_event(struct run *run, const struct record *record) {
         text_set(&m->reason, record->text);
         if (from != m->state)
             leave_out(run, record->member);
+    } else if (event == MEMBER_EVENT_PROMOTE && m->state == MEMBER_DONE) {
+        m->approved = true;
     } else if (event == MEMBER_EVENT_PROMOTE) {
         m->promote_now = true;
         timer_set(run->engine, &m->poll, record->at_ms);

@@ -178,6 +178,9 @@ void away_due(struct run *run, uint32_t member);
 void away_over(struct run *run, uint32_t member);
 void away_look(struct run *run);
 
+/* Its canary is over and well, and the plan asks for an operator's word before the next wave. */
+bool wave_waits_for_approval(const struct run *run);
+
 /* ---- commands.c ---- */
 void run_abort(struct run *run, const char *why);
 

@@ -205,7 +205,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_RETRY,
                 GOES,
                 NO_SKIP("it is done"),
-                NO_PROMOTION("it is done"),
+                [MEMBER_EVENT_PROMOTE] = FLAG, /* a canary's approval; see commands.c */
                 WAIVES,
             },
         [MEMBER_FAILED] =
@@ -490,7 +490,7 @@ static const char *const event_texts[MEMBER_EVENTS] = {
     [MEMBER_EVENT_RETRY] = "tried again",
     [MEMBER_EVENT_SKIP] = "skipped",
     [MEMBER_EVENT_RETIRE] = "retired",
-    [MEMBER_EVENT_PROMOTE] = "its read-only soak was ended by an operator",
+    [MEMBER_EVENT_PROMOTE] = "promoted by an operator's word",
     [MEMBER_EVENT_WAIVE] = "a gate was waived",
     [MEMBER_EVENT_ORDERED_STOP] = "ordered to stop",
     [MEMBER_EVENT_ORDERED_PASS] = "ordered to pass the barrier",

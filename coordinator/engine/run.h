@@ -113,6 +113,7 @@ struct run_member {
     uint32_t generation;
     char *version;
     bool is_away;     /* (durable) its agent was not connected for AWAY_MS, and is not yet */
+    bool approved;    /* (durable) a canary that is done: an operator has let the next wave begin */
     bool promote_now; /* (durable) its read-only soak was ended by an operator */
 
     struct question own;              /* its gates, by its own agent */

@@ -60,6 +60,7 @@ enum planner_goal {
 struct planner_options {
     enum planner_goal goal;
     bool canary;                 /* strategy canary,rolling; otherwise rolling */
+    bool approve_after_canary;   /* the other waves begin by an operator's signed word */
     uint32_t n_canaries;         /* when no names are given */
     const char *const *canaries; /* names of members, short ("server@n1") or full */
     size_t n_canary_names;

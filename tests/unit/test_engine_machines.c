@@ -89,8 +89,8 @@ TEST("F08 a member is left out only when nothing of it is changed, or its agent 
     }
 }
 
-TEST("F03 only a read-only soak is ended by promote") {
+TEST("F03 F18 promote is a word about a read-only soak, or about a canary that is done") {
     for (unsigned s = 0; s < MEMBER_STATES; s++)
         check((member_move((enum member_state)s, MEMBER_EVENT_PROMOTE).kind == MOVE_FLAG) ==
-              (s == MEMBER_SOAKING_READ_ONLY));
+              (s == MEMBER_SOAKING_READ_ONLY || s == MEMBER_DONE));
 }
