@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-enum { SLACK_MS = 2, NOES_OF_A_RELAPSE = 8 };
+/* Who is done is looked at every second, and two of those noes are a relapse; other questions hear of it sooner. */
+enum { SLACK_MS = 2, NOES_OF_A_RELAPSE = 8, RELAPSE_KNOWN_MS = 4000 };
 
 static const char *name_of(const struct run *run, uint32_t member) {
     return run->members[member].order->member;
@@ -279,7 +280,8 @@ static void relapse(struct trial *trial, const struct run *run, struct world *w)
         struct heard *h = &trial->heard[i];
         if (is_held(w, h)) /* somebody works on it: what it says meanwhile counts neither now nor later */
             h->n_noes = 0;
-        bool says_no = h->state == MEMBER_DONE && h->n_noes >= NOES_OF_A_RELAPSE && !is_held(w, h);
+        bool says_no = h->state == MEMBER_DONE && h->n_noes >= NOES_OF_A_RELAPSE &&
+                       w->witness.now_ms >= h->noes_since_ms + RELAPSE_KNOWN_MS && !is_held(w, h);
         trial->halted_by = says_no && !trial->halted[0] ? i : trial->halted_by;
         if (says_no && !trial->halted[0])
             snprintf(trial->halted, sizeof(trial->halted), "%.60s was done and says no", name_of(run, i));

@@ -196,6 +196,8 @@ static void yes_or_not(struct world *w, struct heard *h, const struct asking *to
     uint64_t *since = own ? &h->own_ms : &h->cluster_ms;
     if (!own && !recovered)
         return;
+    if (own && h->n_noes == 0)
+        h->noes_since_ms = now;
     if (own)
         h->n_noes = to->answer == ANSWER_YES ? 0 : h->n_noes + (to->answer == ANSWER_NO);
     if (to->answer != ANSWER_YES)

@@ -30,6 +30,7 @@ struct heard {
     enum answer last;            /* to the wave's `last` gate */
     uint64_t own_ms, cluster_ms; /* since when all answers were yes; 0: they are not */
     uint64_t longest_ms;         /* for so long both were, since the last report */
+    uint64_t noes_since_ms;      /* the first of the next */
     unsigned n_noes;             /* its own, one after the other */
     unsigned n_all_noes;         /* its own and of the cluster about it, since the last report */
     const char *ordered;         /* the change in flight; NULL: none */
