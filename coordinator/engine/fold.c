@@ -88,6 +88,7 @@ struct run *run_new(struct engine *engine, uint64_t id, struct verified_plan *pl
 static void question_deinit(struct run *run, struct question *question) {
     question_end(run, question);
     reasons_clear(&question->reasons);
+    question->answered = false; /* a rollback of a run that has ended asks anew */
 }
 
 static void timers_clear(struct run *run) {
