@@ -188,6 +188,23 @@ TEST("F01 lesson_13_the_question_is_about_this_member_and_the_answer_names_what_
     story(w, "lesson_13_the_answer_names_what_blocks");
 }
 
+TEST("F01 F06 lesson_13_one_gate_of_one_member_is_waived_and_nobody_elses") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->gate = n3_is_needed;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    require(world_run_of(w)->paused);
+    world_note(w, "the waiver of another member helps n3 nothing");
+    check_eq_int(world_waive(w, 3, "writable", 600000, "alice: nobody writes tonight"), 0);
+    world_run(w, 20000);
+    check_eq_int(world_effects(w, 2, "switch"), 0);
+    world_note(w, "its own does");
+    check_eq_int(world_waive(w, 2, "writable", 600000, "alice: nobody writes tonight"), 0);
+    world_run(w, 60000);
+    check(ended(w, VERDICT_DONE));
+    story(w, "lesson_13_a_waiver_is_for_one_member");
+}
+
 static enum answer n4_is_broken(struct world *w, enum world_gate gate, unsigned node, const char *self) {
     (void)w, (void)self;
     return gate == GATE_LAST || (gate == GATE_OLD && node == 3) ? ANSWER_NO : ANSWER_YES;
@@ -372,6 +389,20 @@ TEST("F05 lesson_12_the_first_bad_member_is_returned_and_nobody_else_is_touched"
     check(ended(w, VERDICT_FAILED));
     check_eq_int(switched(w), 1);
     story(w, "lesson_12_the_first_bad_member_is_returned");
+}
+
+TEST("F06 lesson_10_a_hold_has_a_holder_and_ends_by_itself") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    require(world_begin(w) == 0);
+    check_eq_int(world_hold(w, 1, 30000, "carol: new disk"), 0);
+    world_run(w, 20000);
+    check_eq_int(world_effects(w, 1, "switch"), 0);
+    check(world_run_of(w)->state != RUN_ENDED);
+    world_note(w, "nobody says anything; the hold is over");
+    world_run(w, 60000);
+    check_eq_int(world_effects(w, 1, "switch"), 1);
+    check(ended(w, VERDICT_DONE));
+    story(w, "lesson_10_a_hold_ends_by_itself");
 }
 
 TEST("F09 lesson_19_one_agent_cannot_speak_for_another") {
