@@ -16,7 +16,7 @@ bool step_closes(const struct member *m, const struct step *step) {
     for (size_t i = 0; i < m->order->n_leases; i++)
         if (strcmp(m->order->leases[i].close_step, step->name) == 0)
             return true;
-    return step->verb == VERB_REVERT;
+    return step->verb == VERB_REVERT || step->verb == VERB_BACK;
 }
 
 /* ---- disk ---- */

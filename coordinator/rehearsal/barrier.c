@@ -44,7 +44,8 @@ bool barrier_waits_for_a_person(const struct world *w) {
 
 /* A step of a downtime has ended. True when the member stays down by it. */
 bool oracle_barrier(struct world *w, struct member *m, const struct step *step, enum outcome outcome) {
-    bool waits = outcome == OUTCOME_DONE && (step->verb == VERB_STOP || step->verb == VERB_PASS);
+    bool waits = outcome == OUTCOME_DONE &&
+                 (step->verb == VERB_STOP || step->verb == VERB_PASS || step->verb == VERB_BACK);
     if (waits && m->service.running && !m->touched)
         world_fail(w, "9: %s reports that %s is done, and runs", m->order->member, step->name);
     return waits;
@@ -72,6 +73,37 @@ void oracle_barrier_order(struct world *w, const struct member *m, const struct 
         if (!stopped && !other->left_out && !other->touched)
             world_fail(w, "B: %s is ordered to %s and %s was never stopped", m->order->member, step->name,
                        other->order->member);
+    }
+}
+
+/* What runs by somebody else's hand, or by an agent that lied or lost its memory, is not the plan's doing. */
+static bool runs_by_plan(const struct member *m) {
+    return m->service.running && !m->service.stopping && !m->touched && !m->lied && !m->left_out &&
+           !m->retired && !m->gone;
+}
+
+/* Old and new do not know each other: neither is started while the other runs, on the way back neither. */
+void oracle_barrier_start(struct world *w, const struct member *m, uint32_t generation) {
+    if (!work_order_is_downtime(m->order) || m->touched || m->lied || m->left_out || m->retired)
+        return;
+    for (uint32_t i = 0; i < m->cluster->n_members; i++) {
+        const struct member *other = &w->members[m->cluster->first + i];
+        uint64_t serial = m->machine.record.serial;
+        uint32_t unlike = content_of(other, serial, generation == 0 ? 1 : 0);
+        if (other != m && runs_by_plan(other) && other->service.content == unlike)
+            world_fail(w, "B: %s starts generation %u and %s runs generation %u", m->order->member,
+                       generation, other->order->member, generation == 0 ? 1 : 0);
+    }
+}
+
+void oracle_barrier_act(struct world *w, const struct member *m) {
+    const struct step *step = m->machine.step;
+    if (!work_order_is_downtime(m->order) || (step->verb != VERB_ACT && step->verb != VERB_BACK) || m->lied)
+        return;
+    for (uint32_t i = 0; i < m->cluster->n_members; i++) {
+        const struct member *other = &w->members[m->cluster->first + i];
+        if (runs_by_plan(other))
+            world_fail(w, "B: %s does %s and %s runs", m->order->member, step->name, other->order->member);
     }
 }
 

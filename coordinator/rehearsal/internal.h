@@ -453,6 +453,10 @@ bool barrier_waits_for_a_person(const struct world *w);
 bool oracle_barrier(struct world *w, struct member *m, const struct step *step, enum outcome outcome);
 void oracle_barrier_order(struct world *w, const struct member *m, const struct step *step);
 void oracle_barrier_after(struct world *w);
+void oracle_barrier_start(struct world *w, const struct member *m,
+                          uint32_t generation); /* old never beside new */
+void oracle_barrier_act(struct world *w,
+                        const struct member *m); /* a named action: only while all are down */
 
 /* ---- faults.c ---- */
 void faults_begin(struct world *w);

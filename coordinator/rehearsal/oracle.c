@@ -243,6 +243,7 @@ void oracle_start(struct world *w, struct member *m, const struct row *row) {
     if (m->machine.step->verb == VERB_SWITCH && m->service.read_only &&
         content_mode(m, content) != MODE_READ_ONLY)
         world_fail(w, "8: %s was made read-only by somebody and is started read-write", m->order->member);
+    oracle_barrier_start(w, m, row->generation);
     if (m->service.running)
         world_fail(w, "6: %s is started while it runs", m->order->member);
     if (row->generation > m->order->n_generations)

@@ -197,6 +197,7 @@ static void run(struct world *w, struct member *m) {
     bool opens;
     struct item *item;
     if (!side_of(&m->cluster->plans[0]->shape, m->machine.step->name, &side, &opens)) {
+        oracle_barrier_act(w, m);
         row_later(w, m, habit(w, 20 * MS), ANSWER_YES);
         return;
     }

@@ -331,6 +331,21 @@ TEST("F30 F41 a downtime whose coordinator never passes the barrier ends at the 
     }
 }
 
+TEST("F05 F30 F41 a downtime that is done and rolled back: all stop once more, the old release starts") {
+    _cleanup_(play_freep) struct play *p = downtime_new();
+    require(p->plan);
+    p->items[0] =
+        (struct staged){.kind = STAGED_WORD, .says = "rollback", .word = RUN_EVENT_ROLLBACK, .moment = "end"};
+    p->n_items = 1;
+    play(p);
+    check_eq_str(p->result.what, "");
+    check_eq_str(p->result.rest.verdict, "rolled-back");
+    for (size_t i = 0; i < 5; i++) {
+        check_eq_str(p->members[i].version, "1.0.0");
+        check_eq_int(p->members[i].n_stops, 2);
+    }
+}
+
 TEST("F30 F41 what must always hold holds in a downtime under random faults") {
     _cleanup_(play_freep) struct play *p = downtime_new();
     require(p->plan);
