@@ -119,7 +119,7 @@ bool barrier_advance(struct run *run, const struct wave *wave) {
     run->wait_since_ms = run->backoff_ms = 0;
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
-        if (m->state != from || !run->engine->nodes[m->node].up)
+        if (m->state != from || !run->engine->nodes[m->node].up || node_is_held(run->engine, m->node))
             continue;
         order_issue(run, wave->members[i], step);
         issued = true;

@@ -4,6 +4,8 @@
  * old and new never run beside each other, on the way back neither. */
 #include "coordinator/engine/internal.h"
 
+#include <stdio.h>
+
 /* The report that nobody ordered: its hold limit was over. It bears the name of the step after which that was. */
 bool barrier_unasked(const struct run_member *m, enum outcome outcome) {
     bool down = m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED;
@@ -17,7 +19,7 @@ static bool is_up(const struct run *run, const struct run_member *m) {
 /* Asked once; a refusal leaves it down, with its hold limit, or a person, to do the rest. */
 static bool return_one(struct run *run, uint32_t member) {
     struct run_member *m = &run->members[member];
-    if (m->stays || !is_up(run, m))
+    if (m->stays || !is_up(run, m) || node_is_held(run->engine, m->node))
         return false;
     m->stays = true;
     order_issue(run, member, "return");
@@ -29,6 +31,18 @@ static bool must_be_told(const struct run *run, const struct run_member *m) {
     return (m->state == MEMBER_PASSED && !m->stays) || (m->state == MEMBER_PASSING && !is_up(run, m));
 }
 
+void barrier_explain_abort(const struct run *run, char *text, size_t size) {
+    for (uint32_t i = 0; i < run->n_members && barrier_may_return(run); i++) {
+        const struct run_member *m = &run->members[i];
+        if (!must_be_told(run, m))
+            continue;
+        snprintf(text, size, "%s: %s is stopped behind the barrier, and %s; it is returned then, or retired",
+                 run->superseded ? "superseded" : "aborting", m->order->member,
+                 is_up(run, m) ? "its node is held by an operator" : "its agent is not connected");
+        return;
+    }
+}
+
 bool barrier_returns(struct run *run) {
     bool open = false;
     if (!orders_drained(run))
@@ -37,7 +51,7 @@ bool barrier_returns(struct run *run) {
         const struct run_member *m = &run->members[i];
         if ((m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED) && return_one(run, i))
             open = true;
-        open = open || m->state == MEMBER_RECOVERING_BACK || must_be_told(run, m);
+        open = open || must_be_told(run, m);
     }
     return !open;
 }

@@ -282,10 +282,11 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         snprintf(text, size, "paused: %s", run->pause_reason ? run->pause_reason : "");
     else if (run->state == RUN_OPENING || run->state == RUN_CLOSING)
         explain_sides(run, text, size);
-    else if (run->aborting)
+    else if (run->aborting) {
         snprintf(text, size, "%s: orders in flight finish or return first",
                  run->superseded ? "superseded" : "aborting");
-    else if (run->candidate != NO_MEMBER && run->wait_since_ms)
+        barrier_explain_abort(run, text, size);
+    } else if (run->candidate != NO_MEMBER && run->wait_since_ms)
         explain_candidate(run, text, size);
     else
         explain_holds(run, text, size);

@@ -378,6 +378,9 @@ static void run_move_to(struct run *run, enum run_state to, const struct record 
     case RUN_RETURNING:
         run->wave =
             shape->n_waves > 0 && !KEDGE_MUTANT(returns_begin_early) ? (uint32_t)shape->n_waves - 1 : 0;
+        for (uint32_t i = 0; i < run->n_members; i++) /* an ended run had stopped asking them */
+            if (run->members[i].state == MEMBER_RECOVERING_BACK)
+                recovered_begin(run, i);
         break;
     case RUN_CLOSING:
         run->verdict = (enum run_verdict)record->value;

@@ -155,6 +155,7 @@ bool act_advance(struct run *run, const struct wave *wave);
 
 /* ---- barrier_back.c: the ways back ---- */
 bool barrier_returns(struct run *run); /* everybody back; true when there is nothing left to wait for */
+void barrier_explain_abort(const struct run *run, char *text, size_t size); /* whom it waits for */
 bool barrier_rolls_back(struct run *run);
 const char *barrier_is_final(const struct run *run); /* the action that closed every way back, or NULL */
 bool barrier_unasked(const struct run_member *member, enum outcome outcome);
