@@ -12,6 +12,8 @@
  *                  has a member recovered?       recovered.c
  *                  which member is next?         choose.c
  *                  what does a run do next?      advance.c
+ *                  how many may fail?             budgets.c
+ *                  why is it paused?              pauses.c
  *                  which states are there?       member.h, run_machine.h
  *
  * Memory that is out ends the program (the journal brings it back): a half-applied decision would be worse. */
