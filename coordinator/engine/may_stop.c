@@ -118,8 +118,15 @@ static void reach(struct run *run, const struct run_member *self) {
         reasons_add(&run->wait, "its agent", self->order->member, ANSWER_UNKNOWN, "it is not connected");
 }
 
-static bool holds_back(const struct run_member *self, const struct run_member *other) {
-    bool broken = self->own.answered && self->own.answer == ANSWER_NO;
+/* To be broken allows something, so it must be as young as a yes. */
+static bool is_broken(const struct run *run, const struct run_member *m) {
+    const struct question *own = &m->own;
+    return own->answered && own->answer == ANSWER_NO && question_is_fresh(run, own) &&
+           run->engine->now_ms <= own->at_ms + own->gates->age_ms;
+}
+
+static bool holds_back(const struct run *run, const struct run_member *self, const struct run_member *other) {
+    bool broken = is_broken(run, self);
     return (other->own.answer == ANSWER_UNKNOWN && !KEDGE_MUTANT(unreachable_passes)) ||
            (other->own.answer == ANSWER_NO && !broken);
 }
@@ -128,7 +135,7 @@ static void others(struct run *run, const struct run_member *self) {
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *other = &run->members[i];
         if (other != self && !member_counts_as_in_change(run, other) && !member_state_is_gone(other->state) &&
-            holds_back(self, other))
+            holds_back(run, self, other))
             reasons_add_all(&run->wait, &other->own.reasons, true);
     }
 }

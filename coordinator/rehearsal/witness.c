@@ -239,6 +239,7 @@ static void answered(struct world *w) {
             bool in_time = wit->now_ms < to->until_ms;
             answer_keep(w, run, trial, i, to);
             to->late = !in_time;
+            h->last = to->late && to == &h->own ? ANSWER_UNKNOWN : h->last;
             if (in_time || to->answer == ANSWER_YES)
                 yes_or_not(w, h, to);
             h->n_all_noes += to->answer == ANSWER_NO;

@@ -1,4 +1,6 @@
 /* usage: kedge-sim [--seeds A..B | --seed N [--transcript] | --regressions FILE] [--without FAULT]... [--seconds S]
+ *        kedge-sim --for S             as many seeds as S seconds allow, others on every day
+ *        kedge-sim --seeds A..B --at-least N   also fails below N events in a second of one core
  *        kedge-sim --mutants all|common|NAME [--most N]
  *
  * Exit code 0: what must hold held; 1: a seed broke it, and is printed, with as few faults as break it still. */
@@ -16,7 +18,7 @@ struct options {
     uint64_t faults;
     unsigned seconds;
     const char *regressions, *mutants;
-    uint64_t most;
+    uint64_t most, at_least;
 };
 
 struct tally {
@@ -87,9 +89,25 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static double cpu_time(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Per second of one core, whatever else the machine does. */
+static bool is_fast_enough(const struct tally *tally, double cpu, uint64_t at_least) {
+    double events = (double)tally->n_events / cpu;
+    printf("a second of one core: %.0f seeds, %.0f events", (double)tally->n_seeds / cpu, events);
+    if (at_least > 0)
+        printf(" (at least %llu are promised)", (unsigned long long)at_least);
+    printf("\n");
+    return events >= (double)at_least;
+}
+
 static int run_many(const struct options *o) {
     struct tally tally = {0};
-    double begun = now();
+    double begun = now(), cpu = cpu_time();
     for (uint64_t seed = o->from; seed <= o->to && (!o->seconds || now() - begun < o->seconds); seed++) {
         struct rehearsal_result result = run_seed(seed, o->faults, NULL);
         if (result.failed)
@@ -97,6 +115,7 @@ static int run_many(const struct options *o) {
         count(&tally, &result);
     }
     double took = now() - begun;
+    cpu = cpu_time() - cpu;
     printf("%llu seeds, %llu events in %.1f s (%.0f a second): %llu done, %llu failed, %llu aborted, %llu "
            "rolled back\n",
            (unsigned long long)tally.n_seeds, (unsigned long long)tally.n_events, took,
@@ -104,6 +123,8 @@ static int run_many(const struct options *o) {
            (unsigned long long)tally.n_failed, (unsigned long long)tally.n_aborted,
            (unsigned long long)tally.n_back);
     printf("digest %016llx\n", (unsigned long long)tally.digest);
+    if (!is_fast_enough(&tally, cpu, o->at_least))
+        return 1;
     if (tally.n_seeds >= 300 && (!tally.n_done || !tally.n_failed || !tally.n_aborted || !tally.n_back)) {
         printf("the faults are too much or too little: some verdict never came\n");
         return 1;
@@ -165,6 +186,13 @@ static bool take(struct options *o, const char *name, const char *value) {
         o->from = strtoull(value, &end, 10);
         return *end == 0;
     }
+    if (strcmp(name, "--for") == 0) {
+        o->seconds = (unsigned)strtoul(value, &end, 10);
+        o->from = (uint64_t)time(NULL) / 86400 * 1000000000u;
+        o->to = UINT64_MAX;
+        printf("seeds from %llu on\n", (unsigned long long)o->from);
+        return *end == 0 && o->seconds > 0;
+    }
     if (strcmp(name, "--seconds") == 0)
         o->seconds = (unsigned)strtoul(value, NULL, 10);
     else if (strcmp(name, "--without") == 0)
@@ -175,6 +203,8 @@ static bool take(struct options *o, const char *name, const char *value) {
         o->mutants = value;
     else if (strcmp(name, "--most") == 0)
         o->most = strtoull(value, NULL, 10);
+    else if (strcmp(name, "--at-least") == 0)
+        o->at_least = strtoull(value, NULL, 10);
     else
         return false;
     return true;
@@ -188,6 +218,7 @@ int main(int argc, char **argv) {
         else if (i + 1 >= argc || !take(&o, argv[i], argv[i + 1])) {
             fprintf(stderr, "usage: kedge-sim [--seeds A..B | --seed N [--transcript] | --regressions FILE] "
                             "[--without FAULT]... [--seconds S]\n"
+                            "       kedge-sim --for S | --seeds A..B --at-least N\n"
                             "       kedge-sim --mutants all|common|NAME [--most N]\n");
             return 2;
         } else
