@@ -188,7 +188,7 @@ static int items_parse(struct cli *cli, struct rehearse *asked) {
 
 static int random_bit(struct cli *cli, const char *option, const char *name, uint64_t *bits) {
     for (unsigned f = 0; f < FAULTS; f++)
-        if (strcmp(fault_text((enum fault)f), name) == 0) {
+        if (REHEARSAL_ALONE & 1ull << f && strcmp(fault_text((enum fault)f), name) == 0) {
             *bits |= 1ull << f;
             return 0;
         }
@@ -259,6 +259,8 @@ int rehearse_list(struct cli *cli) {
     if (!cli->json)
         printf("\n--random NAME, --without NAME, of which --seeds and --seed draw some:\n ");
     for (unsigned f = 0; f < FAULTS; f++) {
+        if (!(REHEARSAL_ALONE & 1ull << f))
+            continue;
         json_array_append_new(random, json_string(fault_text((enum fault)f)));
         if (!cli->json)
             printf(" %s", fault_text((enum fault)f));

@@ -51,9 +51,11 @@ enum fault {
 enum { FAULTS = 34, FAULTS_FIRST = 17 /* those with the oldest streams */ };
 const char *fault_text(enum fault fault);
 
-/* All but what people do. */
+/* Of one plan that is played alone: all but a newer one. */
+#define REHEARSAL_ALONE (((1ull << FAULTS) - 1) & ~(1ull << FAULT_SUPERSEDE))
+/* Of those, all but what people say. */
 #define REHEARSAL_NATURE                                                                                     \
-    (((1ull << FAULTS) - 1) & ~(1ull << FAULT_OPERATORS | 1ull << FAULT_WORDS | 1ull << FAULT_HOLDS))
+    (REHEARSAL_ALONE & ~(1ull << FAULT_OPERATORS | 1ull << FAULT_WORDS | 1ull << FAULT_HOLDS))
 
 /* Serials of cluster c are c * SERIALS + 1, 2, ...; the second and later ones supersede the one before. */
 enum { SERIALS = 1000 };
