@@ -281,10 +281,14 @@ static enum origin origin_of(const struct member *m, enum mode mode) {
 
 static void mode_known(struct facts_run *run, enum mode mode) {
     run->needs_mode = false;
-    run->member->mode = mode;
-    run->member->origin = origin_of(run->member, mode);
+    enum origin origin = origin_of(run->member, mode);
+    if (!machine_is_busy(
+            &run->member->machine)) { /* a step under way reports what it has seen itself, later than this */
+        run->member->mode = mode;
+        run->member->origin = origin;
+    }
     add(run, "mode", mode_text(mode));
-    add(run, "origin", origin_text(run->member->origin));
+    add(run, "origin", origin_text(origin));
 }
 
 static void on_modes(void *context, const struct answers *answers) {

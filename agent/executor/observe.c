@@ -132,6 +132,9 @@ void row_observe(struct member *m, const struct row *row) {
         member_answer(m, m->op, ANSWER_NO, why);
     else if (m->charter->n_modes > 0 && wanted_mode(m, row) != MODE_UNKNOWN)
         ask_mode(m);
-    else
+    else {
+        m->mode = MODE_UNKNOWN; /* it was down, and is not */
+        m->origin = ORIGIN_NONE;
         ask_instance(m);
+    }
 }

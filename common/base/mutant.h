@@ -37,6 +37,8 @@
     X(one_no_is_relapse, COMMON, "one bad answer of a member that was well halts the run")                   \
     X(relapse_ignored, RARE, "a done member that is not well halts nothing")                                 \
     X(pause_ignored, COMMON, "members are changed while the run is paused")                                  \
+    X(contradiction_believed, COMMON,                                                                        \
+      "a report of done is believed although it says what runs, and that is not it")                         \
     X(failure_ignored, COMMON, "a member that failed or is held does not pause the run")                     \
     X(canary_ignored, COMMON, "the waves go on after a canary that failed")                                  \
     X(failed_is_done, RARE, "the verdict is done although a member failed")                                  \

@@ -121,6 +121,10 @@ bool order_report(struct engine *engine, const struct event *event);
 void order_latch(struct run *run, const char *node);
 bool orders_drained(const struct run *run);
 
+/* ---- believe.c ---- */
+bool report_contradicts_itself(const struct run_member *member, const struct engine_report *report, char *why,
+                               size_t size);
+
 /* ---- side_actions.c ---- */
 bool sides_can_reopen(const struct run *run);
 bool sides_open(struct run *run);  /* true when all are in force */

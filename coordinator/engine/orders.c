@@ -131,7 +131,25 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
     }
 }
 
+/* It is held: nothing more is ordered to it, and nothing goes on, before somebody has looked at it. Before the barrier of a
+ * downtime everybody goes back, as after any failure there. */
+static void lie(struct run *run, uint32_t member, const struct engine_report *report, const char *why) {
+    struct engine_report held = *report;
+    held.outcome = OUTCOME_HELD;
+    held.reason = why;
+    record_report(run, member, &held);
+    run_pause(run, PAUSE_LIE, member, "ALARM: %s: %s: %s", report->member, report->step, why);
+    if (barrier_may_return(run))
+        failure(run, member, &held);
+}
+
 static void member_report(struct run *run, uint32_t member, const struct engine_report *report) {
+    char why[KEDGE_REASON_MAX];
+    if (report_contradicts_itself(&run->members[member], report, why, sizeof(why))) {
+        lie(run, member, report, why);
+        run_advance(run);
+        return;
+    }
     record_report(run, member, report);
     switch (report->outcome) {
     case OUTCOME_WAITS: wait_again(run, member, report); break;

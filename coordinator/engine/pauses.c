@@ -9,7 +9,8 @@
 #include <string.h>
 
 static bool is_about_member(enum pause_kind kind) {
-    return kind == PAUSE_WAIT || kind == PAUSE_RECOVERY || kind == PAUSE_RELAPSE || kind == PAUSE_STEP;
+    return kind == PAUSE_WAIT || kind == PAUSE_RECOVERY || kind == PAUSE_RELAPSE || kind == PAUSE_STEP ||
+           kind == PAUSE_LIE;
 }
 
 static struct pause *pause_find(const struct run *run, enum pause_kind kind, uint32_t member) {

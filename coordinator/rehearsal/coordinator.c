@@ -286,6 +286,26 @@ void coordinator_tick(struct world *w) {
 
 /* ---- receiving ---- */
 
+/* Numbers count on the node. */
+static uint32_t generation_number(const struct member *m, uint32_t index) {
+    const char *found = fact_get(m->order->binding, m->order->n_binding, "generation");
+    return index == UINT32_MAX || !found ? index : index + (uint32_t)strtoul(found, NULL, 10);
+}
+
+/* What contradicts the signed order opens no way: it is held, and nothing goes on before somebody has looked. */
+static void judge_lie(struct world *w, const struct member *m, const struct message *message) {
+    const struct run *run = coordinator_run_of(w, m->cluster);
+    if (!run || run->plan->header.serial != message->serial)
+        return;
+    if (run->members[m->number].state != MEMBER_HELD)
+        world_fail(w, "9: %s says that %s is done and shows that it is not, and is taken for %s",
+                   m->order->member, step_at(m, message->step)->name,
+                   member_state_text(run->members[m->number].state));
+    else if (!run->paused && !run->aborting && run->state != RUN_CLOSING && run->state != RUN_ENDED)
+        world_fail(w, "9: %s says that %s is done and shows that it is not, and nobody is told",
+                   m->order->member, step_at(m, message->step)->name);
+}
+
 static void receive_report(struct world *w, const struct message *message) {
     struct member *m = &w->members[message->member];
     const struct kept_outcome *k = &message->report;
@@ -302,9 +322,13 @@ static void receive_report(struct world *w, const struct message *message) {
         .interruption_us = k->interruption_us,
         .evidence_age_us = k->evidence_age_us,
         .mode = k->mode,
-        .generation = k->generation,
+        .generation = generation_number(m, k->generation),
     };
+    w->witness.gives_away = k->gives_away;
     int r = coordinator_give(w, &event);
+    w->witness.gives_away = false;
+    if (r == 0 && w->engine && k->gives_away)
+        judge_lie(w, m, message);
     if (r == 0 && w->engine) /* else it died with what it heard */
         oracle_report(w, m, message);
     if (r == ENGINE_REFUSED && w->engine)

@@ -126,13 +126,18 @@ bool agent_lies_about(struct world *w, struct member *m, const struct message *o
                                           .expires_s = order->expires_s,
                                           .interruption_us = 1000};
     uint32_t now = generation_of(m, order->serial, m->service.content);
-    bool well = !last || world_random(w, FAULT_LIE) % 2;
-    report.report.generation = !well ? now : last ? last->generation : 0;
-    report.report.mode =
-        !well ? service_mode(m) : content_mode(m, content_of(m, order->serial, report.report.generation));
+    bool stays = !last && step->verb != VERB_STOP && step->verb != VERB_PASS && step->verb != VERB_BACK;
+    bool well = stays || world_random(w, FAULT_LIE) % 2;
+    uint32_t wanted = last ? last->generation : now;
+    enum mode mode = !last ? MODE_DOWN : content_mode(m, content_of(m, order->serial, wanted));
+    report.report.generation = well ? wanted : now;
+    report.report.mode = well && !stays ? mode : service_mode(m);
+    report.report.gives_away =
+        report.report.generation != wanted || ((!last || wanted > 0) && !stays && report.report.mode != mode);
     world_say(w, "lie      %s: %s: done%s", m->order->member, step->name,
               well ? "" : ", and runs what it ran");
-    m->touched = m->lied = true;
+    if (!report.report.gives_away) /* else the engine can see it, and must */
+        m->touched = m->lied = true;
     if (step->verb == VERB_PREPARE)
         m->has_prepared[plan_index(m->cluster, order->serial)] = true;
     message_send(w, m->node, false, &report);

@@ -44,6 +44,7 @@ struct kept_outcome {
     uint64_t serial, epoch, expires_s, interruption_us, evidence_age_us;
     uint32_t generation;
     enum mode mode;
+    bool gives_away; /* a lie: done, and what runs is not what had to run then */
     char reason[96];
 };
 

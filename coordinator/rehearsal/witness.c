@@ -314,6 +314,7 @@ static bool has_budgets(const struct run *run) {
 
 static void reported(struct world *w) {
     const struct engine_report *report = &w->witness.event.report;
+    enum outcome outcome = w->witness.gives_away ? OUTCOME_HELD : report->outcome;
     for (size_t t = 0; t < w->witness.n_trials; t++) {
         struct trial *trial = &w->witness.trials[t];
         const struct run *run = engine_run(w->engine, trial->run);
@@ -325,15 +326,15 @@ static void reported(struct world *w) {
             if (strcmp(run->members[i].order->member, report->member) != 0 || !h->ordered ||
                 strcmp(h->ordered, report->step) != 0)
                 continue;
-            h->outcome = report->outcome;
+            h->outcome = outcome;
             h->ordered = NULL;
             trial->n_changes++;
-            changed_by(h, report->step, report->outcome);
+            changed_by(h, report->step, outcome);
             begin_anew(h);
-            if (report->outcome != OUTCOME_DONE && report->outcome != OUTCOME_WAITS && !has_budgets(run)) {
+            if (outcome != OUTCOME_DONE && outcome != OUTCOME_WAITS && !has_budgets(run)) {
                 trial->halted_by = i;
                 snprintf(trial->halted, sizeof(trial->halted), "%.60s: %.20s %s", report->member,
-                         report->step, outcome_text(report->outcome));
+                         report->step, outcome_text(outcome));
             }
         }
     }

@@ -65,6 +65,7 @@ struct witness {
     uint32_t n_nodes;
     struct event event; /* the one that the engine has now; what it points to lives as long */
     bool has_event;
+    bool gives_away; /* the report at the door is a lie that shows: to be believed as little as none */
     uint64_t now_ms;
 };
 

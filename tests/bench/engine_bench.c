@@ -61,7 +61,7 @@ static const struct work_order *make_order(struct arena *arena, unsigned i, unsi
     struct step *steps = alloc(arena, 3, sizeof(*steps));
     for (size_t s = 0; s < 3; s++) {
         struct row *rows = alloc(arena, 2, sizeof(*rows));
-        rows[0] = (struct row){.primitive = s ? PRIMITIVE_START : PRIMITIVE_STAGE};
+        rows[0] = (struct row){.primitive = s ? PRIMITIVE_START : PRIMITIVE_STAGE, .generation = s == 1};
         rows[1] = (struct row){.primitive = PRIMITIVE_ASK, .gates = digests(arena, 2), .n_gates = 1};
         steps[s] = (struct step){.name = names[s], .verb = verbs[s], .rows = rows, .n_rows = s ? 2 : 1};
     }

@@ -527,3 +527,54 @@ TEST("F12 the soak counts from the first good answer, detection included, and be
     check(!world_run_of(v)->paused);
     check(v->now_ms >= no_ms + 10000);
 }
+
+/* ---- agents that say what is not so ---- */
+
+static void lie_is_seen(const struct world_config *config, unsigned liar, const char *step,
+                        const char *shows) {
+    _cleanup_(world_freep) struct world *w = world_new(config);
+    w->liar = liar;
+    w->lies_at = step;
+    require(world_begin(w) == 0);
+    world_run(w, 120000);
+    const struct run *run = world_run_of(w);
+    const struct run_member *m = &run->members[liar - 1];
+    check_eq_str(member_state_text(m->state), "held");
+    check_contains(m->reason, "not believed: done is reported, and in the same report it ");
+    check_contains(m->reason, shows);
+    check(run->paused || run->verdict == VERDICT_FAILED);
+    if (run->paused) {
+        check_contains(run->pause_reason, "ALARM: shop/server@n");
+        check_contains(run->pause_reason, shows);
+        check_eq_int(world_effects(w, liar, "switch") + world_effects(w, liar, "start"),
+                     config->downtime ? 1
+                                      : 0); /* who comes next: not touched; of a downtime all start at once */
+        check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+        world_run(w, 120000);
+    }
+    ended(w, VERDICT_FAILED);
+}
+
+static const struct world_config with_canary = {
+    .n_members = 4,
+    .n_canaries = 1,
+    .soak_ms = 1000,
+    .soak_read_only_ms = 1000,
+    .wait_limit_ms = 60000,
+    .way_back = WAY_BACK_UNTIL_FINALIZE,
+};
+
+TEST("F06 a report of done that shows the old release is not believed: held, with an alarm, and nobody goes "
+     "on") {
+    lie_is_seen(&rolling, 1, "switch", "it runs 1.0 (generation 0 of its node, read-write), where 1.1");
+    lie_is_seen(&with_canary, 1, "switch", "it runs 1.0 (generation 0 of its node, read-only), where 1.1");
+    lie_is_seen(&with_canary, 1, "promote", "it runs 1.0 (generation 0 of its node, read-write), where 1.1");
+}
+
+TEST("F06 F30 in a downtime too: who says that it is stopped and runs is not believed") {
+    struct world_config downtime = rolling;
+    downtime.downtime = true;
+    downtime.hold_ms = 30000;
+    lie_is_seen(&downtime, 1, "stop", "it is read-write, not stopped");
+    lie_is_seen(&downtime, 1, "start", "it runs 1.0 (generation 0 of its node, read-write), where 1.1");
+}

@@ -118,6 +118,10 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
     struct world_agent *agent = agent_of(w, run, member);
     bool stops = step == 1 || step == 2 || step == 3 || step == 8;
     enum outcome outcome = agent->outcome[step];
+    bool lies = w->liar == member + 1 && strcmp(w->lies_at, step_names[step]) == 0,
+         done = outcome == OUTCOME_DONE;
+    bool starts_new = done && !lies && (step == 1 || step == 2 || step == 8);
+    bool downs = done && !lies && (step == 6 || step == 7 || step == 9 || step == 12);
     struct world_item *item = queue_add(w, at_ms);
     item->is_report = true;
     item->node = member;
@@ -129,8 +133,13 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
         .step = step_names[step],
         .outcome = outcome,
         .reason = reason_of(outcome),
-        .version = outcome == OUTCOME_DONE && (step == 1 || step == 2 || step == 8) ? "1.1" : "1.0",
-        .mode = step == 1 && member < w->config.n_canaries ? MODE_READ_ONLY : MODE_READ_WRITE,
+        .version = starts_new ? "1.1" : "1.0",
+        .mode = downs                                        ? MODE_DOWN
+                : step == 1 && member < w->config.n_canaries ? MODE_READ_ONLY
+                                                             : MODE_READ_WRITE,
+        .generation = !starts_new ? 0
+                      : step == 2 ? 2
+                                  : 1,
         .interruption_us = stops && outcome == OUTCOME_DONE ? 1500 : 0,
         .evidence_age_us = stops ? 300 : 0,
     };

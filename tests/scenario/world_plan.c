@@ -32,18 +32,25 @@ static struct row *make_row(struct row *row, enum primitive primitive, struct ar
 }
 
 static struct step make_step(struct arena *arena, const char *name, enum verb verb, int gate) {
+    bool back = verb == VERB_REVERT;
     struct row *rows = alloc(arena, 2, sizeof(*rows));
     make_row(&rows[0], gate >= 0 ? PRIMITIVE_START : PRIMITIVE_STAGE, arena, -1);
+    rows[0].generation = back || gate < 0 ? 0 : verb == VERB_PROMOTE ? 2 : 1;
     if (gate >= 0)
         make_row(&rows[1], PRIMITIVE_ASK, arena, gate);
     return (struct step){.name = name, .verb = verb, .rows = rows, .n_rows = gate >= 0 ? 2 : 1};
 }
 
+static const struct fact found[] = {{"generation", "0"}};
+
 static const struct work_order *make_order(struct arena *arena, const struct world_config *c, uint64_t serial,
                                            unsigned i) {
     struct work_order *order = alloc(arena, 1, sizeof(*order));
     struct step *steps = alloc(arena, WORLD_STEPS, sizeof(*steps));
+    struct generation *generations = alloc(arena, 2, sizeof(*generations));
     size_t n = 0;
+    generations[0].mode = i < c->n_canaries ? MODE_READ_ONLY : MODE_READ_WRITE;
+    generations[1].mode = MODE_READ_WRITE;
     steps[n++] = make_step(arena, "prepare", VERB_PREPARE, -1);
     if (c->downtime) {
         steps[n++] = make_step(arena, "stop", VERB_STOP, -1);
@@ -75,6 +82,10 @@ static const struct work_order *make_order(struct arena *arena, const struct wor
                       : "",
         .self = arena_format(arena, "10.0.0.%u", i + 1),
         .way_back = c->way_back,
+        .binding = found,
+        .n_binding = 1,
+        .generations = generations,
+        .n_generations = 2,
         .steps = steps,
         .n_steps = n,
         .from_version = "1.0",

@@ -194,8 +194,11 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
                             .delta_ms = 2000,
                             .rank = i,
                             .on_loss = ON_LOSS_UNDO};
+    static const struct fact found[] = {{"generation", "0"}};
     *o = (struct work_order){
         .format = 1,
+        .binding = found,
+        .n_binding = ARRAY_LEN(found),
         .cluster = cluster,
         .serial = serial,
         .role = "server",
