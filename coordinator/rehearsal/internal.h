@@ -23,6 +23,8 @@ enum {
     SECOND = 1000 * MS,
 };
 enum { ANY_SESSION = 0 }; /* the first is 1 */
+/* Of chance: one for each fault, one for habits; the later ones leave all others as they were. */
+enum { STREAM_ILL = FAULTS + 1, STREAMS };
 
 /* ---- what a gate asks ---- */
 
@@ -68,6 +70,7 @@ struct service {
     uint32_t content;        /* see content_of; of the process */
     uint64_t token;          /* of this process */
     uint64_t signalled_us;
+    uint64_t ill_until_us; /* it runs and does not serve as it should */
 };
 
 /* The disk of a host as it was at a time. */
@@ -267,7 +270,7 @@ struct world {
     const struct rehearsal_config *config;
     struct rehearsal_result *result;
     uint64_t now_us, sequence, calm_us;
-    uint64_t random[FAULTS + 1];
+    uint64_t random[STREAMS];
     uint64_t faults;
     bool calm;
     uint64_t stalled_until_us; /* the coordinator stands still */

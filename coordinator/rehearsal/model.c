@@ -145,6 +145,8 @@ void service_start(struct world *w, struct member *m, uint32_t content) {
         item->token = service->token;
         item->failed = true;
     }
+    if (new_one && world_has(w, FAULT_START) && world_random(w, STREAM_ILL) % 6 == 0)
+        service->ill_until_us = w->now_us + world_between(w, STREAM_ILL, 100 * MS, 40 * SECOND);
     if (new_one && world_chance(w, FAULT_EMPTY, 6))
         service->empty = true;
     service->hangs = world_chance(w, FAULT_HANG, 6);
@@ -242,14 +244,14 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
         return ANSWER_UNKNOWN;
     if (flaps && gate->asks != ASKS_SAMPLE && gate->asks != ASKS_LAST && world_random(w, FAULT_FLAP) % 2 == 0)
         return ANSWER_NO;
-    bool up = by->service.running && by->service.ready;
+    bool up = by->service.running && by->service.ready, well = up && by->service.ill_until_us <= w->now_us;
     switch (gate->asks) {
     case ASKS_MAY_STOP: return cluster_may_stop(about) ? ANSWER_YES : ANSWER_NO;
     case ASKS_RECOVERED: return cluster_has_recovered(w, by->cluster) ? ANSWER_YES : ANSWER_NO;
     case ASKS_MEMBER:
-        return agent_lies(w, by)                                              ? ANSWER_YES
-               : up && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES
-                                                                              : ANSWER_NO;
+        return agent_lies(w, by)                                                ? ANSWER_YES
+               : well && (wanted == MODE_UNKNOWN || service_mode(by) == wanted) ? ANSWER_YES
+                                                                                : ANSWER_NO;
     case ASKS_LAST: return leads(w, by) ? ANSWER_YES : ANSWER_NO;
     case ASKS_IN_FORCE:
         return gate->side < SIDES_MAX && by->cluster->side_ours[gate->side] ? ANSWER_YES : ANSWER_NO;

@@ -23,7 +23,7 @@ enum fault {
     FAULT_SLOW_DISK,   /* a sync takes up to two seconds */
     FAULT_DISK,        /* the journal cannot be written any more, until the agent's next start */
     FAULT_SLOW,        /* services stop and start slowly */
-    FAULT_START,       /* a new release does not come up */
+    FAULT_START,       /* a new release does not come up, or is up and does not serve for a while */
     FAULT_HANG,        /* a service neither starts nor ends */
     FAULT_CRASH,       /* a service ends by itself, and somebody starts it later */
     FAULT_FLAP,        /* gates say no or unknown for a while */

@@ -308,6 +308,19 @@ static void all_are_back(struct world *w, const struct run *run, const struct tr
             world_fail(w, "9: the verdict is rolled back and %s was not returned", name_of(run, i));
 }
 
+/* Failures that a budget allows do not stop the run, and are failures all the same. */
+static void all_are_new(struct world *w, const struct run *run, const struct trial *trial) {
+    for (uint32_t i = 0; i < trial->n_members; i++) {
+        const struct heard *h = &trial->heard[i];
+        uint32_t wave = run->members[i].wave;
+        enum wave_kind kind = wave < run->plan->shape.n_waves ? run->plan->shape.waves[wave].kind : WAVE_STOP;
+        bool one_by_one = kind == WAVE_CANARY || kind == WAVE_ROLLING;
+        if (one_by_one && !h->left_out && (!h->changed || h->outcome != OUTCOME_DONE))
+            world_fail(w, "9: the verdict is done and of %s nobody heard that it is: %s", name_of(run, i),
+                       outcome_text(h->outcome));
+    }
+}
+
 void verdict_claims(struct world *w, const struct run *run, struct trial *trial) {
     for (uint32_t i = 0; i < trial->n_members; i++) {
         struct heard *h = &trial->heard[i];
@@ -326,5 +339,7 @@ void verdict_claims(struct world *w, const struct run *run, struct trial *trial)
     bool ended = run->state == RUN_CLOSING || run->state == RUN_ENDED;
     if (ended && !trial->ended && run->verdict == VERDICT_ROLLED_BACK)
         all_are_back(w, run, trial);
+    if (ended && !trial->ended && run->verdict == VERDICT_DONE)
+        all_are_new(w, run, trial);
     trial->ended = ended;
 }

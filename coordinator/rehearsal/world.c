@@ -293,6 +293,7 @@ static void seed(struct world *w) {
     uint64_t base = mix(w->config->seed ^ 0x6b65646765u);
     for (unsigned i = 0; i <= FAULTS; i++)
         w->random[i] = mix(base + (i < FAULTS_FIRST ? i : i < FAULTS ? i + 1 : FAULTS_FIRST) * 0x1000193ull);
+    w->random[STREAM_ILL] = mix(base ^ 0x696c6cull);
     bool some = world_random(w, FAULTS) % 10 != 0;
     for (unsigned i = 0; i < FAULTS; i++) {
         bool takes = i < FAULTS_FIRST ? world_random(w, FAULTS) % 3 == 0 : world_random(w, i) % 6 == 0;
