@@ -41,7 +41,7 @@
       "a report of done is believed although it says what runs, and that is not it")                         \
     X(failure_ignored, COMMON, "a member that failed or is held does not pause the run")                     \
     X(canary_ignored, COMMON, "the waves go on after a canary that failed")                                  \
-    X(failed_is_done, COMMON, "the verdict is done although a member failed")                                  \
+    X(failed_is_done, COMMON, "the verdict is done although a member failed")                                \
     X(any_report_counts, COMMON, "the report on another step counts for the order in flight")                \
     X(first_waves_not_returned, COMMON, "a rollback ends after the last wave")                               \
     X(returns_begin_early, RARE, "a rollback begins with the first wave")                                    \
@@ -67,7 +67,7 @@
     X(returned_after_promotion, COMMON, "a member returns past its way back, which ended with promotion")    \
     X(return_always_ordered, COMMON, "a return is obeyed past the way back")                                 \
     X(loss_asked_again, COMMON, "lost data is asked about until the time is over")                           \
-    X(late_is_yes, COMMON, "a gate that did not say yes in its time has passed")                               \
+    X(late_is_yes, COMMON, "a gate that did not say yes in its time has passed")                             \
     X(returned_is_done, COMMON, "a member that went back is reported as done")
 
 enum mutant_kind { MUTANT_COMMON, MUTANT_RARE };

@@ -280,6 +280,21 @@ static bool rolls_back(struct run *run) {
     return true;
 }
 
+static void wave_begin(struct run *run, uint32_t number) {
+    const struct wave *wave = &run->plan->shape.waves[number];
+    commit(run->engine,
+           (struct record){.kind = RECORD_WAVE, .run = run->id, .number = number, .name = wave->name}, NULL);
+}
+
+/* The next wave; or an earlier one, of which a member that had failed within a budget is to be tried again since. */
+static uint32_t wave_next(const struct run *run) {
+    const struct wave *waves = run->plan->shape.waves;
+    for (uint32_t i = 0; i < run->wave; i++)
+        if (!wave_is_of_downtime(&waves[i]) && run->wave_over[i] != waves[i].n_members)
+            return i;
+    return run->wave + 1;
+}
+
 static bool advance_waves(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     const struct wave *wave = run->wave < shape->n_waves ? &shape->waves[run->wave] : NULL;
@@ -297,14 +312,12 @@ static bool advance_waves(struct run *run) {
     bool over =
         wave_is_of_downtime(wave) ? barrier_is_over(run, wave) : run->wave_over[run->wave] == wave->n_members;
     if (over) {
-        if (barrier_is_last(run))
+        uint32_t next = wave_next(run);
+        if (next > run->wave && barrier_is_last(run))
             return waves_over(run);
-        if (wave_waits_for_approval(run))
+        if (next > run->wave && wave_waits_for_approval(run))
             return false;
-        commit(run->engine,
-               (struct record){
-                   .kind = RECORD_WAVE, .run = run->id, .number = run->wave + 1, .name = wave[1].name},
-               NULL);
+        wave_begin(run, next);
         return true;
     }
     if (wave->kind == WAVE_STOP && has_expired(run))
@@ -324,7 +337,6 @@ static bool all_back(struct run *run) {
 }
 
 static bool advance_returning(struct run *run) {
-    const struct shape *shape = &run->plan->shape;
     if (run->aborting)
         return aborted(run);
     if (run_is_downtime(run))
@@ -332,11 +344,7 @@ static bool advance_returning(struct run *run) {
     if (run->wave_open[run->wave] == 0) {
         if (run->wave == 0 || KEDGE_MUTANT(first_waves_not_returned))
             return all_back(run);
-        const struct wave *next = &shape->waves[run->wave - 1];
-        commit(
-            run->engine,
-            (struct record){.kind = RECORD_WAVE, .run = run->id, .number = run->wave - 1, .name = next->name},
-            NULL);
+        wave_begin(run, run->wave - 1);
         return true;
     }
     return !run->paused && !is_asking(run) && change_next(run);

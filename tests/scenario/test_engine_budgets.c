@@ -251,6 +251,37 @@ TEST("F26 a budget of two failures lets two pass and pauses at the third, with a
     ended(w, VERDICT_FAILED);
 }
 
+static void two_waves(struct verified_plan *plan) {
+    struct wave *waves = arena_array(plan->arena, 2, sizeof(*waves));
+    require(waves != NULL && plan->shape.n_waves == 1);
+    waves[0] = waves[1] = plan->shape.waves[0];
+    waves[0].n_members = 2;
+    waves[1].members += 2;
+    waves[1].n_members -= 2;
+    plan->shape.waves = waves;
+    plan->shape.n_waves = 2;
+    with_two_failed(plan);
+}
+
+TEST("F06 F26 who failed within the budget and is tried again later is not left behind in its wave") {
+    for (unsigned how = 0; how < 2; how++) {
+        struct world_config config = rolling;
+        config.amend = two_waves;
+        _cleanup_(world_freep) struct world *w = world_new(&config);
+        w->step = n2_fails_once;
+        require(world_begin(w) == 0);
+        require(world_run_until(w, 2, MEMBER_SOAKING, 120000));
+        check_eq_str(member_state_text(world_run_of(w)->members[1].state), "failed");
+        check((how == 0 ? world_command(w, RUN_EVENT_PAUSE, "alice") == 0 &&
+                              world_command(w, RUN_EVENT_RESUME, "alice") == 0
+                        : world_member(w, RUN_EVENT_RETRY, 1, "alice") == 0));
+        world_crash(w);
+        world_run(w, 240000);
+        ended(w, VERDICT_DONE);
+        check_eq_int(world_run_of(w)->n_state[MEMBER_DONE], 4);
+    }
+}
+
 TEST("F26 a percentage is rounded down, and of a wave counted apart from the run") {
     struct world_config config = eight;
     config.amend = with_percent;
