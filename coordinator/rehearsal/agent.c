@@ -480,6 +480,7 @@ void agent_start(struct world *w, struct member *m) {
     bool same_boot = disk->boot == m->boot, ran = disk->ran;
     bool named = ran && same_boot && disk->process == m->service.token; /* by its journal */
     m->agent_up = true;
+    m->up_since_us = w->now_us;
     m->agent_token++;
     m->journal_lost = false;
     m->epoch = disk->step_epoch;

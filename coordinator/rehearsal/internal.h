@@ -117,6 +117,7 @@ struct member {
     bool no_charter, damaged;
     uint64_t lies_until_us;
     bool lied;
+    uint64_t up_since_us;    /* its agent */
     uint32_t link;           /* which generation `current` names */
     bool data_lost, noticed; /* noticed: its last end, by the cluster */
     uint64_t n_losses;

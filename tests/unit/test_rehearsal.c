@@ -40,7 +40,7 @@ struct play {
     struct staged items[4];
     size_t n_items;
     bool struck[STAGED_MAX];
-    uint64_t seed;
+    uint64_t seed, hands; /* hands: faults that people make, too */
     struct told told;
     struct rehearsal_member members[WORLD_MEMBERS_MAX];
     uint32_t most_away;
@@ -80,7 +80,7 @@ static void play(struct play *p) {
                                     .members = p->members,
                                     .most_away = &p->most_away};
     struct rehearsal_config config = {.seed = p->seed,
-                                      .faults = p->seed ? REHEARSAL_NATURE : 0,
+                                      .faults = p->seed ? REHEARSAL_NATURE | p->hands : 0,
                                       .plan = again,
                                       .context = p->plan,
                                       .pace = {10ull * SECOND, 1ull * SECOND, 5ull * SECOND, 2ull * SECOND},
@@ -350,6 +350,19 @@ TEST("F30 F41 what must always hold holds in a downtime under random faults") {
     _cleanup_(play_freep) struct play *p = downtime_new();
     require(p->plan);
     for (p->seed = 1; p->seed <= 150; p->seed++) {
+        play(p);
+        if (!check_eq_str(p->result.what, ""))
+            printf("# seed %llu\n", (unsigned long long)p->seed);
+    }
+}
+
+TEST("F30 F41 what must always hold holds in a downtime under random faults and operators' words") {
+    static const uint64_t broken[] = {158, 747, 1016, 1306};
+    _cleanup_(play_freep) struct play *p = downtime_new();
+    require(p->plan);
+    p->hands = 1ull << FAULT_OPERATORS;
+    for (size_t i = 0; i < ARRAY_LEN(broken) + 60; i++) {
+        p->seed = i < ARRAY_LEN(broken) ? broken[i] : i;
         play(p);
         if (!check_eq_str(p->result.what, ""))
             printf("# seed %llu\n", (unsigned long long)p->seed);
