@@ -12,10 +12,21 @@ const struct lease *lease_find(const struct work_order *order, const char *name)
     return NULL;
 }
 
-const struct check *lease_ours(const struct work_order *order, const struct lease *lease) {
+static const struct step *step_that_opens(const struct work_order *order, const struct lease *lease) {
     char name[KEDGE_NAME_MAX + 8];
     snprintf(name, sizeof(name), "open %s", lease->name);
-    const struct step *open = work_order_step(order, name);
+    return work_order_step(order, name);
+}
+
+const struct lease *lease_of_open(const struct work_order *order, const struct step *step) {
+    for (size_t i = 0; i < order->n_leases; i++)
+        if (step_that_opens(order, &order->leases[i]) == step)
+            return &order->leases[i];
+    return NULL;
+}
+
+const struct check *lease_ours(const struct work_order *order, const struct lease *lease) {
+    const struct step *open = step_that_opens(order, lease);
     for (size_t i = 0; open && i < open->n_rows; i++)
         if (open->rows[i].primitive == PRIMITIVE_RUN)
             return open->rows[i].done_if;

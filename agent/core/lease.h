@@ -8,10 +8,14 @@
 /* The lease of this name in the order, or NULL. */
 const struct lease *lease_find(const struct work_order *order, const char *name);
 
+/* The lease of the side action that this step opens, or NULL. */
+const struct lease *lease_of_open(const struct work_order *order, const struct step *step);
+
 /* What "ours is in force" means: the done_if of the step that opened it. NULL: nothing says so, and it is left alone. */
 const struct check *lease_ours(const struct work_order *order, const struct lease *lease);
 
-/* Of silence, in milliseconds, after which this holder looks. */
+/* Of silence, in milliseconds, after which this holder looks. What ends it is the word that this very side action is open
+ * (or the order that opens it): another coordinator, or one that has forgotten the run, may talk on. */
 uint64_t lease_due_ms(const struct lease *lease);
 
 /* True when it is time to ask lease_ours(). */

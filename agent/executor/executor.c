@@ -285,7 +285,6 @@ static void set_heartbeat(struct executor *executor) {
 static void line_is_open(struct executor *executor) {
     log_info("link", "the coordinator has admitted this node");
     executor->is_open = true;
-    executor->heard_us = clock_monotonic_us();
     for (const struct member *m = executor->members; m; m = m->next)
         member_reports_again(m);
 }
@@ -467,7 +466,6 @@ struct executor *executor_free(struct executor *executor) {
 }
 
 void executor_load(struct executor *executor) {
-    executor->heard_us = clock_monotonic_us();
     load_clusters(executor);
     leases_load(executor);
 }

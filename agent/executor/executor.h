@@ -113,7 +113,6 @@ struct executor {
     struct link_client link;
     bool has_link, is_open;
     sd_event_source *link_io, *link_timer, *tick;
-    uint64_t heard_us; /* the coordinator's last word, monotonic */
     struct {
         uint64_t since_us;
         unsigned n;
@@ -287,6 +286,8 @@ bool release_of(const struct charter_member *charter, const char *path, struct a
 /* ---- leases.c ---- */
 
 void lease_receive(struct executor *executor, const struct lease_message *message);
+void lease_opens(struct executor *executor, const struct work_order *order,
+                 const struct step *step);   /* before `step` begins: held from now on, if it opens one */
 void leases_look(struct executor *executor); /* every tick */
 void leases_load(struct executor *executor); /* from the journal */
 void leases_free(struct executor *executor);

@@ -2,6 +2,10 @@
  * other: the one of rank i looks after ttl + i * delta whether our value is still in force, and puts the previous one
  * back only then. What somebody else has set since is nobody's of ours.
  *
+ * Silence is that of the run: only the word that this side action is open counts, for a coordinator that was stolen, or has
+ * lost its journal, talks on about other things. For the same reason the agent that opens it holds its lease from that
+ * moment, whether or not it is ever told to.
+ *
  * The close step runs through the member's machine like any other step, so it is journaled, done once and reported; it
  * waits while a step of this member is open. */
 #include "agent/executor/executor.h"
@@ -18,6 +22,7 @@ struct lease_watch {
     struct executor *executor;
     char key[JOURNAL_KEY_MAX + 1]; /* cluster/serial/name */
     char member[KEDGE_MEMBER_NAME_MAX + 1];
+    uint64_t heard_us; /* when it was last said to be open */
     uint64_t look_us;
     uint64_t due_ms;              /* of silence, as last read from the order; 0: not read yet */
     struct verified_order *order; /* while it is being looked at */
@@ -80,6 +85,7 @@ static void watch_add(struct executor *executor, const char *key) {
     if (!watch)
         return;
     watch->executor = executor;
+    watch->heard_us = clock_monotonic_us();
     snprintf(watch->key, sizeof(watch->key), "%s", key);
     watch->next = executor->leases;
     executor->leases = watch;
@@ -105,6 +111,19 @@ static bool is_known(struct executor *executor, const struct lease_message *mess
     return false;
 }
 
+static void hold(struct executor *executor, const char *key, bool open) {
+    struct lease_watch *watch = watch_find(executor, key);
+    if (watch && open) {
+        watch->heard_us = clock_monotonic_us();
+        return; /* it stands in the journal */
+    }
+    if (open)
+        watch_add(executor, key);
+    else if (watch)
+        watch_drop(watch);
+    put(executor, key, open, "");
+}
+
 void lease_receive(struct executor *executor, const struct lease_message *message) {
     char key[JOURNAL_KEY_MAX + 1];
     key_of(message->cluster, message->serial, message->name, key, sizeof(key));
@@ -114,11 +133,16 @@ void lease_receive(struct executor *executor, const struct lease_message *messag
         return;
     if (!watch && (!open || !is_known(executor, message, key)))
         return;
-    if (open && !watch)
-        watch_add(executor, key);
-    else if (!open && watch)
-        watch_drop(watch);
-    put(executor, key, open, "");
+    hold(executor, key, open);
+}
+
+void lease_opens(struct executor *executor, const struct work_order *order, const struct step *step) {
+    char key[JOURNAL_KEY_MAX + 1];
+    const struct lease *lease = lease_of_open(order, step);
+    if (!lease)
+        return;
+    key_of(order->cluster, order->serial, lease->name, key, sizeof(key));
+    hold(executor, key, true);
 }
 
 /* ---- silence ---- */
@@ -132,8 +156,8 @@ static void run_close(struct lease_watch *watch, struct member *m) {
     }
     struct step_record record = {lease->close_step, watch->executor->trust.epoch, clock_wall_s()};
     _cleanup_(buffer_deinit) struct buffer packed = {0};
-    log_warning("lease", "%s: the coordinator is silent; %s is put back by %s", watch->key, lease->name,
-                m->name);
+    log_warning("lease", "%s: the coordinator is silent about it; %s is put back by %s", watch->key,
+                lease->name, m->name);
     v->step = work_order_step(v->order, lease->close_step);
     step_record_pack(&record, &packed);
     (void)executor_put(watch->executor, RECORD_STEP, m->name, &packed);
@@ -152,6 +176,9 @@ static void on_ours(void *context, const struct answers *answers) {
     struct member *m = executor_member(watch->executor, watch->member);
     watch->questions = NULL;
     watch->look_us = clock_monotonic_us() + LOOK_AGAIN_US;
+    bool heard = (clock_monotonic_us() - watch->heard_us) / 1000 < watch->due_ms; /* while it was asked */
+    if (heard && answers->all.answer != ANSWER_NO)
+        return;
     switch (lease_decide(answers->all.answer, m && !machine_is_busy(&m->machine) && !m->incoming)) {
     case LEASE_FORGET:
         log_info("lease", "%s: it is not in force any more", watch->key);
@@ -166,7 +193,7 @@ static void on_ours(void *context, const struct answers *answers) {
 static void look(struct lease_watch *watch, uint64_t now_us) {
     struct executor *executor = watch->executor;
     const char *name = strrchr(watch->key, '/') + 1;
-    uint64_t silent_ms = (now_us - executor->heard_us) / 1000;
+    uint64_t silent_ms = (now_us - watch->heard_us) / 1000;
     if (now_us < watch->look_us || watch->questions || silent_ms < watch->due_ms)
         return;
     watch->look_us = now_us + LOOK_AGAIN_US;

@@ -368,7 +368,6 @@ static void *decoded(struct executor *executor, const struct codec_message *code
 void message_receive(struct executor *executor, const struct verified_message *message) {
     _cleanup_(arena_freep) struct arena *arena = arena_new(MESSAGE_ARENA_BYTES);
     void *value;
-    executor->heard_us = clock_monotonic_us();
     if (!arena)
         return;
     switch (message->type) {

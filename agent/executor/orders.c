@@ -219,6 +219,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     if (change.plan)
         note_plan(m->executor, m->cluster, &seen, v);
     prepare_prune(m, v->order);
+    lease_opens(m->executor, v->order, v->step);
     struct verified_order *at_barrier = TAKE(m->order); /* the machine borrows it until it has the next */
     m->order = v;
     m->epoch = v->epoch;
