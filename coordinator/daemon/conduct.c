@@ -327,6 +327,7 @@ static void on_report(void *user, const char *node, const struct report *report,
                 .mode = report->mode,
                 .origin = report->origin,
                 .generation = report->generation,
+                .at_ms = report->at_ms,
             },
     };
     bool is_new = conduct_event(d, event) == 0 && report_is_new(d);

@@ -191,10 +191,18 @@ static void candidate_none(struct run *run) {
     reasons_clear(&run->wait);
 }
 
+/* Nothing more is stopped before all side actions are in force again. */
+static bool reopens(struct run *run) {
+    if (!sides_are_back(run))
+        return false;
+    candidate_none(run);
+    return !sides_open(run);
+}
+
 /* Asks whether the next member may stop, and orders it when all say yes: in the same step as the last answer. */
 static bool change_next(struct run *run) {
     const char *step;
-    if (run->retry_ms > 0)
+    if (run->retry_ms > 0 || reopens(run))
         return false;
     if (!choose_has_room(run)) {
         candidate_none(run);
@@ -320,7 +328,7 @@ static bool advance_waves(struct run *run) {
         wave_begin(run, next);
         return true;
     }
-    if (wave->kind == WAVE_STOP && has_expired(run))
+    if (wave->kind == WAVE_STOP && (has_expired(run) || reopens(run)))
         return false;
     return wave_is_of_downtime(wave) ? barrier_advance(run, wave) : change_next(run);
 }

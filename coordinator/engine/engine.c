@@ -306,6 +306,16 @@ uint64_t engine_epoch(const struct engine *engine) {
     return engine->epoch;
 }
 
+static void dump_side(const struct run *run, const struct run_side *side, struct buffer *out) {
+    buffer_format(out, "  side action %s %s carrier %u%s%s\n", side->action->name,
+                  side_state_text(side->state), side->carrier, side->in_flight ? " in flight" : "",
+                  side->put_back ? " put back" : "");
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (side->closed_ms[i] > 0)
+            buffer_format(out, "    put back by %s, by its clock at %llu\n", run->members[i].order->member,
+                          (unsigned long long)side->closed_ms[i]);
+}
+
 static void dump_run(const struct run *run, struct buffer *out) {
     buffer_format(out, "run %llu %s wave %u%s%s%s verdict %s \"%s\" pause \"%s\"\n",
                   (unsigned long long)run->id, run_state_text(run->state), run->wave,
@@ -335,9 +345,7 @@ static void dump_run(const struct run *run, struct buffer *out) {
                       run->waivers[i].gate, (unsigned long long)run->waivers[i].until_ms,
                       run->waivers[i].reason);
     for (uint32_t i = 0; i < run->n_sides; i++)
-        buffer_format(out, "  side action %s %s carrier %u%s\n", run->sides[i].action->name,
-                      side_state_text(run->sides[i].state), run->sides[i].carrier,
-                      run->sides[i].in_flight ? " in flight" : "");
+        dump_side(run, &run->sides[i], out);
 }
 
 void engine_dump(const struct engine *engine, struct buffer *out) {

@@ -54,6 +54,7 @@ struct engine_report {
     enum mode mode;
     enum origin origin;
     uint32_t generation;
+    uint64_t at_ms; /* by the node's clock: one that is sent again bears the same; 0: not known */
 };
 
 /* One gate's answer, in the order of the ask. */

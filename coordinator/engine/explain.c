@@ -198,9 +198,10 @@ static void explain_sides(const struct run *run, char *text, size_t size) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
         bool waits = run->state == RUN_CLOSING && side->state != SIDE_CLOSED && side->state != SIDE_LEFT;
-        if (run->state == RUN_OPENING && side->state == SIDE_CLOSED && !text[0])
-            snprintf(text, size, "side action %s is to be opened: no agent is connected that can do it",
-                     side->action->name);
+        if (run->state != RUN_CLOSING && side->state == SIDE_CLOSED && !text[0])
+            snprintf(text, size,
+                     "side action %s is to be opened%s: no agent is free and connected that can do it",
+                     side->action->name, run->state == RUN_OPENING ? "" : " again");
         if (waits ||
             (run->state != RUN_CLOSING && (side->state == SIDE_OPENING || side->state == SIDE_CLOSING)))
             side_explain(run, side, text, size);
@@ -286,7 +287,9 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         snprintf(text, size, "%s: orders in flight finish or return first",
                  run->superseded ? "superseded" : "aborting");
         barrier_explain_abort(run, text, size);
-    } else if (run->candidate != NO_MEMBER && run->wait_since_ms)
+    } else if ((run->state == RUN_WAVES || run->state == RUN_RETURNING) && sides_are_back(run))
+        explain_sides(run, text, size);
+    else if (run->candidate != NO_MEMBER && run->wait_since_ms)
         explain_candidate(run, text, size);
     else
         explain_holds(run, text, size);

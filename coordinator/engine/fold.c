@@ -33,6 +33,7 @@ static void sides_init(struct run *run) {
         run->sides[i].carrier = NO_MEMBER;
         run->sides[i].carried = must(calloc(run->n_members + 1, sizeof(bool)));
         run->sides[i].closed = must(calloc(run->n_members + 1, sizeof(bool)));
+        run->sides[i].closed_ms = must(calloc(run->n_members + 1, sizeof(uint64_t)));
     }
 }
 
@@ -120,6 +121,7 @@ struct run *run_free(struct run *run) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         free(run->sides[i].carried);
         free(run->sides[i].closed);
+        free(run->sides[i].closed_ms);
         free(run->sides[i].reason);
     }
     for (size_t i = 0; i < run->n_waivers; i++) {
@@ -331,6 +333,7 @@ static bool fold_side_ordered(struct run *run, const struct record *record) {
     enum side_state to = opens ? SIDE_OPENING : SIDE_CLOSING;
     side->since_ms = side->state == to ? side->since_ms : record->at_ms;
     side->state = to;
+    side->put_back = side->put_back && opens && side->carrier == record->member;
     side->carrier = record->member;
     side->in_flight = true;
     for (uint32_t i = 0; opens && i < run->n_members; i++)
@@ -339,10 +342,26 @@ static bool fold_side_ordered(struct run *run, const struct record *record) {
     return true;
 }
 
+/* Unasked: its lease had ended, for it had not heard of the run for so long. */
+static bool fold_side_put_back(struct run_side *side, const struct record *record) {
+    side->closed_ms[record->member] = record->value2;
+    if (side->state == SIDE_OPENING)
+        side->put_back = true;
+    if (side->state != SIDE_OPEN)
+        return true;
+    side->state = SIDE_CLOSED;
+    side->since_ms = record->at_ms;
+    text_set(&side->reason, record->text);
+    return true;
+}
+
 static bool fold_side_reported(struct run *run, const struct record *record) {
     struct run_side *side = &run->sides[record->number];
     bool done = record->value == OUTCOME_DONE;
     bool opens = strcmp(record->name, side->action->open_step) == 0;
+    bool awaited = side->in_flight && side->carrier == record->member;
+    if (record->value == OUTCOME_DONE && !opens && !(awaited && side->state == SIDE_CLOSING))
+        return fold_side_put_back(side, record);
     if (record->value >= OUTCOMES || (side->state != SIDE_OPENING && side->state != SIDE_CLOSING))
         return false;
     side->in_flight = false;
@@ -350,7 +369,10 @@ static bool fold_side_reported(struct run *run, const struct record *record) {
     if (!done)
         return true;
     (opens ? side->carried : side->closed)[record->member] = true;
-    side->state = opens ? SIDE_OPEN : SIDE_CLOSED;
+    side->state = opens && !side->put_back ? SIDE_OPEN : SIDE_CLOSED;
+    side->put_back = false;
+    if (!opens)
+        side->closed_ms[record->member] = record->value2;
     side->since_ms = record->at_ms;
     return true;
 }

@@ -20,7 +20,7 @@
  *   REPORTED        index       enum outcome     interruption evidence age  -        step    reason     (both in us)
  *   MEMBER_EVENT    index       enum member_event until_ms    -             word     gate    reason     (WAIVE)
  *   SIDE_ORDERED    carrier     side action      expires_s    epoch         -        step    -
- *   SIDE_REPORTED   carrier     side action      enum outcome -             -        step    reason
+ *   SIDE_REPORTED   who         side action      enum outcome its at_ms     -        step    reason     (or unasked)
  *   NODE_HELD       -           -                until_ms     -             -        node    reason     (0: until returned)
  *   NODE_RETURNED   -           -                -            -             -        node    reason
  *   MEMBER_SEEN     index       mode             origin       generation    -        version -          (from a report)

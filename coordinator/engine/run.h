@@ -146,6 +146,9 @@ struct run_side {
     uint64_t since_ms;     /* (durable) */
     bool *carried;         /* (durable) by member: it has run `open` and cannot again */
     bool *closed;          /* (durable) by member: it has run `close` and cannot again */
+    uint64_t
+        *closed_ms; /* (durable) by member: at_ms of its last known report that `close` is done; 0: none */
+    bool put_back;  /* (durable) an agent did so by itself while the open order is in flight */
     char *reason;
 };
 

@@ -3,7 +3,11 @@
  * end of the run, by the carrier or, when it is gone or could not, by the next one in the order of the members; the run does
  * not end before, unless operators sign that it is left (then nobody tells the agents any more that it is held open, and
  * they put it back when their leases end). An agent does a step at
- * most once, so a second opening (rollback of a run that had ended) is carried by another member. */
+ * most once, so a second opening (rollback of a run that had ended) is carried by another member.
+ *
+ * An agent that has not heard of the run for the time of its lease puts the side action back by itself, and says so when it
+ * is heard again: then it is opened anew before anything more is stopped. Agents say what they have done again after each
+ * reconnect, so a report counts as new by its time. */
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
@@ -32,20 +36,22 @@ static bool is_up(const struct run *run, uint32_t member) {
     return run->engine->nodes[run->members[member].node].up;
 }
 
-static bool can_carry(const struct run *run, uint32_t member, const char *step, const bool *spent) {
-    return is_up(run, member) && !member_state_is_gone(run->members[member].state) && !spent[member] &&
-           work_order_step(run->members[member].order, step) != NULL;
+/* Who has another step in hand opens nothing. */
+static bool can_carry(const struct run *run, const struct run_side *side, uint32_t member, bool opens) {
+    const struct run_member *m = &run->members[member];
+    const char *step = opens ? side->action->open_step : side->action->close_step;
+    return is_up(run, member) && !member_state_is_gone(m->state) && !(opens && m->step) &&
+           !(opens ? side->carried : side->closed)[member] && work_order_step(m->order, step) != NULL;
 }
 
 /* The next one behind the carrier, so that all have their turn; the first carriers of several side actions differ. Its
  * service may be the only one that the command can speak to: one that runs is preferred. */
-static uint32_t carrier_other(const struct run *run, const struct run_side *side, const char *step,
-                              const bool *spent) {
+static uint32_t carrier_other(const struct run *run, const struct run_side *side, bool opens) {
     uint32_t found = NO_MEMBER;
     uint32_t first = side->carrier == NO_MEMBER ? (uint32_t)(side - run->sides) : side->carrier + 1;
     for (uint32_t k = 0; k < run->n_members; k++) {
         uint32_t i = (first + k) % run->n_members;
-        if (!can_carry(run, i, step, spent) || i == side->carrier)
+        if (!can_carry(run, side, i, opens) || i == side->carrier)
             continue;
         if (run->members[i].mode != MODE_DOWN)
             return i;
@@ -56,16 +62,14 @@ static uint32_t carrier_other(const struct run *run, const struct run_side *side
 
 /* Who opened it closes it; the one that failed last is tried after the others. */
 static uint32_t carrier_choose(const struct run *run, const struct run_side *side, bool opens) {
-    const char *step = opens ? side->action->open_step : side->action->close_step;
-    const bool *spent = opens ? side->carried : side->closed;
     bool failed = side->carrier != NO_MEMBER && !side->in_flight &&
                   side->state == (opens ? SIDE_OPENING : SIDE_CLOSING);
-    if (!opens && side->carrier != NO_MEMBER && !failed && can_carry(run, side->carrier, step, spent))
+    if (!opens && side->carrier != NO_MEMBER && !failed && can_carry(run, side, side->carrier, opens))
         return side->carrier;
-    uint32_t other = carrier_other(run, side, step, spent);
+    uint32_t other = carrier_other(run, side, opens);
     if (other != NO_MEMBER)
         return other;
-    return side->carrier != NO_MEMBER && can_carry(run, side->carrier, step, spent) ? side->carrier
+    return side->carrier != NO_MEMBER && can_carry(run, side, side->carrier, opens) ? side->carrier
                                                                                     : NO_MEMBER;
 }
 
@@ -163,6 +167,13 @@ bool sides_open(struct run *run) {
     return true;
 }
 
+bool sides_are_back(const struct run *run) {
+    for (uint32_t i = 0; i < run->n_sides; i++)
+        if (run->sides[i].state == SIDE_CLOSED || run->sides[i].state == SIDE_OPENING)
+            return true;
+    return false;
+}
+
 /* Its carrier is only away, and nothing has failed yet: after a restart of the coordinator the agents come back one by one,
  * and the first of them is no reason to give the step to two. */
 static bool carrier_may_come_back(struct run *run, const struct run_side *side) {
@@ -247,7 +258,7 @@ int side_leave(struct run *run, const struct run_side *side, const struct event 
 void side_explain(const struct run *run, const struct run_side *side, char *text, size_t size) {
     bool can = false;
     for (uint32_t i = 0; !can && i < run->n_members; i++)
-        can = can_carry(run, i, side->action->close_step, side->closed);
+        can = can_carry(run, side, i, false);
     int n = snprintf(text, size, "side action %s is %s", side->action->name, side_state_text(side->state));
     size_t used = n > 0 && (size_t)n < size ? (size_t)n : size - 1;
     if (side->reason && side->reason[0])
@@ -269,17 +280,48 @@ static void close_again_later(struct run *run) {
     timer_set(run->engine, &run->retry, run->retry_ms);
 }
 
+/* Nobody ordered it: the first time that it is heard it is news, then it is said again. */
+static void side_was_put_back(struct run *run, uint32_t member, uint32_t index,
+                              const struct engine_report *report) {
+    const struct run_side *side = &run->sides[index];
+    char text[KEDGE_REASON_MAX];
+    if (report->outcome != OUTCOME_DONE || report->at_ms == 0 || report->at_ms == side->closed_ms[member])
+        return;
+    bool was_open = side->state == SIDE_OPEN;
+    snprintf(text, sizeof(text), "%s has not heard of the run for too long and has put it back",
+             run->members[member].order->member);
+    commit(run->engine,
+           (struct record){.kind = RECORD_SIDE_REPORTED,
+                           .run = run->id,
+                           .member = member,
+                           .number = index,
+                           .value = report->outcome,
+                           .value2 = report->at_ms,
+                           .name = report->step,
+                           .text = text},
+           NULL);
+    if (!was_open)
+        return;
+    run->n_changes++;
+    lease_say(run, side, false);
+    run_advance(run);
+}
+
 void side_report(struct run *run, uint32_t member, uint32_t index, const struct engine_report *report) {
     struct run_side *side = &run->sides[index];
     bool opens = strcmp(report->step, side->action->open_step) == 0;
-    if (!side->in_flight || side->carrier != member || side->state != (opens ? SIDE_OPENING : SIDE_CLOSING))
-        return; /* a repeated report */
+    if (!side->in_flight || side->carrier != member || side->state != (opens ? SIDE_OPENING : SIDE_CLOSING)) {
+        if (!opens)
+            side_was_put_back(run, member, index, report);
+        return; /* else a repeated report */
+    }
     struct record record = {
         .kind = RECORD_SIDE_REPORTED,
         .run = run->id,
         .member = member,
         .number = index,
         .value = report->outcome,
+        .value2 = report->at_ms,
         .name = report->step,
         .text = report->reason,
     };
@@ -295,6 +337,13 @@ void side_report(struct run *run, uint32_t member, uint32_t index, const struct 
         snprintf(text, sizeof(text), "side action %s could not be opened by %s: %.300s", side->action->name,
                  run->members[member].order->member, report->reason);
         commit_run_event(run, RUN_EVENT_OPEN_FAILED, VERDICT_FAILED, text);
+    } else if (!done && opens && (run->state == RUN_WAVES || run->state == RUN_RETURNING)) {
+        run_pause(
+            run, PAUSE_STEP, member,
+            "side action %s could not be opened again by %s: %.300s; `kedge run resume %llu` lets another "
+            "agent try",
+            side->action->name, run->members[member].order->member, report->reason,
+            (unsigned long long)run->id);
     }
     run_advance(run);
 }

@@ -42,8 +42,8 @@ static void report_send(struct world *w, struct member *m, uint32_t step, const 
     message_send(w, m->node, false, &message);
 }
 
-static struct kept_outcome outcome_now(const struct member *m, enum outcome outcome, uint64_t serial,
-                                       const char *reason) {
+static struct kept_outcome outcome_now(const struct world *w, const struct member *m, enum outcome outcome,
+                                       uint64_t serial, const char *reason) {
     struct kept_outcome kept = {
         .is = true,
         .outcome = outcome,
@@ -52,6 +52,7 @@ static struct kept_outcome outcome_now(const struct member *m, enum outcome outc
         .expires_s = m->expires_s,
         .interruption_us = m->machine.record.interruption_us,
         .evidence_age_us = m->machine.record.evidence_age_us,
+        .at_ms = w->wall_ms + w->now_us / MS,
         .generation = generation_of(m, serial, m->service.running ? m->service.content : m->link),
         .mode = service_mode(m)};
     snprintf(kept.reason, sizeof(kept.reason), "%.90s", reason ? reason : "");
@@ -60,7 +61,7 @@ static struct kept_outcome outcome_now(const struct member *m, enum outcome outc
 
 static void say(struct world *w, struct member *m, uint32_t step, uint64_t serial, enum outcome outcome,
                 const char *reason) {
-    struct kept_outcome kept = outcome_now(m, outcome, serial, reason);
+    struct kept_outcome kept = outcome_now(w, m, outcome, serial, reason);
     world_say(w, "agent    %s: %s: %s: %s", m->order->member, step_at(m, step)->name, outcome_text(outcome),
               kept.reason);
     report_send(w, m, step, &kept);
@@ -94,7 +95,7 @@ static bool act_journal(struct world *w, struct member *m, const struct machine_
     m->written.record = action->record;
     if (action->record.outcome != OUTCOME_NONE && m->machine.record.outcome != OUTCOME_NONE) {
         m->written.outcomes[m->written.step] =
-            outcome_now(m, action->record.outcome, action->record.serial, action->record.reason);
+            outcome_now(w, m, action->record.outcome, action->record.serial, action->record.reason);
         m->outcome_kept = true;
         if (action->record.outcome == OUTCOME_DONE || action->record.outcome == OUTCOME_RETURNED)
             m->written.proven = m->service.content;
@@ -195,6 +196,17 @@ void agent_feed(struct world *w, struct member *m, struct machine_event *event) 
 
 /* ---- orders ---- */
 
+/* Its lease is held from the moment that it opens. */
+static void lease_opens(struct world *w, struct member *m, uint64_t serial, const struct step *step) {
+    const struct work_order *order = order_of(m, serial);
+    const struct lease *lease = lease_of_open(order, step);
+    if (!lease || lease - order->leases >= SIDES_MAX)
+        return;
+    m->written.lease_open[lease - order->leases] = true;
+    m->written.lease_serial = serial;
+    m->lease_heard_us[lease - order->leases] = w->now_us;
+}
+
 static void order_begin(struct world *w, struct member *m, const struct message *message,
                         const struct offer *offer) {
     if (m->journal_lost) {
@@ -214,6 +226,7 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     disk->step_epoch = message->epoch;
     disk->step_expires_s = message->expires_s;
     disk->outcomes[message->step].is = false;
+    lease_opens(w, m, message->serial, offer->step);
     disk_write(m);
     m->epoch = message->epoch;
     m->expires_s = message->expires_s;
@@ -326,7 +339,6 @@ static void answer(struct world *w, struct member *m, const struct message *mess
 void agent_receive(struct world *w, struct member *m, struct message *message) {
     if (!m->agent_up)
         return;
-    w->nodes[m->node].heard_us = w->now_us;
     switch (message->kind) {
     case MESSAGE_ORDER: order_receive(w, m, message); return;
     case MESSAGE_ASK: answer(w, m, message); return;
@@ -335,6 +347,7 @@ void agent_receive(struct world *w, struct member *m, struct message *message) {
         if (lease_word_counts(message->epoch, m->written.seen.epoch)) {
             m->written.lease_open[message->side] = message->open;
             m->written.lease_serial = message->serial;
+            m->lease_heard_us[message->side] = w->now_us;
             disk_write(m);
         }
         return;
@@ -362,12 +375,11 @@ static void lease_close(struct world *w, struct member *m, const struct lease *l
 }
 
 void agent_lease_look(struct world *w, struct member *m) {
-    const struct node *node = &w->nodes[m->node];
-    uint64_t silent_ms = node->connected ? 0 : (w->now_us - node->heard_us) / MS;
-    if (!m->agent_up || m->journal_lost || !m->written.has_order)
+    if (!m->agent_up || m->journal_lost || !m->written.has_order || m->paused_until_us > w->now_us)
         return;
     for (size_t i = 0; i < m->order->n_leases && i < SIDES_MAX; i++) {
         const struct lease *lease = &m->order->leases[i];
+        uint64_t silent_ms = (w->now_us - m->lease_heard_us[i]) / MS;
         if (!m->written.lease_open[i] || !lease_must_look(m->order, lease, silent_ms))
             continue;
         switch (
@@ -487,6 +499,8 @@ void agent_start(struct world *w, struct member *m) {
     m->expires_s = disk->step_expires_s;
     m->asked_us = 0;
     m->ordering = record->serial;
+    for (size_t i = 0; i < SIDES_MAX; i++)
+        m->lease_heard_us[i] = w->now_us;
     m->service.stopping = false;
     if (open && !at_barrier) /* there the step has ended, and was reported */
         disk->outcomes[disk->step].is = false;

@@ -323,6 +323,7 @@ static void receive_report(struct world *w, const struct message *message) {
         .evidence_age_us = k->evidence_age_us,
         .mode = k->mode,
         .generation = generation_number(m, k->generation),
+        .at_ms = k->at_ms,
     };
     w->witness.gives_away = k->gives_away;
     int r = coordinator_give(w, &event);

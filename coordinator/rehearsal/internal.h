@@ -43,7 +43,7 @@ struct model_gate {
 struct kept_outcome {
     bool is;
     enum outcome outcome;
-    uint64_t serial, epoch, expires_s, interruption_us, evidence_age_us;
+    uint64_t serial, epoch, expires_s, interruption_us, evidence_age_us, at_ms;
     uint32_t generation;
     enum mode mode;
     bool gives_away; /* a lie: done, and what runs is not what had to run then */
@@ -112,7 +112,8 @@ struct member {
     uint64_t epoch, expires_s, ordering; /* of the order that it has taken last */
 
     struct service service;
-    uint64_t prepared; /* serial of the plan whose generations lie ready; 0: none */
+    uint64_t prepared;                  /* serial of the plan whose generations lie ready; 0: none */
+    uint64_t lease_heard_us[SIDES_MAX]; /* when this life of the agent last heard that it is open */
     struct image old;
     bool no_charter, damaged;
     uint64_t lies_until_us;
@@ -153,7 +154,6 @@ struct node {
     bool known_up;  /* as the coordinator believes */
     uint64_t session;
     uint64_t last_us[2]; /* when the last message of this session arrives: at the coordinator, at the agent */
-    uint64_t heard_us;
     uint64_t cut_until_us;
     uint64_t deaf_until_us, mute_until_us; /* nothing reaches it; nothing comes from it */
     uint64_t slow_until_us,

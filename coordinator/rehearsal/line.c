@@ -63,7 +63,6 @@ void line_connect(struct world *w, uint32_t node) {
     n->connected = n->known_up = true;
     n->session++;
     n->last_us[0] = n->last_us[1] = 0;
-    n->heard_us = w->now_us;
     (void)!coordinator_give(w, &event);
     for (uint32_t i = 0; i < w->n_members; i++)
         if (w->members[i].node == node && w->members[i].agent_up)

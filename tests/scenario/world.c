@@ -142,6 +142,7 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
                                   : 1,
         .interruption_us = stops && outcome == OUTCOME_DONE ? 1500 : 0,
         .evidence_age_us = stops ? 300 : 0,
+        .at_ms = agent->at_ms[step],
     };
 }
 
@@ -268,7 +269,22 @@ static void order_take(struct world *w, const struct run *run, unsigned member, 
     agent->effects[step] += !changed_nothing(agent->outcome[step]);
     agent->running[step] = true;
     agent->ended[step] = false;
-    report_send(w, run, member, step, w->now_ms + w->step_ms);
+    agent->at_ms[step] = w->now_ms + w->step_ms;
+    report_send(w, run, member, step, agent->at_ms[step]);
+}
+
+void world_put_back_again(struct world *w, unsigned member) {
+    report_send(w, must_run(w), member, step_index("close delay"), w->now_ms + 1);
+}
+
+void world_put_back(struct world *w, unsigned member) {
+    struct world_agent *agent = agent_of(w, must_run(w), member);
+    unsigned step = step_index("close delay");
+    say(w, "# n%u puts the side action back", member + 1);
+    w->side_in_force = false;
+    agent->outcome[step] = OUTCOME_DONE;
+    agent->at_ms[step] = w->now_ms;
+    world_put_back_again(w, member);
 }
 
 /* ---- what the engine wants ---- */
@@ -456,7 +472,11 @@ static void item_give(struct world *w, struct world_item item) {
     if (item.is_report && item.is_hold && w->agents[item.node].down)
         return; /* said again when it is back */
     if (item.is_report && !item.is_hold) {
-        step_end(w, engine_run(w->engine, item.run), item.node, step_index(item.report.step));
+        const struct run *run = engine_run(w->engine, item.run);
+        unsigned step = step_index(item.report.step);
+        bool of_side = step == 4 || step == 5;
+        if (!of_side || agent_of(w, run, item.node)->running[step]) /* else it was done before */
+            step_end(w, run, item.node, step);
         if (w->agents[item.node].down)
             return;
     }

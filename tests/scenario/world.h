@@ -60,6 +60,7 @@ struct world_agent {
     unsigned effects[WORLD_STEPS]; /* how often each step really ran */
     bool running[WORLD_STEPS], ended[WORLD_STEPS];
     enum outcome outcome[WORLD_STEPS];
+    uint64_t at_ms[WORLD_STEPS]; /* of its report, also when it is said again */
     uint64_t last_expires_s;
 };
 
@@ -113,6 +114,10 @@ bool world_run_until(struct world *world, unsigned member, enum member_state sta
 
 /* The coordinator dies and is back at once, with the journal; what was on its way to it is lost. */
 void world_crash(struct world *world);
+
+/* Its agent has not heard of the run for the time of its lease: the side action is back. Said now, and said again. */
+void world_put_back(struct world *world, unsigned member);
+void world_put_back_again(struct world *world, unsigned member);
 
 int world_command(struct world *world, enum run_event command, const char *text);
 int world_member(struct world *world, enum run_event command, unsigned member, const char *text);

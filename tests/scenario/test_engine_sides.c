@@ -1,0 +1,148 @@
+/* A side action that an agent has put back, because it has not heard of the run for the time of its lease: the engine hears
+ * of it from the agent's report, and opens it anew before anything more is stopped. */
+#include "tests/unit/test.h"
+
+#include "tests/scenario/world.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct world_config canary_rolling = {
+    .n_members = 4,
+    .n_canaries = 1,
+    .side_action = true,
+    .limit = 1,
+    .soak_ms = 2000,
+    .soak_read_only_ms = 500,
+    .detection_ms = 100,
+    .wait_limit_ms = 60000,
+    .way_back = WAY_BACK_UNTIL_FINALIZE,
+};
+
+static void replay_equals(const struct world *w) {
+    struct buffer live = {0};
+    engine_dump(w->engine, &live);
+    char *again = world_replay(w, w->n_records);
+    check_eq_str(again, (const char *)live.data);
+    free(again);
+    buffer_deinit(&live);
+}
+
+static unsigned n_opened(const struct world *w) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < w->config.n_members; i++)
+        n += world_effects(w, i, "open delay");
+    return n;
+}
+
+static bool stops(const char *step) {
+    return strcmp(step, "switch") == 0 || strcmp(step, "promote") == 0 || strcmp(step, "return") == 0;
+}
+
+static enum outcome in_force_at_stops(struct world *w, unsigned member, const char *step) {
+    (void)member;
+    if (stops(step) && !w->side_in_force)
+        test_fail(__FILE__, __LINE__, "n%u is ordered to %s without the side action", member + 1, step);
+    return OUTCOME_DONE;
+}
+
+TEST(
+    "F31 the coordinator is away longer than the lease: it opens the side action anew before the next stop") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    w->step = in_force_at_stops;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    world_crash(w);
+    world_put_back(w, 3);
+    world_run(w, 120000);
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), "done");
+    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
+    check(!w->side_in_force);
+    check_eq_int(n_opened(w), 2);
+    replay_equals(w);
+}
+
+TEST(
+    "F31 what an agent says again after each reconnect is no news: the side action is not opened once more") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    w->step = in_force_at_stops;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    world_put_back(w, 3);
+    require(world_run_until(w, 1, MEMBER_DONE, 60000));
+    for (unsigned i = 0; i < 5; i++) {
+        world_crash(w);
+        world_put_back_again(w, 3);
+        world_run(w, 100);
+    }
+    check_eq_int(n_opened(w), 2);
+    world_put_back(w, 3); /* this is */
+    world_run(w, 120000);
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), "done");
+    check_eq_int(n_opened(w), 3);
+    check(!w->side_in_force);
+    replay_equals(w);
+}
+
+TEST("F31 it dies before it hears that the side action is open, and is away for longer than the lease") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    w->step = in_force_at_stops;
+    require(world_begin(w) == 0);
+    for (unsigned i = 0; i < 100000 && n_opened(w) == 0; i++)
+        world_turn(w, w->now_ms + 1000);
+    require(world_run_of(w)->sides[0].state == SIDE_OPENING);
+    unsigned carrier = world_run_of(w)->sides[0].carrier;
+    world_agent_down(w, carrier); /* it opens, and nobody hears of it */
+    world_run(w, 1000);
+    require(w->side_in_force);
+    world_put_back(w, 3);
+    world_run(w, 1000);
+    world_agent_up(w, carrier);
+    world_run(w, 120000);
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), "done");
+    check_eq_int(n_opened(w), 2);
+    check(!w->side_in_force);
+    replay_equals(w);
+}
+
+static enum outcome once_only(struct world *w, unsigned member, const char *step) {
+    if (strcmp(step, "open delay") == 0)
+        return w->state++ == 1 ? OUTCOME_FAILED : OUTCOME_DONE;
+    return in_force_at_stops(w, member, step);
+}
+
+TEST("F31 F06 it cannot be opened again by one agent: the run pauses and says so, `run resume` lets another "
+     "try") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    w->step = once_only;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    world_put_back(w, 3);
+    world_run(w, 60000);
+    check(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason,
+                   "side action delay could not be opened again by shop/server@n");
+    check_contains(world_run_of(w)->pause_reason, "no room on the disk");
+    replay_equals(w);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 120000);
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), "done");
+    check(!w->side_in_force);
+    replay_equals(w);
+}
+
+TEST("F31 F08 it is back when the run is aborted: nothing is opened any more") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    check(world_command(w, RUN_EVENT_PAUSE, "alice") == 0);
+    world_put_back(w, 3);
+    world_run(w, 1000);
+    check_eq_int(n_opened(w), 1); /* a pause begins nothing */
+    check(world_command(w, RUN_EVENT_ABORT, "alice") == 0);
+    world_run(w, 60000);
+    check_eq_str(run_verdict_text(world_run_of(w)->verdict), "aborted");
+    check_eq_int(n_opened(w), 1);
+    check(!w->side_in_force);
+    replay_equals(w);
+}
