@@ -64,6 +64,20 @@ def test_F31_the_holder_of_a_side_action_dies_with_the_coordinator(fleet_of_four
     nothing_is_left_open(fleet_of_four, i, before)
 
 
+def test_F31_a_coordinator_that_was_away_longer_than_the_lease(fleet_of_four):
+    """The members have put the side action back; it is opened anew, by another one, and the run goes on by itself."""
+    fleet = fleet_of_four
+    i, before = kill_in_a_switch(fleet)
+    nothing_is_left_open(fleet, i, before)
+    fleet.start_kedged()
+    fleet.wait_connected()
+    run = fleet.wait_ended(1)
+    assert run["verdict"]["result"] == "done", run["verdict"]
+    assert fleet.side_action() == before
+    assert sum(agent.words().count("open repair-delay: done") for agent in fleet.agents) == 2
+    assert [fleet.health(k)["version"] for k in range(fleet.n)] == ["1.1.0"] * fleet.n
+
+
 # ---- recovery ----
 
 class ForgetfulFleet(FaultFleet):

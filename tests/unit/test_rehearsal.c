@@ -256,6 +256,22 @@ TEST("F41 what must always hold holds under random faults") {
     check(n_done > 20 && n_other > 20); /* the faults strike, and not always hard */
 }
 
+TEST("F31 F41 a coordinator that is away for longer than the lease opens the side action anew, and the run "
+     "ends "
+     "well") {
+    _cleanup_(play_freep) struct play *p = play_new();
+    require(p->plan && p->plan->shape.n_side_actions == 1);
+    p->items[0] = (struct staged){.kind = STAGED_COORDINATOR_DIES,
+                                  .says = "coordinator-dies",
+                                  .moment = "soak",
+                                  .lasts_us = 1800ull * SECOND};
+    p->n_items = 1;
+    play(p);
+    check_eq_str(p->result.what, "");
+    check_eq_str(p->result.rest.verdict, "done");
+    check(!p->result.rest.paused);
+}
+
 TEST("F41 a plan with many members, each with gates of its own, is rehearsed as well") {
     enum { BOOKIES = 24 };
     _cleanup_(play_freep) struct play *p = play_of(bookkeeper_world_of(BOOKIES, "4.5.1"));
