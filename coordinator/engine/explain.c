@@ -272,6 +272,17 @@ static void explain_approval(const struct run *run, char *text, size_t size) {
              (unsigned long long)run->id);
 }
 
+/* Nobody is asked yet whether it may stop (may_stop.c). */
+static void explain_early(const struct run *run, char *text, size_t size) {
+    uint64_t now = run->engine->now_ms;
+    bool changing = run->state == RUN_WAVES || run->state == RUN_RETURNING;
+    if (changing && run->candidate == NO_MEMBER && run->retry_ms > now)
+        snprintf(text, size,
+                 "the next member is asked in %llu s: until then the gates may not know what the last stop "
+                 "took away",
+                 (unsigned long long)((run->retry_ms - now + 999) / 1000));
+}
+
 void engine_explain_run(const struct engine *engine, const struct run *run, char *text, size_t size) {
     (void)engine;
     text[0] = 0;
@@ -297,4 +308,6 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         explain_approval(run, text, size);
     if (!text[0])
         explain_open(run, text, size);
+    if (!text[0])
+        explain_early(run, text, size);
 }

@@ -623,6 +623,10 @@ TEST("F02 after a member was returned nobody is stopped for as long as its loss 
     uint64_t returned_ms = w->now_ms;
     check(world_run_of(w)->paused);
     check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 1000);
+    char text[256];
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "until then the gates may not know what the last stop took away");
     require(world_run_until(w, 2, MEMBER_SWITCHING, 60000));
     check(w->now_ms >= returned_ms + 3000);
 }
