@@ -40,7 +40,7 @@ static size_t name_length(const struct rehearse *asked, const char *text, const 
 }
 
 /* The reason without the names of members and without numbers. */
-static void kind_text(const struct rehearse *asked, const char *text, char *out, size_t size) {
+static void without_names(const struct rehearse *asked, const char *text, char *out, size_t size) {
     size_t used = 0;
     bool word = false; /* in the middle of one */
     while (*text && used + 1 < size) {
@@ -61,6 +61,19 @@ static void kind_text(const struct rehearse *asked, const char *text, char *out,
         out[used++] = *text++;
     }
     out[used] = 0;
+}
+
+/* What is the same for two members, or from two probers, by now, is said once. */
+static void kind_text(const struct rehearse *asked, const char *text, char *out, size_t size) {
+    char all[2048], *rest = all;
+    size_t used = 0;
+    without_names(asked, text, all, sizeof(all));
+    out[0] = 0;
+    for (char *part; used < size && (part = strsep(&rest, ";"));) {
+        part += strspn(part, " ");
+        if (*part && !strstr(out, part))
+            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "; " : "", part);
+    }
 }
 
 static void count(const struct rehearse *asked, struct ends *ends, uint64_t seed,
