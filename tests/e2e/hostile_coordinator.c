@@ -66,7 +66,7 @@ static void on_end(int signal_number) {
     ends = 1;
 }
 
-static void die(const char *what, const struct error *err) {
+_Noreturn static void die(const char *what, const struct error *err) {
     fprintf(stderr, "hostile: %s: %s\n", what, err ? err->text : "");
     exit(2);
 }
