@@ -2,6 +2,8 @@
  * undo: what somebody else has set since is not ours to put back. */
 #include "agent/core/lease.h"
 
+#include "common/base/mutant.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -42,9 +44,10 @@ bool lease_must_look(const struct work_order *order, const struct lease *lease, 
 }
 
 enum lease_move lease_decide(enum answer ours, bool member_is_free) {
-    if (ours == ANSWER_NO)
+    if (ours == ANSWER_NO && !KEDGE_MUTANT(lease_blind))
         return LEASE_FORGET;
-    return ours == ANSWER_YES && member_is_free ? LEASE_PUT_BACK : LEASE_LOOK_AGAIN;
+    return (ours == ANSWER_YES || KEDGE_MUTANT(lease_blind)) && member_is_free ? LEASE_PUT_BACK
+                                                                               : LEASE_LOOK_AGAIN;
 }
 
 bool lease_word_counts(uint64_t epoch, uint64_t epoch_seen) {

@@ -307,6 +307,10 @@ void row_begin(struct member_machine *m, uint64_t now_us, struct machine_actions
     }
     if (latch_stops(m, row, now_us, actions))
         return;
+    if (row->primitive == PRIMITIVE_ASK && !m->record.changed && KEDGE_MUTANT(stopped_unasked)) {
+        row_done(m, now_us, actions);
+        return;
+    }
     const struct primitive_rule *rule = primitive_rule(row->primitive);
     bool first_change = rule->changes && !m->record.changed;
     bool first_stop =

@@ -49,6 +49,20 @@
     X(order_not_recorded, COMMON, "an order goes out that the journal does not hold")                        \
     X(abort_forgotten, COMMON, "after an abort the waves go on")                                             \
     X(side_left_open, COMMON, "a run that is aborted ends with its side action in force")                    \
+    X(superseded_goes_on, COMMON, "a run that a newer plan has overtaken goes on")                           \
+    X(locks_ignored, COMMON, "a run begins while another holds its cluster, or one that depends on it")      \
+    X(host_shared, COMMON, "members of two clusters on one host are in change together")                     \
+    X(retired_in_limit, RARE, "who is gone for good counts in the wave's percentage")                        \
+    X(retired_in_budget, RARE, "who is gone for good counts in a budget's percentage")                       \
+    X(budget_off_by_one, COMMON, "one failure more than the budget allows")                                  \
+    X(budget_rounded_up, COMMON, "a budget's percentage is rounded up")                                      \
+    X(budget_not_while_paused, COMMON, "what breaks a budget while the run is paused is passed over")        \
+    X(budget_of_wave_ignored, COMMON, "only the run's budgets count, not the wave's")                        \
+    X(resume_not_judged, RARE, "after a resume, who is ill still is not said again")                         \
+    X(broken_come_late, COMMON, "members that serve nothing are not changed first")                          \
+    X(unknown_is_no_break, COMMON, "no answer does not begin the time anew that a member has to be well")    \
+    X(replay_drops_waivers, COMMON, "waivers are not replayed from the journal")                             \
+    X(replay_drops_holds, COMMON, "holds are not replayed from the journal")                                 \
     /* agent */                                                                                              \
     X(epoch_ignored, RARE, "an order of an older coordinator is obeyed")                                     \
     X(order_done_twice, COMMON, "a step that has ended is begun again by a repeated order")                  \
@@ -68,7 +82,10 @@
     X(return_always_ordered, COMMON, "a return is obeyed past the way back")                                 \
     X(loss_asked_again, COMMON, "lost data is asked about until the time is over")                           \
     X(late_is_yes, COMMON, "a gate that did not say yes in its time has passed")                             \
-    X(returned_is_done, COMMON, "a member that went back is reported as done")
+    X(returned_is_done, COMMON, "a member that went back is reported as done")                               \
+    X(overtaken_obeyed, RARE, "an order of a plan that a newer one has overtaken is obeyed")                 \
+    X(stopped_unasked, COMMON, "the agent does not ask before the stop")                                     \
+    X(lease_blind, RARE, "a lease puts back what is not in force by us")
 
 enum mutant_kind { MUTANT_COMMON, MUTANT_RARE };
 enum mutant {

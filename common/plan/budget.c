@@ -1,6 +1,8 @@
 /* Why a default in code and not in every plan: the safe answer must not depend on who made the plan, or when. */
 #include "common/plan/budget.h"
 
+#include "common/base/mutant.h"
+
 uint32_t budget_default(enum budget_kind kind) {
     return kind == BUDGET_FAILED || kind == BUDGET_HELD ? 0 : BUDGET_NO_LIMIT;
 }
@@ -12,6 +14,8 @@ uint32_t budget_allows(const struct budget *budgets, size_t n_budgets, enum budg
         if (budget->kind != kind)
             continue;
         uint32_t part = (uint32_t)((uint64_t)n_members * budget->percent / 100);
+        if (KEDGE_MUTANT(budget_rounded_up))
+            part = (uint32_t)(((uint64_t)n_members * budget->percent + 99) / 100);
         return budget->percent > 0 && part < budget->count ? part : budget->count;
     }
     return otherwise;

@@ -57,7 +57,8 @@ void budgets_accept(struct run *run) {
 
 uint32_t run_budget(const struct run *run, enum budget_kind kind) {
     const struct shape *shape = &run->plan->shape;
-    return budget_allows(shape->budgets, shape->n_budgets, kind, run_n_present(run), budget_default(kind));
+    uint32_t n = KEDGE_MUTANT(retired_in_budget) ? run->n_members : run_n_present(run);
+    return budget_allows(shape->budgets, shape->n_budgets, kind, n, budget_default(kind));
 }
 
 uint32_t run_wave_budget(const struct run *run, uint32_t wave, enum budget_kind kind) {
@@ -67,11 +68,13 @@ uint32_t run_wave_budget(const struct run *run, uint32_t wave, enum budget_kind 
 }
 
 static bool is_over(const struct budget_count *count, enum budget_kind kind, uint32_t allowed) {
-    return count->n[kind] > allowed && count->n[kind] > count->accepted[kind];
+    return count->n[kind] > allowed + KEDGE_MUTANT(budget_off_by_one) &&
+           count->n[kind] > count->accepted[kind];
 }
 
 static bool wave_is_over(const struct run *run, uint32_t wave, enum budget_kind kind) {
-    return is_over(&run->wave_counts[wave], kind, run_wave_budget(run, wave, kind));
+    return !KEDGE_MUTANT(budget_of_wave_ignored) &&
+           is_over(&run->wave_counts[wave], kind, run_wave_budget(run, wave, kind));
 }
 
 bool budget_is_over(const struct run *run, enum budget_kind kind) {
@@ -137,7 +140,7 @@ void budget_judge(struct run *run, uint32_t member, enum budget_kind kind) {
     uint32_t wave = run->members[member].wave;
     bool over = is_over(&run->count, kind, run_budget(run, kind)) ||
                 (wave < run->plan->shape.n_waves && wave_is_over(run, wave, kind));
-    if (over)
+    if (over && !(run->paused && KEDGE_MUTANT(budget_not_while_paused)))
         breach(run, kind, wave);
 }
 

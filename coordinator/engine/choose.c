@@ -8,7 +8,7 @@
 enum rank { RANK_BROKEN, RANK_PLAIN, RANK_UNSURE, RANK_LAST, RANK_NONE };
 
 static enum rank rank_of(const struct run_member *m) {
-    if (m->own.answered && m->own.answer == ANSWER_NO)
+    if (m->own.answered && m->own.answer == ANSWER_NO && !KEDGE_MUTANT(broken_come_late))
         return RANK_BROKEN;
     if (!m->own.with_last)
         return RANK_PLAIN;
@@ -24,7 +24,8 @@ static enum rank rank_of(const struct run_member *m) {
 static uint32_t wave_limit(const struct run *run, const struct wave *wave) {
     uint32_t limit = wave->limit_count;
     if (wave->limit_percent > 0 && !KEDGE_MUTANT(percent_ignored)) {
-        uint32_t part = (uint32_t)((uint64_t)run_n_present(run) * wave->limit_percent / 100);
+        uint32_t n = KEDGE_MUTANT(retired_in_limit) ? run->n_members : run_n_present(run);
+        uint32_t part = (uint32_t)((uint64_t)n * wave->limit_percent / 100);
         part = part > 0 ? part : 1;
         limit = part < limit ? part : limit;
     }

@@ -263,6 +263,8 @@ static bool fold_reported(struct run *run, const struct record *record) {
 
 static void waive(struct run *run, const struct record *record) {
     struct waiver *w = NULL;
+    if (KEDGE_MUTANT(replay_drops_waivers) && !run->engine->actions)
+        return;
     for (size_t i = 0; i < run->n_waivers; i++)
         if (run->waivers[i].member == record->member && strcmp(run->waivers[i].gate, record->name) == 0)
             w = &run->waivers[i];
@@ -434,7 +436,8 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         run->wait_since_ms = 0;
         retry_failed(run, record->at_ms);
         budgets_accept(run);
-        recovered_judge_anew(run);
+        if (!KEDGE_MUTANT(resume_not_judged))
+            recovered_judge_anew(run);
         break;
     case RUN_EVENT_ABORT: /* nobody can resume it any more, so it is not paused: its closing moves go on */
         run->aborting = true;
@@ -442,7 +445,8 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         text_set(&run->pause_reason, record->text);
         break;
     case RUN_EVENT_SUPERSEDE:
-        run->aborting = run->superseded = true;
+        run->superseded = true;
+        run->aborting = !KEDGE_MUTANT(superseded_goes_on);
         pauses_clear(run);
         text_set(&run->pause_reason, record->text);
         break;

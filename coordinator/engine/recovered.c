@@ -159,7 +159,9 @@ static void too_long(struct run *run, struct run_member *m, const struct reasons
 static void not_good(struct run *run, struct run_member *m, enum answer answer,
                      const struct reasons *reasons) {
     uint64_t now = run->engine->now_ms;
-    m->good_since_ms = KEDGE_MUTANT(soak_not_restarted) ? m->good_since_ms : 0;
+    bool breaks =
+        !KEDGE_MUTANT(soak_not_restarted) && !(KEDGE_MUTANT(unknown_is_no_break) && answer == ANSWER_UNKNOWN);
+    m->good_since_ms = breaks ? 0 : m->good_since_ms;
     m->bad_since_ms = m->bad_since_ms ? m->bad_since_ms : now;
     m->ill_since_ms = m->ill_since_ms ? m->ill_since_ms : now;
     if (answer == ANSWER_NO && is_relapse(run, m))

@@ -434,6 +434,7 @@ static void dies_one(struct world *w, struct member *m, uint64_t after_us) {
     m->boot++;
     m->journal_lost = false;
     m->epoch_obeyed = m->written.seen.epoch;
+    m->serial_obeyed = m->written.seen.serial;
     m->latched = m->written.seen.aborted;
     service_end(w, m, NULL);
     m->service.token++;

@@ -21,6 +21,7 @@ static void image_put(struct member *m, const struct image *image) {
     m->new_started = image->new_started;
     m->new_promoted = image->new_promoted;
     m->epoch_obeyed = image->disk.seen.epoch;
+    m->serial_obeyed = image->disk.seen.serial;
     m->latched = image->disk.seen.aborted;
     m->judged_serial = image->disk.seen.serial;
     m->stopped_by_kedge = false;

@@ -135,7 +135,7 @@ struct member {
     bool has_prepared[PLANS_MAX]; /* it said so once */
     uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
     uint64_t latched;             /* serial that was aborted, as its agent knows */
-    uint64_t epoch_obeyed;
+    uint64_t epoch_obeyed, serial_obeyed;   /* as far as its disk has kept it */
     uint32_t rows_yes;                      /* rows of the open step whose last answer was yes, as bits */
     uint64_t left_out, retired;             /* by an operator's word: in the plan of this serial */
     uint64_t waived_until_ms;               /* an operator set a may-stop gate aside */

@@ -163,6 +163,10 @@ void oracle_accept(struct world *w, struct member *m, const struct message *mess
         memset(m->stopped_for, 0, sizeof(m->stopped_for));
         m->new_started = m->new_promoted = false;
     }
+    if (message->serial < m->serial_obeyed && !step_closes(m, step))
+        world_fail(w, "6: %s obeys plan %llu after plan %llu", m->order->member,
+                   (unsigned long long)message->serial, (unsigned long long)m->serial_obeyed);
+    m->serial_obeyed = message->serial > m->serial_obeyed ? message->serial : m->serial_obeyed;
     if (message->epoch < m->epoch_obeyed)
         world_fail(w, "6: %s obeys epoch %llu after epoch %llu", m->order->member,
                    (unsigned long long)message->epoch, (unsigned long long)m->epoch_obeyed);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Who is done is looked at every second, and two of those noes are a relapse; other questions hear of it sooner. */
-enum { SLACK_MS = 2, NOES_OF_A_RELAPSE = 8, RELAPSE_KNOWN_MS = 4000 };
+enum { SLACK_MS = 2, NOES_OF_A_RELAPSE = 8, RELAPSE_KNOWN_MS = 4000, BROKEN_KNOWN_MS = 2500 };
 
 static const char *name_of(const struct run *run, uint32_t member) {
     return run->members[member].order->member;
@@ -138,7 +138,7 @@ static bool waits_as_last(const struct world *w, const struct run *run, const st
 
 /* F13: who serves nothing goes first; nobody is made worse. */
 static void broken_first(struct world *w, const struct run *run, const struct trial *trial, uint32_t member,
-                         const char *what) {
+                         const char *what, uint32_t for_ms) {
     const struct wave *wave = &run->plan->shape.waves[run->members[member].wave];
     for (size_t k = 0; k < wave->n_members && !is_broken(&trial->heard[member]); k++) {
         uint32_t i = wave->members[k];
@@ -146,7 +146,10 @@ static void broken_first(struct world *w, const struct run *run, const struct tr
         bool same = strcmp(run->members[i].order->domain, run->members[member].order->domain) == 0;
         bool waits =
             run->members[i].state == MEMBER_PREPARED && is_broken(h) && h->own.change == trial->n_changes;
-        if (i != member && waits && !is_held(w, h) && (same || !wave->one_domain))
+        bool long_so =
+            for_ms == 0 || (h->n_noes > 1 && h->noes_since_ms + for_ms <= w->witness.now_ms &&
+                            h->own.seen_ms + for_ms > w->witness.now_ms && w->witness.nodes[h->node].up);
+        if (i != member && waits && long_so && !is_held(w, h) && (same || !wave->one_domain))
             world_fail(w, "F13: %s %s before %s, which is broken", name_of(run, member), what,
                        name_of(run, i));
     }
@@ -193,6 +196,46 @@ static void waves_behind(struct world *w, const struct run *run, const struct tr
                        name_of(run, member), name_of(run, i));
 }
 
+/* ---- runs beside each other ---- */
+
+static bool needs(const struct run *run, const struct run *other) {
+    for (size_t i = 0; i < run->plan->shape.n_depends_on; i++)
+        if (strcmp(run->plan->shape.depends_on[i], other->plan->header.cluster) == 0)
+            return true;
+    return strcmp(run->plan->header.cluster, other->plan->header.cluster) == 0;
+}
+
+/* An older run that is open holds its cluster, those that it depends on, and those that depend on it. */
+void verdict_begins(struct world *w, const struct run *run, uint32_t member, const struct step *step) {
+    for (size_t i = 0; engine_run_at(w->engine, i) != run; i++) {
+        const struct run *other = engine_run_at(w->engine, i);
+        if (other->state != RUN_ENDED && (needs(run, other) || needs(other, run)))
+            world_fail(w, "locks: %s is ordered to %s by run %llu while run %llu of %s is open",
+                       name_of(run, member), step->name, (unsigned long long)run->id,
+                       (unsigned long long)other->id, other->plan->header.cluster);
+    }
+}
+
+/* ---- how many ---- */
+
+/* Of those that are not gone for good. Who was in change before takes no room that it had not. */
+static void room_for_one_more(struct world *w, const struct run *run, const struct trial *trial,
+                              uint32_t member, const char *step) {
+    const struct wave *wave = &run->plan->shape.waves[run->members[member].wave];
+    uint32_t n_present = 0, n = 1;
+    for (uint32_t i = 0; i < trial->n_members; i++) {
+        const struct heard *h = &trial->heard[i];
+        n_present += !h->retired;
+        n += i != member && (h->in_change || (is_held(w, h) && !h->retired));
+    }
+    uint64_t part = (uint64_t)n_present * wave->limit_percent / 100, limit = wave->limit_count;
+    if (wave->limit_percent > 0 && part < limit)
+        limit = part > 0 ? part : 1;
+    if (!trial->heard[member].in_change && n > limit)
+        world_fail(w, "2: %s is ordered to %s and %u are in change then, %llu of %u may",
+                   name_of(run, member), step, n, (unsigned long long)limit, n_present);
+}
+
 /* ---- an order ---- */
 
 static void soaked_read_only(struct world *w, const struct run *run, const struct trial *trial,
@@ -215,6 +258,10 @@ void verdict_order(struct world *w, const struct run *run, const struct trial *t
                    step->name);
     if (!w->witness.nodes[h->node].up)
         world_fail(w, "4: %s is ordered to %s and its agent is away", name_of(run, member), step->name);
+    if (trial->superseded)
+        world_fail(w, "9: %s is ordered to %s and a newer plan has overtaken this one", name_of(run, member),
+                   step->name);
+    room_for_one_more(w, run, trial, member, step->name);
     if (trial->paused)
         world_fail(w, "F08: %s is ordered to %s while the run is paused", name_of(run, member), step->name);
     if (trial->halted[0])
@@ -225,7 +272,7 @@ void verdict_order(struct world *w, const struct run *run, const struct trial *t
         cluster_said_yes(w, run, trial, member, step->name);
     }
     if (step->verb == VERB_SWITCH) {
-        broken_first(w, run, trial, member, "is ordered to switch");
+        broken_first(w, run, trial, member, "is ordered to switch", 0);
         last_is_last(w, run, trial, member);
         waves_before(w, run, trial, member);
     } else if (step->verb == VERB_PROMOTE)
@@ -283,9 +330,20 @@ static void relapse(struct trial *trial, const struct run *run, struct world *w)
         bool says_no = h->state == MEMBER_DONE && h->n_noes >= NOES_OF_A_RELAPSE &&
                        w->witness.now_ms >= h->noes_since_ms + RELAPSE_KNOWN_MS && !is_held(w, h);
         trial->halted_by = says_no && !trial->halted[0] ? i : trial->halted_by;
+        trial->by_budget = trial->by_budget && !(says_no && !trial->halted[0]);
+        if (says_no && !run->paused)
+            world_fail(w, "F12: %s was done and says no, and the run is not paused", name_of(run, i));
         if (says_no && !trial->halted[0])
             snprintf(trial->halted, sizeof(trial->halted), "%.60s was done and says no", name_of(run, i));
     }
+}
+
+/* Nobody waits, until the run is paused for it, for one that could have gone first. */
+static void waited_for_nothing(struct world *w, const struct run *run, const struct trial *trial) {
+    bool begins = run->paused && !trial->was_paused && run->state == RUN_WAVES;
+    for (size_t i = 0; begins && i < run->n_pauses; i++)
+        if (run->pauses[i].kind == PAUSE_WAIT && run->members[run->pauses[i].member].state == MEMBER_PREPARED)
+            broken_first(w, run, trial, run->pauses[i].member, "has waited to stop", BROKEN_KNOWN_MS);
 }
 
 /* One bad answer is no relapse. */
@@ -334,6 +392,7 @@ void verdict_claims(struct world *w, const struct run *run, struct trial *trial)
         h->in_change = h->in_change && to != MEMBER_DONE && to != MEMBER_BACK;
     }
     pause_has_a_cause(w, run, trial);
+    waited_for_nothing(w, run, trial);
     relapse(trial, run, w);
     trial->was_paused = run->paused;
     bool ended = run->state == RUN_CLOSING || run->state == RUN_ENDED;

@@ -34,7 +34,8 @@ static struct trial *trial_of(struct witness *wit, const struct run *run) {
     struct trial *trial = &wit->trials[wit->n_trials++];
     *trial = (struct trial){.run = run->id, .n_members = run->n_members};
     trial->heard = calloc(run->n_members + 1, sizeof(*trial->heard));
-    if (!trial->heard)
+    trial->accepted = calloc(run->plan->shape.n_waves + 1, sizeof(*trial->accepted));
+    if (!trial->heard || !trial->accepted)
         abort();
     for (uint32_t i = 0; i < run->n_members; i++) {
         trial->heard[i].node = node_at(wit, run->members[i].order->node);
@@ -45,8 +46,10 @@ static struct trial *trial_of(struct witness *wit, const struct run *run) {
 
 void witness_free(struct world *w) {
     struct witness *wit = &w->witness;
-    for (size_t i = 0; i < wit->n_trials; i++)
+    for (size_t i = 0; i < wit->n_trials; i++) {
         free(wit->trials[i].heard);
+        free(wit->trials[i].accepted);
+    }
     for (uint32_t i = 0; i < wit->n_nodes; i++)
         free(wit->nodes[i].name);
     free(wit->trials);
@@ -304,14 +307,6 @@ static void changed_by(struct heard *h, const char *step, enum outcome outcome) 
         h->in_change = false;
 }
 
-/* Some failures may be allowed; without, none is. */
-static bool has_budgets(const struct run *run) {
-    bool has = run->plan->shape.n_budgets > 0;
-    for (size_t i = 0; i < run->plan->shape.n_waves; i++)
-        has = has || run->plan->shape.waves[i].n_budgets > 0;
-    return has;
-}
-
 static void reported(struct world *w) {
     const struct engine_report *report = &w->witness.event.report;
     enum outcome outcome = w->witness.gives_away ? OUTCOME_HELD : report->outcome;
@@ -331,11 +326,7 @@ static void reported(struct world *w) {
             trial->n_changes++;
             changed_by(h, report->step, outcome);
             begin_anew(h);
-            if (outcome != OUTCOME_DONE && outcome != OUTCOME_WAITS && !has_budgets(run)) {
-                trial->halted_by = i;
-                snprintf(trial->halted, sizeof(trial->halted), "%.60s: %.20s %s", report->member,
-                         report->step, outcome_text(outcome));
-            }
+            failures_reported(w, run, trial, i, report->step);
         }
     }
 }
@@ -353,6 +344,7 @@ static void word_about(struct trial *trial, const struct run *run, const struct 
             h->outcome = OUTCOME_NONE;
         if (i == trial->halted_by && event->command != RUN_EVENT_WAIVE && event->command != RUN_EVENT_PROMOTE)
             trial->halted[0] = 0; /* its trouble is no more */
+        failures_word(run, trial, i, event->command);
         if (event->command == RUN_EVENT_WAIVE && event->until_ms > h->waived_until_ms)
             h->waived_until_ms = event->until_ms;
     }
@@ -382,6 +374,20 @@ static void said(struct world *w) {
         resumed(trial);
     else
         word_about(trial, run, event);
+    if (event->command == RUN_EVENT_RESUME)
+        failures_accept(run, trial);
+}
+
+/* A newer plan came: the older ones of its cluster begin nothing more. */
+static void applied(struct world *w) {
+    size_t n = engine_n_runs(w->engine);
+    const struct run *newest = n > 0 ? engine_run_at(w->engine, n - 1) : NULL;
+    for (size_t i = 0; i + 1 < n; i++) {
+        const struct run *run = engine_run_at(w->engine, i);
+        struct trial *trial = trial_of(&w->witness, run);
+        if (strcmp(run->plan->header.cluster, newest->plan->header.cluster) == 0)
+            trial->superseded = true;
+    }
 }
 
 /* ---- the door ---- */
@@ -401,8 +407,8 @@ static void event_keep(struct world *w) {
     case EVENT_COMMAND: said(w); return;
     case EVENT_NODE_HOLD: node_held(wit, wit->event.until_ms ? wit->event.until_ms : UINT64_MAX); return;
     case EVENT_NODE_RETURN: node_held(wit, 0); return;
-    case EVENT_TICK:
-    case EVENT_APPLY: return;
+    case EVENT_APPLY: applied(w); return;
+    case EVENT_TICK: return;
     }
 }
 
@@ -412,6 +418,8 @@ static void ordered(struct world *w, const struct action *a) {
     struct heard *h = &trial->heard[a->member];
     const struct step *step = work_order_step(run->members[a->member].order, a->step);
     bool repeated = h->ordered && strcmp(h->ordered, a->step) == 0;
+    if (!repeated && step->verb != VERB_ACT)
+        verdict_begins(w, run, a->member, step);
     if (step->verb != VERB_SWITCH && step->verb != VERB_PROMOTE && step->verb != VERB_REVERT)
         return;
     if (!repeated) {

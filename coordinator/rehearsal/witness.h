@@ -45,9 +45,12 @@ struct trial {
     uint64_t run;
     uint32_t n_members;
     struct heard *heard;
+    uint32_t (*accepted)[BUDGETS]; /* by wave, and of the run: so many failures an operator has let pass */
     uint64_t n_changes;
+    bool superseded;        /* by a newer plan */
     bool paused;            /* by an operator */
     uint32_t halted_by;     /* the member */
+    bool by_budget;         /* a budget halts it */
     char halted[160];       /* why nothing may be changed until somebody has resumed the run; "" it may */
     bool was_paused, ended; /* as the engine said last */
 };
@@ -79,6 +82,13 @@ void witness_free(struct world *w);
 void verdict_order(struct world *w, const struct run *run, const struct trial *trial, uint32_t member,
                    const struct step *step);
 void verdict_claims(struct world *w, const struct run *run, struct trial *trial);
+void verdict_begins(struct world *w, const struct run *run, uint32_t member, const struct step *step);
+
+/* ---- failures.c: which of them halt the run ---- */
+void failures_reported(struct world *w, const struct run *run, struct trial *trial, uint32_t member,
+                       const char *step);
+void failures_word(const struct run *run, struct trial *trial, uint32_t member, enum run_event word);
+void failures_accept(const struct run *run, struct trial *trial);
 
 /* ---- witness.c, for verdicts.c ---- */
 /* The member's own gates after this step; without samples. */

@@ -1,0 +1,131 @@
+/* Failures and their budgets (F26), counted once more from what was reported and said, with an arithmetic of its own. What is
+ * unreachable is left to others: how long an agent may be away is the engine's own time. Where the engine may rightly be
+ * stricter, the count here is the lower one. */
+#include "coordinator/rehearsal/internal.h"
+#include "coordinator/rehearsal/witness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_of_kind(const struct heard *h, enum budget_kind kind) {
+    bool stays = h->changed || h->in_change; /* its promotion or its return failed: it is what it was */
+    if (h->retired || (h->left_out && kind != BUDGET_SKIPPED))
+        return false;
+    switch (kind) {
+    case BUDGET_FAILED:
+        return h->outcome == OUTCOME_RETURNED ||
+               ((h->outcome == OUTCOME_FAILED || h->outcome == OUTCOME_REFUSED) && !stays);
+    case BUDGET_HELD: return h->outcome == OUTCOME_HELD;
+    case BUDGET_SKIPPED: return h->left_out;
+    case BUDGET_UNREACHABLE: return false;
+    }
+    return false;
+}
+
+struct amount {
+    uint32_t n, n_present;
+};
+
+/* Of the run, or of one wave of it. */
+static struct amount count(const struct run *run, const struct trial *trial, uint32_t wave,
+                           enum budget_kind kind) {
+    struct amount all = {0, 0};
+    for (uint32_t i = 0; i < trial->n_members; i++) {
+        if (wave < run->plan->shape.n_waves && run->members[i].wave != wave)
+            continue;
+        all.n += is_of_kind(&trial->heard[i], kind);
+        all.n_present += !trial->heard[i].retired;
+    }
+    return all;
+}
+
+/* No part of a member is a member: of nine, 10 % are none. */
+static bool allows(const struct budget *budgets, size_t n_budgets, enum budget_kind kind, struct amount all,
+                   bool otherwise) {
+    for (size_t i = 0; i < n_budgets; i++)
+        if (budgets[i].kind == kind)
+            return all.n <= budgets[i].count &&
+                   (budgets[i].percent == 0 ||
+                    (uint64_t)all.n * 100 <= (uint64_t)budgets[i].percent * all.n_present);
+    return otherwise;
+}
+
+static bool is_over(const struct run *run, const struct trial *trial, uint32_t wave, enum budget_kind kind) {
+    const struct shape *shape = &run->plan->shape;
+    bool of_wave = wave < shape->n_waves, limited = kind == BUDGET_FAILED || kind == BUDGET_HELD;
+    struct amount all = count(run, trial, wave, kind);
+    const struct budget *budgets = of_wave ? shape->waves[wave].budgets : shape->budgets;
+    size_t n_budgets = of_wave ? shape->waves[wave].n_budgets : shape->n_budgets;
+    bool allowed = allows(budgets, n_budgets, kind, all, of_wave || !limited || all.n == 0);
+    return !allowed && all.n > trial->accepted[wave][kind];
+}
+
+static uint32_t whole(const struct run *run) {
+    return (uint32_t)run->plan->shape.n_waves;
+}
+
+static bool is_over_for(const struct run *run, const struct trial *trial, uint32_t member,
+                        enum budget_kind kind) {
+    return is_over(run, trial, whole(run), kind) || is_over(run, trial, run->members[member].wave, kind);
+}
+
+static void halt(const struct run *run, struct trial *trial, uint32_t member, const char *what,
+                 bool by_budget) {
+    trial->halted_by = member;
+    trial->by_budget = by_budget;
+    snprintf(trial->halted, sizeof(trial->halted), "%.60s: %.60s", run->members[member].order->member, what);
+}
+
+/* Also when it was paused before, by whatever: who resumes it has to read this too. */
+static void pause_is_said(struct world *w, const struct run *run, uint32_t member, enum budget_kind kind) {
+    bool says = run->aborting || (run->state != RUN_WAVES && run->state != RUN_RETURNING);
+    for (size_t i = 0; i < run->n_pauses; i++)
+        says = says || run->pauses[i].kind == (enum pause_kind)(PAUSE_BUDGET + kind);
+    if (!says)
+        world_fail(w, "F26: with %s more are %s than the plan allows, and the run is not paused by it",
+                   run->members[member].order->member, budget_kind_text(kind));
+}
+
+void failures_reported(struct world *w, const struct run *run, struct trial *trial, uint32_t member,
+                       const char *step) {
+    const struct heard *h = &trial->heard[member];
+    char what[96];
+    if (h->outcome == OUTCOME_DONE || h->outcome == OUTCOME_WAITS)
+        return;
+    snprintf(what, sizeof(what), "%.20s %.40s", step, outcome_text(h->outcome));
+    if (w->witness.gives_away) { /* whatever the budget: nobody knows what it did */
+        halt(run, trial, member, what, false);
+        return;
+    }
+    bool canary = run->plan->shape.waves[run->members[member].wave].kind == WAVE_CANARY;
+    bool ends_run = canary && h->outcome != OUTCOME_HELD; /* whatever the budget */
+    for (unsigned k = 0; k < BUDGETS; k++)
+        if (is_of_kind(h, (enum budget_kind)k) && is_over_for(run, trial, member, (enum budget_kind)k)) {
+            halt(run, trial, member, what, true);
+            if (!ends_run)
+                pause_is_said(w, run, member, (enum budget_kind)k);
+        }
+    if (!is_of_kind(h, BUDGET_FAILED) && h->outcome != OUTCOME_HELD)
+        halt(run, trial, member, what, false); /* it may be tried again: by a person */
+}
+
+/* A word about one member may put a budget right again, and may break one. */
+void failures_word(const struct run *run, struct trial *trial, uint32_t member, enum run_event word) {
+    bool over = false;
+    bool lifts = word == RUN_EVENT_RETRY || word == RUN_EVENT_SKIP || word == RUN_EVENT_RETIRE;
+    for (unsigned k = 0; k < BUDGETS; k++)
+        for (uint32_t wave = 0; wave <= whole(run); wave++)
+            over = over || is_over(run, trial, wave, (enum budget_kind)k);
+    if (trial->halted[0] && trial->by_budget && lifts && !over)
+        trial->halted[0] = 0;
+    bool pausable = run->state == RUN_WAVES || run->state == RUN_RETURNING;
+    if (word == RUN_EVENT_SKIP && pausable && !run->aborting && trial->heard[member].left_out &&
+        is_over_for(run, trial, member, BUDGET_SKIPPED))
+        halt(run, trial, member, "skipped", true);
+}
+
+void failures_accept(const struct run *run, struct trial *trial) {
+    for (unsigned k = 0; k < BUDGETS; k++)
+        for (uint32_t wave = 0; wave <= whole(run); wave++)
+            trial->accepted[wave][k] = count(run, trial, wave, (enum budget_kind)k).n;
+}
