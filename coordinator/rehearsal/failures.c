@@ -90,15 +90,16 @@ void failures_reported(struct world *w, const struct run *run, struct trial *tri
                        const char *step) {
     const struct heard *h = &trial->heard[member];
     char what[96];
-    if (h->outcome == OUTCOME_DONE || h->outcome == OUTCOME_WAITS)
+    enum wave_kind kind = run->plan->shape.waves[run->members[member].wave].kind;
+    bool one_by_one = kind == WAVE_CANARY || kind == WAVE_ROLLING; /* of a barrier, barrier.c judges */
+    if (h->outcome == OUTCOME_DONE || h->outcome == OUTCOME_WAITS || !one_by_one)
         return;
     snprintf(what, sizeof(what), "%.20s %.40s", step, outcome_text(h->outcome));
     if (w->witness.gives_away) { /* whatever the budget: nobody knows what it did */
         halt(run, trial, member, what, false);
         return;
     }
-    bool canary = run->plan->shape.waves[run->members[member].wave].kind == WAVE_CANARY;
-    bool ends_run = canary && h->outcome != OUTCOME_HELD; /* whatever the budget */
+    bool ends_run = kind == WAVE_CANARY && h->outcome != OUTCOME_HELD; /* whatever the budget */
     for (unsigned k = 0; k < BUDGETS; k++)
         if (is_of_kind(h, (enum budget_kind)k) && is_over_for(run, trial, member, (enum budget_kind)k)) {
             halt(run, trial, member, what, true);
