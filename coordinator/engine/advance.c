@@ -246,7 +246,8 @@ static bool is_asking(const struct run *run) {
 
 /* ---- waves ---- */
 
-static bool canary_failed(struct run *run, const struct wave *wave) {
+/* `waits`: it has, and an order is still under way. */
+static bool canary_failed(struct run *run, const struct wave *wave, bool *waits) {
     char text[KEDGE_REASON_MAX * 2];
     size_t n_left_out = 0;
     for (size_t i = 0; i < wave->n_members; i++) {
@@ -254,7 +255,8 @@ static bool canary_failed(struct run *run, const struct wave *wave) {
         n_left_out += m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED;
         bool bad = m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED ||
                    (m->state == MEMBER_HELD && !run->paused);
-        if (!bad || !orders_drained(run))
+        *waits = *waits || (bad && !orders_drained(run));
+        if (!bad || *waits)
             continue;
         say_bad(m, "canary ", text, sizeof(text));
         commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED, text);
@@ -312,9 +314,12 @@ static bool advance_waves(struct run *run) {
         return rolls_back(run);
     if (!wave)
         return waves_over(run);
+    bool waits = false;
     if (wave->kind == WAVE_CANARY && run->wave_over[run->wave] > 0 && !KEDGE_MUTANT(canary_ignored) &&
-        canary_failed(run, wave))
+        canary_failed(run, wave, &waits))
         return true;
+    if (waits)
+        return false;
     if ((run->paused && !KEDGE_MUTANT(pause_ignored)) || is_asking(run))
         return false;
     bool over =
