@@ -179,6 +179,7 @@ static const struct codec_field wave_fields[] = {
     FIELD_U32(wave, soak_ms, UINT32_MAX),
     FIELD_U32(wave, wait_limit_ms, UINT32_MAX),
     FIELD_BOOL(wave, approval),
+    FIELD_BOOL(wave, return_inconclusive),
     FIELD_SUBS(wave, budgets, BUDGETS, &budget_codec),
 };
 static CODEC_MESSAGE(wave, "wave", wave, kedge__wave__descriptor);

@@ -16,11 +16,12 @@ struct wave {
     uint32_t limit_percent; /* 0: no further limit; else of the cluster's members, rounded down, at least 1 */
     bool one_domain;        /* members in change lie in one failure domain */
     bool has_last;
-    struct digest last;           /* member gate: "yes" means this member goes last (leader, auditor) */
-    uint32_t soak_read_only_ms;   /* canary: after the read-only start, before promotion */
-    uint32_t soak_ms;             /* after the last step of a member */
-    uint32_t wait_limit_ms;       /* a member that may not stop for so long pauses the run */
-    bool approval;                /* canary: the next wave begins by an operator's signed word, not before */
+    struct digest last;         /* member gate: "yes" means this member goes last (leader, auditor) */
+    uint32_t soak_read_only_ms; /* canary: after the read-only start, before promotion */
+    uint32_t soak_ms;           /* after the last step of a member */
+    uint32_t wait_limit_ms;     /* a member that may not stop for so long pauses the run */
+    bool approval;              /* canary: the next wave begins by an operator's signed word, not before */
+    bool return_inconclusive;   /* canary: unknown at the wait limit, it goes back; else the run is paused */
     const struct budget *budgets; /* of this wave's members, each kind once */
     size_t n_budgets;
 };

@@ -84,6 +84,7 @@ static const struct {
                  {"soak", "soak"},
                  {"soak-read-only", "soak-read-only"},
                  {"wait-limit", "wait-limit"},
+                 {"on-inconclusive", "on-inconclusive"},
                  {"budget", "budget"},
                  {"hold-limit", "hold-limit"},
                  {"config", "config"},

@@ -25,6 +25,7 @@ static const struct cli_option plan_options[] = {
     {"strategy", "WORDS", "canary,rolling, rolling, downtime, finalize, config-only, restart"},
     {"canary", "N|MEMBER", "who goes first; --approve-after-canary: the rest waits for a signed word"},
     {"approve-after-canary", NULL, NULL},
+    {"on-inconclusive", "pause|return", "what if too little is known of a canary (pause)"},
     {"limit", "N|N%", "members in change at once; --budget KIND=N|N%: beyond so many failed, pause"},
     {"budget", "KIND=N|N%", NULL},
     {"soak", "10s", "how long a changed member must be well; --soak-read-only for the canary"},

@@ -115,6 +115,7 @@ static void waves(struct buffer *out, const json_t *run) {
     table_init(&table, titles);
     size_t i;
     const json_t *wave;
+    const char *inconclusive = "";
     title(out, "WAVES, PLANNED AND ACTUAL");
     json_array_foreach(json_list(run, "waves"), i, wave) {
         struct wave_sum sum = wave_sum(run, wave);
@@ -126,8 +127,13 @@ static void waves(struct buffer *out, const json_t *run) {
         table_cell(&table, text_duration(json_number(wave, "soak_ms")).s, COLOUR_NONE);
         table_format(&table, COLOUR_NONE, "%zu of %zu done", sum.n_done, sum.n);
         table_cell(&table, sum.began_ms ? text_clock(sum.began_ms).s : "not begun", COLOUR_NONE);
+        inconclusive =
+            *json_text(wave, "on_inconclusive") ? json_text(wave, "on_inconclusive") : inconclusive;
     }
     view_table(out, &table);
+    if (*inconclusive)
+        buffer_format(out, "  a canary that stays unknown never passes: %s\n",
+                      strcmp(inconclusive, "return") == 0 ? "the canaries are returned" : "the run pauses");
 }
 
 static void interval_cell(struct table *table, int64_t us) {

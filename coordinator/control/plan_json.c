@@ -143,6 +143,8 @@ static json_t *wave_json(const struct verified_plan *plan, const struct wave *wa
     put(object, "soak_ms", number(wave->soak_ms));
     put(object, "wait_limit_ms", number(wave->wait_limit_ms));
     put(object, "approval", json_boolean(wave->approval));
+    if (wave->kind == WAVE_CANARY)
+        put(object, "on_inconclusive", json_string(wave->return_inconclusive ? "return" : "pause"));
     put(object, "budgets", budgets_json(wave->budgets, wave->n_budgets));
     return object;
 }

@@ -410,6 +410,22 @@ static const char *downtime_words(enum wave_kind kind) {
     return NULL;
 }
 
+/* What follows when too little is known of a canary. */
+static void inconclusive_entry(struct page *page, const struct wave *wave) {
+    struct piece piece = {0};
+    FILE *out = piece_open(page, &piece);
+    if (out) {
+        fputs("never passes: when the gates of a canary are still unknown after ", out);
+        words_duration(out, wave->wait_limit_ms);
+        fputs(wave->return_inconclusive
+                  ? ", the canaries are returned; where a way back is closed, the run pauses"
+                  : ", the run pauses",
+              out);
+    }
+    entry(page, "unknown", piece_close(page, &piece));
+    piece_free(&piece);
+}
+
 static void wave_head(struct page *page, size_t index) {
     const struct shape *shape = &page->plan->shape;
     const struct wave *wave = &shape->waves[index];
@@ -451,6 +467,8 @@ static void wave_head(struct page *page, size_t index) {
         entry(page, "approval",
               "the next wave begins by an operator's signed word, not before (kedge run promote)");
     piece_free(&piece);
+    if (wave->kind == WAVE_CANARY)
+        inconclusive_entry(page, wave);
     if (wave->n_budgets > 0)
         budgets_entry(page, "budget", wave->budgets, wave->n_budgets, wave->n_members, false);
 }

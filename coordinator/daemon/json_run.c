@@ -393,6 +393,8 @@ static json_t *waves_of(const struct run *run) {
         json_put(json, "members", members);
         put_number(json, "soak_read_only_ms", wave->soak_read_only_ms);
         put_number(json, "soak_ms", wave->soak_ms);
+        if (wave->kind == WAVE_CANARY)
+            put_text(json, "on_inconclusive", wave->return_inconclusive ? "return" : "pause");
         if (wave->n_budgets > 0)
             json_put(json, "budget", wave_budget_of(run, (uint32_t)i));
         json_add(waves, json);

@@ -120,6 +120,13 @@ static int take_approval(struct taking *t, const char *name, const char *text) {
     return 0;
 }
 
+static int take_inconclusive(struct taking *t, const char *name, const char *text) {
+    if (strcmp(text, "pause") != 0 && strcmp(text, "return") != 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected pause or return", name, text);
+    t->options->return_inconclusive = strcmp(text, "return") == 0;
+    return 0;
+}
+
 /* "2" or "25%" */
 static int take_limit(struct taking *t, const char *name, const char *text) {
     size_t len = strlen(text);
@@ -250,6 +257,7 @@ static const struct {
     {"budget", take_budget},
     {"hold-limit", take_hold_limit},
     {"approve-after-canary", take_approval},
+    {"on-inconclusive", take_inconclusive},
     {"supersede", take_nothing},
     {"depends-on", take_depends_on},
 };
@@ -295,5 +303,7 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
         r = argument_take(&t, &request->arguments[i]);
     if (r == 0 && options->approve_after_canary && !options->canary)
         r = error_set(err, -EINVAL, "approve-after-canary: this plan has no canary; see --strategy");
+    if (r == 0 && options->return_inconclusive && !options->canary)
+        r = error_set(err, -EINVAL, "on-inconclusive: this plan has no canary; see --strategy");
     return r;
 }

@@ -343,8 +343,9 @@ static bool advance_waves(struct run *run) {
 static bool all_back(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     const struct run_member *held = first_in(run, MEMBER_HELD);
-    snprintf(text, sizeof(text), "rolled back: %u members run %s again%s%s", run->n_state[MEMBER_BACK],
-             run->plan->header.from_version, held ? ", still held: " : "", held ? held->order->member : "");
+    snprintf(text, sizeof(text), "rolled back: %u members run %s again%s%s%s%s", run->n_state[MEMBER_BACK],
+             run->plan->header.from_version, held ? ", still held: " : "", held ? held->order->member : "",
+             run->inconclusive ? "; " : "", run->inconclusive ? run->inconclusive : "");
     commit_run_event(run, RUN_EVENT_ALL_BACK, VERDICT_ROLLED_BACK, text);
     return true;
 }

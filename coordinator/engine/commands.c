@@ -25,6 +25,13 @@ static int check_again(const struct run *run, struct actions *actions) {
     return 0;
 }
 
+static bool way_is_closed(const struct run_member *m) {
+    enum way_back way = m->order->way_back;
+    bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
+    return way == WAY_BACK_UNTIL_START || way == WAY_BACK_NEVER ||
+           (way == WAY_BACK_UNTIL_PROMOTION && promoted);
+}
+
 /* A way back that is closed is said before anything is touched. */
 static int check_rollback(const struct run *run, struct actions *actions) {
     const char *final = run_is_downtime(run) ? barrier_is_final(run) : NULL;
@@ -43,15 +50,12 @@ static int check_rollback(const struct run *run, struct actions *actions) {
     int r = run->state == RUN_ENDED ? check_again(run, actions) : 0;
     for (uint32_t i = 0; r == 0 && i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        enum way_back way = m->order->way_back;
-        bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
         if (!member_state_is_changed(m->state))
             continue;
         n_changed++;
-        if (way == WAY_BACK_UNTIL_START || way == WAY_BACK_NEVER ||
-            (way == WAY_BACK_UNTIL_PROMOTION && promoted))
+        if (way_is_closed(m))
             return engine_refuse(actions, "%s cannot go back: its way back was \"%s\"", m->order->member,
-                                 way_back_text(way));
+                                 way_back_text(m->order->way_back));
     }
     if (r == 0 && n_changed == 0 && run->n_in_flight == 0)
         return engine_refuse(actions, "no member runs %s, so there is nothing to take back",
@@ -75,6 +79,28 @@ static int check_run(const struct run *run, enum run_event command, struct actio
 void run_abort(struct run *run, const char *why) {
     commit_run_event(run, RUN_EVENT_ABORT, VERDICT_NONE, why);
     order_latch(run, NULL);
+}
+
+/* A run that is paused stays so: who resumes it gives its canary the same time again. */
+bool run_may_return(const struct run *run) {
+    if (run->state != RUN_WAVES || run->paused || run->aborting || run->rollback)
+        return false;
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (member_state_is_changed(run->members[i].state) && way_is_closed(&run->members[i]))
+            return false;
+    return true;
+}
+
+/* The plan's own word. What is in flight ends first, as after an operator's. */
+void run_return(struct run *run, const char *why) {
+    commit(run->engine,
+           (struct record){.kind = RECORD_RUN_EVENT,
+                           .run = run->id,
+                           .number = RUN_EVENT_ROLLBACK,
+                           .value2 = ROLLBACK_BY_PLAN,
+                           .text = why},
+           NULL);
+    run_look_anew(run);
 }
 
 static void command_run(struct run *run, const struct event *event) {

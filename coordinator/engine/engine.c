@@ -320,9 +320,10 @@ static void dump_run(const struct run *run, struct buffer *out) {
     buffer_format(out, "run %llu %s wave %u%s%s%s verdict %s \"%s\" pause \"%s\"\n",
                   (unsigned long long)run->id, run_state_text(run->state), run->wave,
                   run->paused ? " paused" : "", run->aborting ? " aborting" : "",
-                  run->superseded ? " superseded"
-                  : run->rollback ? " rollback"
-                                  : "",
+                  run->superseded     ? " superseded"
+                  : run->inconclusive ? " inconclusive"
+                  : run->rollback     ? " rollback"
+                                      : "",
                   run_verdict_text(run->verdict), run->verdict_text ? run->verdict_text : "",
                   run->pause_reason ? run->pause_reason : "");
     for (uint32_t i = 0; i < run->n_members; i++) {

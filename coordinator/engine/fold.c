@@ -141,6 +141,7 @@ struct run *run_free(struct run *run) {
     free(run->wave_counts);
     free(run->by_name);
     free(run->by);
+    free(run->inconclusive);
     free(run->pause_reason);
     free(run->verdict_text);
     arena_free(run->arena);
@@ -452,6 +453,8 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
         break;
     case RUN_EVENT_ROLLBACK:
         run->rollback = true;
+        free(run->inconclusive);
+        run->inconclusive = record->value2 == ROLLBACK_BY_PLAN ? text_copy(record->text) : NULL;
         pauses_clear(run);
         break;
     case RUN_EVENT_PAUSE: /* see pause_fold */

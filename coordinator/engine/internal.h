@@ -188,7 +188,12 @@ void away_look(struct run *run);
 bool wave_waits_for_approval(const struct run *run);
 
 /* ---- commands.c ---- */
+/* In `value2` of the record of a rollback. Numbers are in journals. */
+enum { ROLLBACK_BY_WORD, ROLLBACK_BY_PLAN };
+
 void run_abort(struct run *run, const char *why);
+bool run_may_return(const struct run *run); /* the canaries, by the plan's word: nothing is in the way */
+void run_return(struct run *run, const char *why);
 
 /* ---- advance.c ---- */
 void run_look_anew(struct run *run);

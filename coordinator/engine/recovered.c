@@ -7,7 +7,8 @@
  * noes one after the other are a relapse, which pauses the run with the reason, also one that somebody had paused (F12).
  * Unknown is no relapse: trouble of an agent is not ill health of its member. But nobody soaks for ever: without a yes
  * for the wait limit, or with a soak that was begun anew for so long beyond its length, the run is paused too. `run
- * resume` judges all this anew: what is still ill pauses the run again. */
+ * resume` judges all this anew: what is still ill pauses the run again. A canary that is unknown at its limit never
+ * passes: it pauses the run, or, where the plan says so, goes back (F18 F19). */
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
@@ -145,14 +146,24 @@ static bool took_too_long(const struct run *run, const struct run_member *m) {
            (is_soaking(m) && now >= m->bad_since_ms + limit + needed_ms(run, m));
 }
 
-static void too_long(struct run *run, struct run_member *m, const struct reasons *reasons) {
+/* Of a canary that is unknown to the end the verdict is neither pass nor fail: the plan says what follows. */
+static void too_long(struct run *run, struct run_member *m, enum answer answer,
+                     const struct reasons *reasons) {
     uint64_t now = run->engine->now_ms;
-    char text[KEDGE_REASON_MAX];
-    m->relapsed = true;
+    const struct wave *wave = wave_of(run, m);
+    bool inconclusive =
+        answer == ANSWER_UNKNOWN && wave->kind == WAVE_CANARY && m->state != MEMBER_RECOVERING_BACK;
+    char text[KEDGE_REASON_MAX], why[KEDGE_REASON_MAX * 2];
     reasons_text(reasons, text, sizeof(text));
-    run_pause(run, PAUSE_RECOVERY, (uint32_t)(m - run->members), "%s has not %s for %llu s: %s",
-              m->order->member, is_recovering(m->state) ? "recovered" : "stayed well",
-              (unsigned long long)((now - m->bad_since_ms) / 1000), text);
+    snprintf(why, sizeof(why), "%s%s%s has not %s for %llu s: %s",
+             inconclusive ? "inconclusive: canary " : "", m->order->member,
+             inconclusive ? " is unknown and" : "", is_recovering(m->state) ? "recovered" : "stayed well",
+             (unsigned long long)((now - m->bad_since_ms) / 1000), text);
+    m->relapsed = true;
+    if (inconclusive && wave->return_inconclusive && run_may_return(run))
+        run_return(run, why);
+    else
+        run_pause(run, PAUSE_RECOVERY, (uint32_t)(m - run->members), "%s", why);
     m->bad_since_ms = m->ill_since_ms = now; /* resumed, it has the same time again */
 }
 
@@ -167,7 +178,7 @@ static void not_good(struct run *run, struct run_member *m, enum answer answer,
     if (answer == ANSWER_NO && is_relapse(run, m))
         relapse(run, m, reasons);
     if (took_too_long(run, m))
-        too_long(run, m, reasons);
+        too_long(run, m, answer, reasons);
     m->backoff_ms = m->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : m->backoff_ms * 2;
     m->backoff_ms = m->backoff_ms < ASK_AGAIN_LAST_MS ? m->backoff_ms : ASK_AGAIN_LAST_MS;
     timer_set(run->engine, &m->poll, now + m->backoff_ms);

@@ -183,6 +183,7 @@ struct run {
     bool paused, aborting, rollback, superseded;
     uint64_t begun_ms, ended_ms, since_ms, paused_ms, stop_ended_ms;
     char *by, *pause_reason;
+    char *inconclusive;   /* why the canaries go back by the plan's word; NULL: they do not */
     struct pause *pauses; /* all that it is paused by; `pause_reason` is their texts, or who aborted it */
     size_t n_pauses;
     struct budget_count count, *wave_counts; /* of the run; of each wave */

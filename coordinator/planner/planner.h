@@ -61,6 +61,7 @@ struct planner_options {
     enum planner_goal goal;
     bool canary;                 /* strategy canary,rolling; otherwise rolling */
     bool approve_after_canary;   /* the other waves begin by an operator's signed word */
+    bool return_inconclusive;    /* canaries that are unknown at their wait limit go back; else: pause */
     uint32_t n_canaries;         /* when no names are given */
     const char *const *canaries; /* names of members, short ("server@n1") or full */
     size_t n_canary_names;

@@ -189,8 +189,10 @@ void waves_make(struct planning *p) {
     struct wave *canary = wave_add(p, "canary", WAVE_CANARY, first);
     if (canary && p->order[first]->member->role->n_read_only > 0)
         canary->soak_read_only_ms = p->input->options.soak_read_only_ms;
-    if (canary)
+    if (canary) {
         canary->approval = p->input->options.approve_after_canary;
+        canary->return_inconclusive = p->input->options.return_inconclusive;
+    }
     for (size_t i = 0; i < p->recipe->n_roles; i++)
         rolling_add(p, &p->recipe->roles[i]);
 }
