@@ -154,7 +154,8 @@ static void run_close(struct lease_watch *watch, struct member *m) {
         verified_order_free(v);
         return;
     }
-    struct step_record record = {lease->close_step, watch->executor->trust.epoch, clock_wall_s()};
+    /* It answers no order, so any order to put it back is newer, however wrong this node's clock is. */
+    struct step_record record = {lease->close_step, watch->executor->trust.epoch, 0};
     _cleanup_(buffer_deinit) struct buffer packed = {0};
     log_warning("lease", "%s: the coordinator is silent about it; %s is put back by %s", watch->key,
                 lease->name, m->name);

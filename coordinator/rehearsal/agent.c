@@ -365,7 +365,7 @@ static void lease_close(struct world *w, struct member *m, const struct lease *l
     m->ordering = m->written.lease_serial;
     m->written.step = step_number(m, lease->close_step);
     m->written.step_epoch = m->epoch = m->written.seen.epoch;
-    m->written.step_expires_s = m->expires_s = agent_wall_s(w, m);
+    m->written.step_expires_s = m->expires_s = 0; /* it answers no order: every one is newer */
     disk_write(m);
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
                                   .order = order_of(m, m->written.lease_serial),
