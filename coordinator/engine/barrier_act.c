@@ -27,6 +27,9 @@ void barrier_deinit(struct run *run) {
 
 void barrier_dump(const struct run *run, struct buffer *out) {
     const struct shape *shape = &run->plan->shape;
+    if (run->stop_ordered_ms > 0)
+        buffer_format(out, "  the first stop was ordered at %llu\n",
+                      (unsigned long long)run->stop_ordered_ms);
     if (run->started)
         buffer_text(out, "  the new release was ordered to start\n");
     for (size_t w = 0; w < shape->n_waves; w++) {
@@ -88,6 +91,38 @@ static void carrier_lost(struct run *run, const struct wave *wave, uint32_t memb
               m->order->member, member_state_text(m->state));
 }
 
+static const struct row *find_row(const struct work_order *order, const char *name,
+                                  enum primitive primitive) {
+    const struct step *step = work_order_step(order, name);
+    for (size_t i = 0; step && i < step->n_rows; i++)
+        if (step->rows[i].primitive == primitive)
+            return &step->rows[i];
+    return NULL;
+}
+
+/* A hold limit counts on the member's node from its stop on, and what it started at the end of it may be told late. So no
+ * action is ordered that could still be going on at a hold limit, counted from when the first stop was ordered. */
+static bool fits_hold_limit(struct run *run, const struct wave *wave, uint32_t carrier) {
+    const struct row *act = find_row(run->members[carrier].order, wave->name, PRIMITIVE_RUN);
+    uint64_t until_ms = run->engine->now_ms + (act ? act->deadline_ms : 0);
+    reasons_clear(&run->wait);
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        const struct row *stop = find_row(m->order, "stop", PRIMITIVE_STOP);
+        if (m->state != MEMBER_STOPPED || !stop || stop->hold_ms == 0 ||
+            until_ms < run->stop_ordered_ms + stop->hold_ms)
+            continue;
+        reasons_add(
+            &run->wait, "hold limit", m->order->member, ANSWER_NO,
+            "it may start what it ran before the action is over; at its hold limit everybody goes back");
+        run->candidate = i;
+    }
+    if (run->wait.n == 0)
+        return true;
+    may_stop_wait(run);
+    return false;
+}
+
 bool act_advance(struct run *run, const struct wave *wave) {
     bool issued = false;
     for (size_t i = 0; i < wave->n_members; i++) {
@@ -100,6 +135,8 @@ bool act_advance(struct run *run, const struct wave *wave) {
         }
         if (!run->engine->nodes[m->node].up || node_is_held(run->engine, m->node))
             continue;
+        if (m->state == MEMBER_STOPPED && !fits_hold_limit(run, wave, wave->members[i]))
+            return issued;
         order_issue(run, wave->members[i], wave->name);
         issued = true;
     }

@@ -234,6 +234,8 @@ static bool fold_ordered(struct run *run, const struct record *record) {
     m->step = step->name;
     m->expires_s = record->value;
     run->started = run->started || event == MEMBER_EVENT_ORDERED_START;
+    if (event == MEMBER_EVENT_ORDERED_STOP && run->stop_ordered_ms == 0)
+        run->stop_ordered_ms = record->at_ms;
     return member_apply(run, record->member, event, record->at_ms);
 }
 

@@ -193,10 +193,12 @@ struct run {
     uint32_t n_state[MEMBER_STATES]; /* how many members are in each state */
     uint32_t n_in_flight;            /* orders of members */
     uint32_t *wave_over;             /* by wave: members with which nothing more is done */
-    bool **acted;          /* (durable) by wave of actions, by place in it: done; NULL: no such wave */
-    bool started;          /* (durable) of a downtime: the new release was ordered to start */
-    bool *act_begun;       /* (durable) by wave: its action was ordered */
-    uint32_t *wave_open;   /* by wave: members that are changed, or in change */
+    bool **acted; /* (durable) by wave of actions, by place in it: done; NULL: no such wave */
+    bool started; /* (durable) of a downtime: the new release was ordered to start */
+    uint64_t
+        stop_ordered_ms; /* (durable) of a downtime: when the first member was ordered to stop; 0: none was */
+    bool *act_begun;     /* (durable) by wave: its action was ordered */
+    uint32_t *wave_open; /* by wave: members that are changed, or in change */
     uint32_t prepare_from; /* members before it are not to be prepared, or cannot be now */
     uint64_t n_moves;      /* how often something changed that the choice of the next member depends on */
     uint64_t idle_moves;   /* n_moves when nobody could be chosen, plus 1 */

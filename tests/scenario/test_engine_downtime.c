@@ -299,6 +299,26 @@ TEST(
     all_at(w, BARRIER_UP);
 }
 
+TEST("F30 no action is ordered when a hold limit may be over: who went back may say so late") {
+    _cleanup_(world_freep) struct world *w = world_new(&acting);
+    w->step_ms = 3000;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_STOPPING, 60000));
+    uint64_t ordered_ms = w->now_ms;
+    require(world_run_until(w, 3, MEMBER_STOPPING, 60000));
+    check(world_command(w, RUN_EVENT_PAUSE, "alice") == 0);
+    time_passes(w, ordered_ms + HOLD_MS + 1000 - w->now_ms);
+    check_eq_int(n_at(w, BARRIER_DOWN), 4);
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    char text[256];
+    engine_explain_run(w->engine, the_run(w), text, sizeof(text));
+    check_contains(text, "hold limit");
+    time_passes(w, 2 * HOLD_MS);
+    ended(w, VERDICT_FAILED);
+    all_at(w, BARRIER_UP);
+    check_eq_int(world_effects(w, 0, "act backup"), 0);
+}
+
 static enum outcome format_fails_once(struct world *world, unsigned member, const char *step) {
     (void)member;
     return strcmp(step, "act format") == 0 && world->state++ == 0 ? OUTCOME_FAILED : OUTCOME_DONE;

@@ -41,6 +41,13 @@ static struct step make_step(struct arena *arena, const char *name, enum verb ve
     return (struct step){.name = name, .verb = verb, .rows = rows, .n_rows = gate >= 0 ? 2 : 1};
 }
 
+static struct step make_stop(struct arena *arena, uint32_t hold_ms) {
+    struct row *row = alloc(arena, 1, sizeof(*row));
+    make_row(row, PRIMITIVE_STOP, arena, -1);
+    row->hold_ms = hold_ms;
+    return (struct step){.name = "stop", .verb = VERB_STOP, .rows = row, .n_rows = 1};
+}
+
 static const struct fact found[] = {{"generation", "0"}};
 
 static const struct work_order *make_order(struct arena *arena, const struct world_config *c, uint64_t serial,
@@ -53,7 +60,7 @@ static const struct work_order *make_order(struct arena *arena, const struct wor
     generations[1].mode = MODE_READ_WRITE;
     steps[n++] = make_step(arena, "prepare", VERB_PREPARE, -1);
     if (c->downtime) {
-        steps[n++] = make_step(arena, "stop", VERB_STOP, -1);
+        steps[n++] = make_stop(arena, c->hold_ms);
         steps[n++] = (struct step){.name = "pass", .verb = VERB_PASS};
         steps[n++] = make_step(arena, "stop back", VERB_BACK, -1);
     }
