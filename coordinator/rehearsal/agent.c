@@ -94,8 +94,9 @@ static bool act_journal(struct world *w, struct member *m, const struct machine_
     }
     m->written.record = action->record;
     if (action->record.outcome != OUTCOME_NONE && m->machine.record.outcome != OUTCOME_NONE) {
-        m->written.outcomes[m->written.step] =
-            outcome_now(w, m, action->record.outcome, action->record.serial, action->record.reason);
+        struct kept_outcome *kept = &m->written.outcomes[m->written.step];
+        *kept = outcome_now(w, m, action->record.outcome, action->record.serial, action->record.reason);
+        kept->gives_away = lie_shows(w, m, step_at(m, m->written.step), kept);
         m->outcome_kept = true;
         if (action->record.outcome == OUTCOME_DONE || action->record.outcome == OUTCOME_RETURNED)
             m->written.proven = m->service.content;

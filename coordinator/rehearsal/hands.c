@@ -108,6 +108,19 @@ bool agent_lies(const struct world *w, const struct member *m) {
     return !w->calm && m->lies_until_us > w->now_us;
 }
 
+/* Its machine was done by the lies of its own prober, and what it says of the service shows it. */
+bool lie_shows(const struct world *w, const struct member *m, const struct step *step,
+               const struct kept_outcome *kept) {
+    const struct row *last = NULL;
+    for (size_t i = 0; i < step->n_rows; i++)
+        if (step->rows[i].primitive == PRIMITIVE_START)
+            last = &step->rows[i];
+    return agent_lies(w, m) && last && kept->outcome == OUTCOME_DONE &&
+           (kept->generation != last->generation ||
+            (last->generation > 0 &&
+             kept->mode != content_mode(m, content_of(m, kept->serial, last->generation))));
+}
+
 /* It says that it is done and has done nothing. Every other time what it says of the service gives it away. True: it lied. */
 bool agent_lies_about(struct world *w, struct member *m, const struct message *order) {
     const struct step *step = step_at(m, order->step);

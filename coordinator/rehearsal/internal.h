@@ -439,6 +439,8 @@ void hands_strike(struct world *w, struct member *m);
 void hands_mend(struct world *w, struct member *m);
 void lie_strike(struct world *w, struct member *m);
 bool agent_lies(const struct world *w, const struct member *m);
+bool lie_shows(const struct world *w, const struct member *m, const struct step *step,
+               const struct kept_outcome *kept);
 bool agent_lies_about(struct world *w, struct member *m, const struct message *order);
 
 /* ---- oracle_agent.c ---- */

@@ -272,7 +272,8 @@ static void done_is_true(struct world *w, const struct member *m, const struct s
     for (size_t i = 0; i < step->n_rows; i++)
         if (step->rows[i].primitive == PRIMITIVE_START)
             start = &step->rows[i];
-    if (!start)
+    if (!start ||
+        agent_lies(w, m)) /* its machine has only the lies of its own prober; what it tells is judged apart */
         return;
     uint32_t content = content_of(m, m->machine.record.serial, start->generation);
     if (!m->service.running || !m->service.ready || m->service.content != content ||
