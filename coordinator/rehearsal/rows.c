@@ -198,7 +198,8 @@ static void run(struct world *w, struct member *m) {
     struct item *item;
     if (!side_of(&m->cluster->plans[0]->shape, m->machine.step->name, &side, &opens)) {
         oracle_barrier_act(w, m);
-        row_later(w, m, habit(w, 20 * MS), ANSWER_YES);
+        item = row_later(w, m, habit(w, 20 * MS), ANSWER_YES);
+        item->failed = world_chance(w, FAULT_STEP, 8);
         return;
     }
     if (world_chance(w, FAULT_STEP, 8)) {

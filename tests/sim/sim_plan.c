@@ -57,26 +57,31 @@ static struct sim_shape shape_draw(uint64_t seed) {
     bool domains = r[2] % 2 == 0;
     if (n > 8)
         limit = 1 + n / 8;
+    bool downtime = r[19] % 8 == 0;
     return (struct sim_shape){
+        .downtime = downtime,
+        .acts = r[20] % 2 == 0,
+        .hold_ms = 15000 + 1000 * (uint32_t)(r[20] / 2 % 60),
         .n_members = n,
-        .n_canaries = r[3] % 3 == 0 ? 0 : 1 + (unsigned)(r[3] % 7 == 0 && n > 3),
+        .n_canaries = downtime || r[3] % 3 == 0 ? 0 : 1 + (unsigned)(r[3] % 7 == 0 && n > 3),
         .limit = limit,
         .limit_percent = r[4] % 3 == 0 ? 40 : 0,
         .members_per_domain = domains ? (n > 8 ? n / 5 : 1) + (unsigned)(r[2] % 3) : 0,
         .n_roles = r[13] % 3 == 0 ? 2 + (unsigned)(r[13] % 2) : 1,
-        .n_clusters = n > 8 || r[14] % 8 ? 1 : 2 + (unsigned)(r[14] % 3 == 0),
+        .n_clusters = downtime || n > 8 || r[14] % 8 ? 1 : 2 + (unsigned)(r[14] % 3 == 0),
         .n_plans = r[15] % 3 ? 4 : 2,
         .depends = r[16] % 2 == 0,
         .one_domain = domains && r[5] % 2 == 0,
-        .has_last = r[6] % 2 == 0,
-        .side_action = r[7] % 3 != 0,
+        .has_last = !downtime && r[6] % 2 == 0,
+        .side_action = !downtime && r[7] % 3 != 0,
         .sample = r[8] % 2 == 0,
         .soak_ms = r[9] % 3 == 0 ? 0 : 400,
         .soak_read_only_ms = r[9] % 5 == 0 ? 0 : 300,
         .detection_ms = r[10] % 3 == 0 ? 0 : 200,
         .wait_limit_ms = 5000,
         .previous = (unsigned)(r[12] % 600),
-        .way_back = r[17] % 16 == 0   ? WAY_BACK_NEVER
+        .way_back = downtime          ? WAY_BACK_CLUSTER
+                    : r[17] % 16 == 0 ? WAY_BACK_NEVER
                     : r[17] % 16 == 1 ? WAY_BACK_CLUSTER
                     : r[11] % 4 == 0  ? WAY_BACK_UNTIL_START
                     : r[11] % 4 == 1  ? WAY_BACK_UNTIL_PROMOTION
@@ -144,6 +149,37 @@ static struct step change(struct arena *arena, const struct sim_shape *s, const 
     return step_of(&rows, name, verb);
 }
 
+/* The halves of a downtime, as the planner makes them. */
+static struct step half(struct arena *arena, const struct sim_shape *s, const char *name, enum verb verb) {
+    struct rows rows = {.arena = arena};
+    if (verb == VERB_STOP && s->sample)
+        ask(&rows, GATE_SAMPLE, -1, ON_FAILURE_STOP)->sample = SAMPLE_CAPTURE;
+    if (verb == VERB_STOP || verb == VERB_BACK || verb == VERB_REVERT) {
+        struct row *row =
+            add(&rows, PRIMITIVE_STOP, 0, verb == VERB_STOP ? ON_FAILURE_RETURN : ON_FAILURE_HOLD);
+        row->deadline_ms = 8000;
+        row->hold_ms = verb == VERB_REVERT ? 0 : s->hold_ms;
+    }
+    if (verb == VERB_START || verb == VERB_REVERT) {
+        uint32_t generation = verb == VERB_START;
+        add(&rows, PRIMITIVE_SWAP, generation, ON_FAILURE_HOLD);
+        struct row *start = add(&rows, PRIMITIVE_START, generation, ON_FAILURE_HOLD);
+        start->deadline_ms = 10000;
+        start->hard_cap_ms = 20000;
+        add(&rows, PRIMITIVE_OBSERVE, generation, ON_FAILURE_HOLD);
+        ask(&rows, verb == VERB_REVERT ? GATE_OLD : GATE_NEW, -1, ON_FAILURE_HOLD);
+        if (s->sample)
+            ask(&rows, GATE_SAMPLE, -1, ON_FAILURE_HOLD)->sample = SAMPLE_COMPARE;
+    }
+    return step_of(&rows, name, verb);
+}
+
+static struct step act(struct arena *arena, const char *name, enum verb verb) {
+    struct rows rows = {.arena = arena};
+    add(&rows, PRIMITIVE_RUN, 0, ON_FAILURE_STOP)->command = keep(arena, 1, sizeof(struct command));
+    return step_of(&rows, name, verb);
+}
+
 static struct step prepare(struct arena *arena) {
     struct rows rows = {.arena = arena};
     add(&rows, PRIMITIVE_STAGE, 1, ON_FAILURE_STOP);
@@ -171,7 +207,7 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
                                       unsigned i) {
     const char *cluster = clusters[serial / SERIALS % 4];
     struct work_order *o = keep(arena, 1, sizeof(*o));
-    struct step *steps = keep(arena, 6, sizeof(*steps));
+    struct step *steps = keep(arena, 12, sizeof(*steps));
     struct generation *generations = keep(arena, 2, sizeof(*generations));
     struct lease *lease = keep(arena, 1, sizeof(*lease));
     bool canary = i < s->n_canaries;
@@ -179,10 +215,25 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
     generations[1].mode = MODE_READ_WRITE;
     size_t n = 0;
     steps[n++] = prepare(arena);
-    steps[n++] = change(arena, s, "switch", VERB_SWITCH, 1);
+    if (s->downtime) {
+        steps[n++] = half(arena, s, "stop", VERB_STOP);
+        steps[n++] = half(arena, s, "pass", VERB_PASS);
+        steps[n++] = half(arena, s, "start", VERB_START);
+        steps[n++] = half(arena, s, "stop back", VERB_BACK);
+        steps[n++] = half(arena, s, "return", VERB_REVERT);
+    } else {
+        steps[n++] = change(arena, s, "switch", VERB_SWITCH, 1);
+    }
+    if (s->downtime && s->acts && i == 0) {
+        steps[n++] = act(arena, "act backup", VERB_ACT);
+        steps[n++] = act(arena, "restore backup", VERB_BACK);
+    }
+    if (s->downtime && s->acts && i == 1)
+        steps[n++] = act(arena, "act format", VERB_ACT);
     if (canary)
         steps[n++] = change(arena, s, "promote", VERB_PROMOTE, 2);
-    steps[n++] = change(arena, s, "return", VERB_REVERT, 0);
+    if (!s->downtime)
+        steps[n++] = change(arena, s, "return", VERB_REVERT, 0);
     const char *previous = arena_format(arena, "%u", s->previous);
     steps[n++] = side(arena, "open delay", "600");
     steps[n++] = side(arena, "close delay", previous);
@@ -250,6 +301,28 @@ static struct wave wave(struct arena *arena, const struct sim_shape *s, enum wav
                          .wait_limit_ms = s->wait_limit_ms};
 }
 
+static struct wave named(struct arena *arena, const struct sim_shape *s, enum wave_kind kind,
+                         const char *name, unsigned from, unsigned to) {
+    struct wave w = wave(arena, s, kind, from, to);
+    w.name = name;
+    return w;
+}
+
+/* The action before the barrier can be undone, the one behind it has a restore. */
+static size_t downtime(struct arena *arena, const struct sim_shape *s, struct wave *waves) {
+    size_t n = 0;
+    waves[n++] = named(arena, s, WAVE_STOP, "stop", 0, s->n_members);
+    if (s->acts)
+        waves[n++] = named(arena, s, WAVE_ACT, "act backup", 0, 1);
+    waves[n++] = named(arena, s, WAVE_PASS, "pass", 0, s->n_members);
+    if (s->acts)
+        waves[n++] = named(arena, s, WAVE_ACT, "act format", 1, 2);
+    waves[n++] = named(arena, s, WAVE_START, "start", 0, s->n_members);
+    if (s->acts)
+        waves[n++] = named(arena, s, WAVE_BACK, "restore backup", 0, 1);
+    return n;
+}
+
 static void gates(struct verified_plan *plan, const struct sim_shape *s) {
     struct gate *list = keep(plan->arena, GATE_COUNT, sizeof(*list));
     struct digest *digests = keep(plan->arena, GATE_COUNT, sizeof(*digests));
@@ -269,13 +342,15 @@ static void gates(struct verified_plan *plan, const struct sim_shape *s) {
 
 static void shape(struct verified_plan *plan, const struct sim_shape *s) {
     struct arena *arena = plan->arena;
-    struct wave *waves = keep(arena, 1 + s->n_roles, sizeof(*waves));
+    struct wave *waves = keep(arena, 6 + s->n_roles, sizeof(*waves));
     unsigned from = s->n_canaries, left = s->n_members - s->n_canaries;
     struct digest *asked = keep(arena, 2, sizeof(*asked));
     struct side_action *sides = keep(arena, 1, sizeof(*sides));
     if (s->n_canaries > 0)
         waves[plan->shape.n_waves++] = wave(arena, s, WAVE_CANARY, 0, s->n_canaries);
-    for (unsigned role = 0; role < s->n_roles && left > 0; role++) { /* one after the other */
+    if (s->downtime)
+        plan->shape.n_waves = downtime(arena, s, waves);
+    for (unsigned role = 0; role < s->n_roles && left > 0 && !s->downtime; role++) { /* one after the other */
         unsigned n = role + 1 == s->n_roles || left < 2 ? left : left / 2;
         waves[plan->shape.n_waves++] = wave(arena, s, WAVE_ROLLING, from, from + n);
         from += n;

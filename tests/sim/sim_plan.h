@@ -11,6 +11,8 @@ struct sim_shape {
         n_plans;  /* clusters on the same hosts; plans of each, of which the later supersede */
     bool depends; /* each cluster on the one before it; the first one, in its third plan, on the second */
     bool one_domain, has_last, side_action, sample;
+    bool downtime, acts; /* all stop, a barrier, all start; with named actions */
+    uint32_t hold_ms;
     uint32_t soak_ms, soak_read_only_ms, detection_ms, wait_limit_ms;
     enum way_back way_back;
     struct budget budgets[2], wave_budget; /* of the run; of the last wave */
