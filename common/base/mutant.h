@@ -26,7 +26,6 @@
     X(last_comes_first, COMMON, "the member that goes last goes first")                                      \
     X(promoted_unsoaked, COMMON, "a canary is promoted before it has soaked read-only")                      \
     X(holds_not_counted, COMMON, "members of a held node do not count against the limit")                    \
-    X(side_not_awaited, COMMON, "members are changed before the side action is in force")                    \
     X(silent_member_ordered, COMMON, "a member whose agent is away is ordered to change")                    \
     X(waived_for_all, RARE, "a gate that was waived for one member is waived for all")                       \
     X(waived_for_ever, RARE, "a waiver counts after its end")                                                \

@@ -149,7 +149,7 @@ static bool advance_opening(struct run *run) {
         commit_run_event(run, RUN_EVENT_OPEN_FAILED, VERDICT_FAILED, "no member is left");
         return true;
     }
-    if (run->paused || (!sides_open(run) && !KEDGE_MUTANT(side_not_awaited)))
+    if (run->paused || !sides_open(run))
         return false;
     commit_run_event(run, run->rollback ? RUN_EVENT_ROLLS_BACK : RUN_EVENT_OPENED, VERDICT_NONE, "");
     return true;
