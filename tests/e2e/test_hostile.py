@@ -75,8 +75,9 @@ class Stolen(FaultFleet):
             assert all(agent.alive() for agent in self.agents)
         finally:
             attacker.kill(signal.SIGTERM)
-        assert self.picture() == before
-        self.start_kedged()
+            after = self.picture()
+            self.start_kedged()
+        assert after == before
         self.wait_connected()
         assert self.picture() == before
 
@@ -100,8 +101,9 @@ def fleet(tmp_path_factory):
 
 def refused_everywhere(fleet, sentence, before):
     for i in range(fleet.n):
-        said = fleet.log(i)[len(before[i]):]
-        assert re.search(sentence, said), f"n{i + 1}: {sentence}\n{said[-2000:]}"
+        def said():
+            return fleet.log(i)[len(before[i]):]
+        fleet.wait(lambda: re.search(sentence, said()), 30, lambda: f"n{i + 1}: {sentence}\n{said()[-2000:]}")
 
 
 def logs(fleet):
