@@ -52,9 +52,6 @@ bool may_return_alone(const struct member_machine *m);
 void barrier_arm(struct member_machine *m);
 void barrier_time_passed(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
-/* The first row of this primitive, or NULL; `step` may be NULL. */
-const struct row *step_find_row(const struct step *step, enum primitive primitive);
-
 /* The close step of a side action: it puts the previous value back. */
 bool step_puts_back(const struct work_order *order, const struct step *step);
 

@@ -143,13 +143,6 @@ bool return_may_be_ordered(enum way_back way_back, const struct machine_record *
            way_back_is_open(way_back, record);
 }
 
-const struct row *step_find_row(const struct step *step, enum primitive primitive) {
-    for (size_t i = 0; step && i < step->n_rows; i++)
-        if (step->rows[i].primitive == primitive)
-            return &step->rows[i];
-    return NULL;
-}
-
 static const struct step *find_return(const struct work_order *order) {
     for (size_t i = 0; i < order->n_steps; i++)
         if (order->steps[i].verb == VERB_REVERT && step_find_row(&order->steps[i], PRIMITIVE_STOP))

@@ -105,4 +105,9 @@ bool work_order_is_downtime(const struct work_order *order);
 /* NULL when there is no such step. */
 const struct step *work_order_step(const struct work_order *order, const char *name);
 
+/* The first and the last row of this primitive, or NULL; `step` may be NULL. What runs after a step is what its last row of
+ * start has started. */
+const struct row *step_find_row(const struct step *step, enum primitive primitive);
+const struct row *step_last_row(const struct step *step, enum primitive primitive);
+
 #endif

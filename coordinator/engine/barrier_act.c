@@ -91,24 +91,16 @@ static void carrier_lost(struct run *run, const struct wave *wave, uint32_t memb
               m->order->member, member_state_text(m->state));
 }
 
-static const struct row *find_row(const struct work_order *order, const char *name,
-                                  enum primitive primitive) {
-    const struct step *step = work_order_step(order, name);
-    for (size_t i = 0; step && i < step->n_rows; i++)
-        if (step->rows[i].primitive == primitive)
-            return &step->rows[i];
-    return NULL;
-}
-
 /* A hold limit counts on the member's node from its stop on, and what it started at the end of it may be told late. So no
  * action is ordered that could still be going on at a hold limit, counted from when the first stop was ordered. */
 static bool fits_hold_limit(struct run *run, const struct wave *wave, uint32_t carrier) {
-    const struct row *act = find_row(run->members[carrier].order, wave->name, PRIMITIVE_RUN);
+    const struct row *act =
+        step_find_row(work_order_step(run->members[carrier].order, wave->name), PRIMITIVE_RUN);
     uint64_t until_ms = run->engine->now_ms + (act ? act->deadline_ms : 0);
     reasons_clear(&run->wait);
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        const struct row *stop = find_row(m->order, "stop", PRIMITIVE_STOP);
+        const struct row *stop = step_find_row(work_order_step(m->order, "stop"), PRIMITIVE_STOP);
         if (m->state != MEMBER_STOPPED || !stop || stop->hold_ms == 0 ||
             until_ms < run->stop_ordered_ms + stop->hold_ms)
             continue;

@@ -16,13 +16,10 @@ struct promise {
 static bool promised(const struct step *step, struct promise *outp) {
     *outp = (struct promise){.down = step->verb == VERB_STOP || step->verb == VERB_PASS ||
                                      step->verb == VERB_BACK};
-    bool starts = false;
-    for (size_t i = 0; i < step->n_rows; i++)
-        if (step->rows[i].primitive == PRIMITIVE_START) {
-            outp->generation = step->rows[i].generation;
-            starts = true;
-        }
-    return starts || outp->down;
+    const struct row *start = step_last_row(step, PRIMITIVE_START);
+    if (start)
+        outp->generation = start->generation;
+    return start || outp->down;
 }
 
 /* MODE_UNKNOWN: the order does not say. */

@@ -111,10 +111,7 @@ bool agent_lies(const struct world *w, const struct member *m) {
 /* Its machine was done by the lies of its own prober, and what it says of the service shows it. */
 bool lie_shows(const struct world *w, const struct member *m, const struct step *step,
                const struct kept_outcome *kept) {
-    const struct row *last = NULL;
-    for (size_t i = 0; i < step->n_rows; i++)
-        if (step->rows[i].primitive == PRIMITIVE_START)
-            last = &step->rows[i];
+    const struct row *last = step_last_row(step, PRIMITIVE_START);
     return agent_lies(w, m) && last && kept->outcome == OUTCOME_DONE &&
            (kept->generation != last->generation ||
             (last->generation > 0 &&
@@ -124,12 +121,9 @@ bool lie_shows(const struct world *w, const struct member *m, const struct step 
 /* It says that it is done and has done nothing. Every other time what it says of the service gives it away. True: it lied. */
 bool agent_lies_about(struct world *w, struct member *m, const struct message *order) {
     const struct step *step = step_at(m, order->step);
-    const struct row *last = NULL;
+    const struct row *last = step_last_row(step, PRIMITIVE_START);
     if (!agent_lies(w, m) || step->verb == VERB_ACT)
         return false;
-    for (size_t i = 0; i < step->n_rows; i++)
-        if (step->rows[i].primitive == PRIMITIVE_START)
-            last = &step->rows[i];
     struct message report = {
         .kind = MESSAGE_REPORT, .member = m->index, .step = order->step, .serial = order->serial};
     report.report = (struct kept_outcome){.is = true,

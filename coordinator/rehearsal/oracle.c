@@ -6,13 +6,6 @@
 
 enum { EVIDENCE_AGE_MS = 2000 /* of a gate that names none */ };
 
-static const struct row *find_row(const struct step *step, enum primitive primitive) {
-    for (size_t i = 0; i < step->n_rows; i++)
-        if (step->rows[i].primitive == primitive)
-            return &step->rows[i];
-    return NULL;
-}
-
 static const struct wave *wave_of(const struct member *m) {
     const struct shape *shape = &m->cluster->plans[0]->shape;
     for (size_t i = 0; i < shape->n_waves; i++)
@@ -107,7 +100,7 @@ void oracle_order(struct world *w, const struct run *run, const struct action *a
     uint32_t number = step_number(m, action->step);
     const struct step *step = step_at(m, number);
     uint64_t serial = run->plan->header.serial;
-    bool changes = find_row(step, PRIMITIVE_STOP) || find_row(step, PRIMITIVE_START);
+    bool changes = step_find_row(step, PRIMITIVE_STOP) || step_find_row(step, PRIMITIVE_START);
     bool *ordered = &m->ordered[plan_index(m->cluster, serial)][number], repeated = *ordered;
     if (run->aborting && !run->rollback && !step_closes(m, step) && !repeated)
         world_fail(w, "7: %s is ordered to %s after the abort", m->order->member, step->name);
@@ -148,7 +141,7 @@ void oracle_answers(struct world *w, const struct message *message) {
 /* The coordinator has heard how a step ended. A change makes what it was told before be about another cluster. */
 void oracle_report(struct world *w, struct member *m, const struct message *message) {
     m->ordered[plan_index(m->cluster, message->serial)][message->step] = false;
-    if (find_row(step_at(m, message->step), PRIMITIVE_STOP) &&
+    if (step_find_row(step_at(m, message->step), PRIMITIVE_STOP) &&
         !outcome_changed_nothing(message->report.outcome))
         m->cluster->last_change_ms = w->now_us / MS;
 }
@@ -211,7 +204,7 @@ void oracle_signal(struct world *w, struct member *m) {
     if (!m->synced.record.changed || m->synced.record.state != MACHINE_FORWARD ||
         m->synced.record.row != m->machine.record.row || m->synced.step != m->written.step)
         world_fail(w, "6: %s is stopped and its intent is not durable", m->order->member);
-    bool evidence = find_row(step, PRIMITIVE_ASK) && !barrier_is_declared(w, m->index);
+    bool evidence = step_find_row(step, PRIMITIVE_ASK) && !barrier_is_declared(w, m->index);
     if (!evidence || m->stopped_by_kedge || m->asked_waived)
         goto stopped;
     if (m->asked_us == 0)
@@ -268,12 +261,9 @@ void oracle_start(struct world *w, struct member *m, const struct row *row) {
 /* ---- a step ends ---- */
 
 static void done_is_true(struct world *w, const struct member *m, const struct step *step) {
-    const struct row *start = find_row(step, PRIMITIVE_START);
-    for (size_t i = 0; i < step->n_rows; i++)
-        if (step->rows[i].primitive == PRIMITIVE_START)
-            start = &step->rows[i];
-    if (!start ||
-        agent_lies(w, m)) /* its machine has only the lies of its own prober; what it tells is judged apart */
+    const struct row *start = step_last_row(step, PRIMITIVE_START);
+    /* The machine of a liar has only the lies of its own prober; what it tells is judged apart. */
+    if (!start || agent_lies(w, m))
         return;
     uint32_t content = content_of(m, m->machine.record.serial, start->generation);
     if (!m->service.running || !m->service.ready || m->service.content != content ||
