@@ -38,6 +38,8 @@
     X(pause_ignored, COMMON, "members are changed while the run is paused")                                  \
     X(contradiction_believed, COMMON,                                                                        \
       "a report of done is believed although it says what runs, and that is not it")                         \
+    X(returned_believed, COMMON,                                                                             \
+      "a report of a return is believed although it says that the new release runs")                         \
     X(failure_ignored, COMMON, "a member that failed or is held does not pause the run")                     \
     X(canary_ignored, COMMON, "the waves go on after a canary that failed")                                  \
     X(failed_is_done, COMMON, "the verdict is done although a member failed")                                \

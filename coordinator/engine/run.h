@@ -79,7 +79,7 @@ enum pause_kind {
     PAUSE_RECOVERY,    /* has not recovered, or not stayed well, for too long */
     PAUSE_RELAPSE,     /* was well and is not */
     PAUSE_STEP,        /* failed at a step that changed nothing and may be tried again */
-    PAUSE_LIE,         /* says that a step is done, and in the same report that it is not */
+    PAUSE_LIE,         /* says what its own report shows not to be so */
     PAUSE_BUDGET = 16, /* plus enum budget_kind */
 };
 enum { PAUSES = PAUSE_BUDGET + BUDGETS };

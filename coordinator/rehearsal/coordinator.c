@@ -298,12 +298,12 @@ static void judge_lie(struct world *w, const struct member *m, const struct mess
     if (!run || run->plan->header.serial != message->serial)
         return;
     if (run->members[m->number].state != MEMBER_HELD)
-        world_fail(w, "9: %s says that %s is done and shows that it is not, and is taken for %s",
-                   m->order->member, step_at(m, message->step)->name,
+        world_fail(w, "9: %s says %s of %s and shows that it is not so, and is taken for %s",
+                   m->order->member, outcome_text(message->report.outcome), step_at(m, message->step)->name,
                    member_state_text(run->members[m->number].state));
     else if (!run->paused && !run->aborting && run->state != RUN_CLOSING && run->state != RUN_ENDED)
-        world_fail(w, "9: %s says that %s is done and shows that it is not, and nobody is told",
-                   m->order->member, step_at(m, message->step)->name);
+        world_fail(w, "9: %s says %s of %s and shows that it is not so, and nobody is told", m->order->member,
+                   outcome_text(message->report.outcome), step_at(m, message->step)->name);
 }
 
 static void receive_report(struct world *w, const struct message *message) {

@@ -118,7 +118,19 @@ bool lie_shows(const struct world *w, const struct member *m, const struct step 
              kept->mode != content_mode(m, content_of(m, kept->serial, last->generation))));
 }
 
-/* It says that it is done and has done nothing. Every other time what it says of the service gives it away. True: it lied. */
+/* That it went back, where it would run the old release; every other time it shows the new one. */
+static void lies_about_return(struct world *w, const struct member *m, uint64_t serial,
+                              struct kept_outcome *report) {
+    bool old = world_random(w, FAULT_LIE) % 2;
+    uint32_t shown = old ? 0 : 1;
+    report->outcome = OUTCOME_RETURNED;
+    report->generation = shown;
+    report->mode = content_mode(m, content_of(m, serial, shown));
+    report->gives_away = !old;
+}
+
+/* It says that the step is done, or that it went back, and has done nothing. Every other time what it says of the service
+ * gives it away. True: it lied. */
 bool agent_lies_about(struct world *w, struct member *m, const struct message *order) {
     const struct step *step = step_at(m, order->step);
     const struct row *last = step_last_row(step, PRIMITIVE_START);
@@ -141,8 +153,10 @@ bool agent_lies_about(struct world *w, struct member *m, const struct message *o
     report.report.mode = well && !stays ? mode : service_mode(m);
     report.report.gives_away =
         report.report.generation != wanted || ((!last || wanted > 0) && !stays && report.report.mode != mode);
-    world_say(w, "lie      %s: %s: done%s", m->order->member, step->name,
-              well ? "" : ", and runs what it ran");
+    if (wanted > 0 && world_random(w, FAULT_LIE) % 3 == 0)
+        lies_about_return(w, m, order->serial, &report.report);
+    world_say(w, "lie      %s: %s: %s%s", m->order->member, step->name, outcome_text(report.report.outcome),
+              report.report.gives_away ? ", and what it runs shows that it is not" : "");
     if (!report.report.gives_away) /* else the engine can see it, and must */
         m->touched = m->lied = true;
     if (step->verb == VERB_PREPARE)

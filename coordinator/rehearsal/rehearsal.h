@@ -40,8 +40,8 @@ enum fault {
     FAULT_ECHO,        /* an order arrives once more, on a later line and in a later reign */
     FAULT_PAUSE,       /* an agent or the coordinator stands still, up to a minute */
     FAULT_LOOP,        /* an agent is restarted again and again */
-    FAULT_CLOCK,    /* clocks of nodes jump, drift or stand; the coordinator's is another after a restart */
-    FAULT_LIE,      /* an agent reports done and has done nothing; or reports what contradicts it */
+    FAULT_CLOCK, /* clocks of nodes jump, drift or stand; the coordinator's is another after a restart */
+    FAULT_LIE, /* an agent reports done, or a return, and has done nothing; or reports what contradicts it */
     FAULT_OLD_DISK, /* a host comes back with its disk as it was a while ago */
     FAULT_IMAGE,    /* a host comes back with an empty disk and the same key */
     FAULT_BIT_FLIP, /* a journal is damaged: its agent does not start, until somebody restores an older copy */

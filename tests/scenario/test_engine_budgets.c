@@ -609,3 +609,38 @@ TEST("F06 F30 in a downtime too: who says that it is stopped and runs is not bel
     lie_is_seen(&downtime, 1, "stop", "it is read-write, not stopped");
     lie_is_seen(&downtime, 1, "start", "it runs 1.0 (generation 0 of its node, read-write), where 1.1");
 }
+
+static enum outcome first_returns(struct world *world, unsigned member, const char *step) {
+    return member == 0 && strcmp(step, world->lies_at) == 0 ? OUTCOME_RETURNED : OUTCOME_DONE;
+}
+
+static void return_is_not_believed(const struct world_config *config, const char *step, const char *shows) {
+    _cleanup_(world_freep) struct world *w = world_new(config);
+    w->liar = 1;
+    w->lies_at = step;
+    w->step = first_returns;
+    require(world_begin(w) == 0);
+    world_run(w, 120000);
+    const struct run *run = world_run_of(w);
+    check_eq_str(member_state_text(run->members[0].state), "held");
+    check_contains(run->members[0].reason, "not believed: returned is reported, and in the same report it ");
+    check_contains(run->members[0].reason, shows);
+    check_contains(run->paused ? run->pause_reason : run->verdict_text, shows);
+    check_eq_int(world_effects(w, 1, "switch"), 0);
+    world_crash(w);
+    check_eq_str(member_state_text(world_run_of(w)->members[0].state), "held");
+}
+
+TEST("F06 F07 a report of a return that shows the new release is not believed: held, with an alarm, and "
+     "nobody "
+     "goes on") {
+    return_is_not_believed(&rolling, "switch",
+                           "it runs 1.1 (generation 1 of its node, read-write), where 1.0");
+    return_is_not_believed(&with_canary, "promote",
+                           "it runs 1.1 (generation 2 of its node, read-write), where 1.0");
+    struct world_config downtime = rolling;
+    downtime.downtime = true;
+    downtime.hold_ms = 30000;
+    return_is_not_believed(&downtime, "start",
+                           "it runs 1.1 (generation 1 of its node, read-write), where 1.0");
+}

@@ -120,7 +120,7 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
     enum outcome outcome = agent->outcome[step];
     bool lies = w->liar == member + 1 && strcmp(w->lies_at, step_names[step]) == 0,
          done = outcome == OUTCOME_DONE;
-    bool starts_new = done && !lies && (step == 1 || step == 2 || step == 8);
+    bool starts_new = (done != lies) && (step == 1 || step == 2 || step == 8);
     bool downs = done && !lies && (step == 6 || step == 7 || step == 9 || step == 12);
     struct world_item *item = queue_add(w, at_ms);
     item->is_report = true;
@@ -134,9 +134,9 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
         .outcome = outcome,
         .reason = reason_of(outcome),
         .version = starts_new ? "1.1" : "1.0",
-        .mode = downs                                        ? MODE_DOWN
-                : step == 1 && member < w->config.n_canaries ? MODE_READ_ONLY
-                                                             : MODE_READ_WRITE,
+        .mode = downs                                                ? MODE_DOWN
+                : done && step == 1 && member < w->config.n_canaries ? MODE_READ_ONLY
+                                                                     : MODE_READ_WRITE,
         .generation = !starts_new ? 0
                       : step == 2 ? 2
                                   : 1,

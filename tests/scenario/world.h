@@ -71,7 +71,9 @@ struct world {
     struct buffer transcript, refused;
     uint64_t now_ms, epoch, step_ms;
     unsigned n_answered;
-    unsigned liar;       /* from 1: the member that reports done of this step, and what ran before it */
+    unsigned
+        liar; /* from 1: the member that reports done of this step and what ran before it; or another outcome
+                          * and what runs when it is done */
     const char *lies_at; /* its name */
     struct world_agent agents[WORLD_MEMBERS_MAX];
     struct world_item queue[WORLD_QUEUE];
