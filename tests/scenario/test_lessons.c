@@ -432,3 +432,81 @@ TEST("F09 lesson_19_one_agent_cannot_speak_for_another") {
     check(ended(w, VERDICT_DONE));
     story(w, "lesson_19_one_agent_cannot_speak_for_another");
 }
+
+/* ---- newer plans ---- */
+
+static void next_supersedes(struct verified_plan *plan) {
+    plan->header.supersedes = plan->header.serial - 1;
+}
+
+static enum answer never_in_the_first(struct world *w, enum world_gate gate, unsigned node,
+                                      const char *self) {
+    (void)node, (void)self;
+    bool wedged = gate == GATE_CLUSTER && w->state && engine_n_runs(w->engine) == 1;
+    return gate == GATE_LAST || wedged ? ANSWER_NO : ANSWER_YES;
+}
+
+TEST("F06 lesson_01_a_newer_plan_overtakes_a_roll_that_is_wedged") {
+    struct world_config config = rolling;
+    config.amend = next_supersedes;
+    config.side_action = true;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->gate = never_in_the_first;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    w->state = 1;
+    world_run(w, 60000);
+    require(world_run_of(w)->paused);
+    check_eq_int(switched(w), 1);
+    world_note(w, "nobody may stop any more, and resuming does not help: the plan itself is wrong");
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    require(world_run_of(w)->paused);
+    require(world_apply(w, 2) == 0);
+    world_run(w, 60000);
+    check_eq_int(engine_run(w->engine, 1)->verdict, VERDICT_SUPERSEDED);
+    check(ended(w, VERDICT_DONE));
+    story(w, "lesson_01_a_newer_plan_overtakes");
+}
+
+/* The second plan is the one that finalizes: nothing is stopped by it, and no way leads back. */
+static void second_finalizes(struct verified_plan *plan) {
+    for (size_t i = 0; plan->header.serial == 2 && i < plan->n_orders; i++) {
+        struct work_order *order = arena_copy(plan->arena, plan->orders[i], sizeof(*order));
+        struct step *steps =
+            order ? arena_copy(plan->arena, order->steps, order->n_steps * sizeof(*steps)) : NULL;
+        struct row *run = arena_array(plan->arena, 1, sizeof(*run));
+        if (!steps || !run)
+            abort();
+        run->primitive = PRIMITIVE_RUN;
+        for (size_t k = 0; k < order->n_steps; k++)
+            if (steps[k].verb == VERB_SWITCH)
+                steps[k] = (struct step){"switch", VERB_FINALIZE, run, 1};
+        order->steps = steps;
+        order->way_back = WAY_BACK_NEVER;
+        ((const struct work_order **)(uintptr_t)plan->orders)[i] = order;
+    }
+}
+
+TEST("F22 lesson_17_finalize_is_never_automatic") {
+    struct world_config config = four;
+    config.amend = second_finalizes;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    check(ended(w, VERDICT_DONE));
+    world_note(w, "a day goes by: all run 1.1, and nothing was finalized by it");
+    w->now_ms += 24 * 3600 * 1000;
+    for (uint32_t i = 0; i < 4; i++)
+        check(member_state_is_changed(world_run_of(w)->members[i].state)); /* each could still be returned */
+    world_note(w, "finalizing is a plan of its own, which operators sign");
+    w->config.n_canaries = 0;
+    w->config.side_action = false;
+    require(world_apply(w, 2) == 0);
+    world_run(w, 60000);
+    check(ended(w, VERDICT_DONE));
+    check_contains(world_run_of(w)->verdict_text, "finalized, no way leads back");
+    check(world_command(w, RUN_EVENT_ROLLBACK, "alice: clients complain") == ENGINE_REFUSED);
+    check_contains((const char *)w->actions.refused, "cannot go back: its way back was \"never\"");
+    story(w, "lesson_17_finalize_is_never_automatic");
+}

@@ -50,7 +50,8 @@ TEST("F22 finalize stops nothing, says what is final, and no way leads back from
     plan = verified_plan_free(plan);
 }
 
-TEST("F22 finalize is refused before the soak is over, and when nobody knows since when it needs a consent") {
+TEST("F22 lesson_17: finalize is refused before the soak is over, and when nobody knows since when it needs "
+     "a consent") {
     _cleanup_(world_freep) struct world *w = finalizing("1000");
     char since[32];
     snprintf(since, sizeof(since), "%llu", (unsigned long long)w->input.options.created_s * 1000 - 2000);
