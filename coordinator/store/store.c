@@ -247,6 +247,17 @@ int store_plan_get(struct store *store, const struct digest *digest, struct buff
 
 /* ---- words ---- */
 
+/* The rows that the select finds for one run: its two places are the cluster and the serial. */
+static int run_rows(struct store *store, const char *select, const char *cluster, uint64_t serial,
+                    struct statement **rowp, struct error *err) {
+    int r = statement_new(store->database, select, rowp, err);
+    if (r < 0)
+        return r;
+    statement_bind_text(*rowp, 1, cluster);
+    statement_bind_u64(*rowp, 2, serial);
+    return 0;
+}
+
 int store_word_put(struct store *store, const struct store_word *word, struct error *err) {
     _cleanup_(statement_freep) struct statement *s = NULL;
     struct digest digest = digest_of(word->word);
@@ -264,13 +275,9 @@ int store_word_put(struct store *store, const struct store_word *word, struct er
 int store_words(struct store *store, const char *cluster, uint64_t serial, store_word_fn *fn, void *user,
                 struct error *err) {
     _cleanup_(statement_freep) struct statement *row = NULL;
-    int r = statement_new(store->database,
-                          "SELECT expires_s, word FROM words WHERE cluster = ? AND serial = ? ORDER BY rowid",
-                          &row, err);
-    if (r < 0)
-        return r;
-    statement_bind_text(row, 1, cluster);
-    statement_bind_u64(row, 2, serial);
+    int r =
+        run_rows(store, "SELECT expires_s, word FROM words WHERE cluster = ? AND serial = ? ORDER BY rowid",
+                 cluster, serial, &row, err);
     while (r == 0 && (r = statement_step(row, err)) == STATEMENT_ROW) {
         struct store_word word = {cluster, serial, statement_u64(row, 0), statement_bytes(row, 1)};
         r = fn(user, &word, err);
@@ -295,13 +302,8 @@ int store_report_add(struct store *store, const struct store_report *report, str
 int store_reports(struct store *store, const char *cluster, uint64_t serial, store_report_fn *fn, void *user,
                   struct error *err) {
     _cleanup_(statement_freep) struct statement *row = NULL;
-    int r = statement_new(store->database,
-                          "SELECT at_ms, report FROM reports WHERE cluster = ? AND serial = ? ORDER BY id",
-                          &row, err);
-    if (r < 0)
-        return r;
-    statement_bind_text(row, 1, cluster);
-    statement_bind_u64(row, 2, serial);
+    int r = run_rows(store, "SELECT at_ms, report FROM reports WHERE cluster = ? AND serial = ? ORDER BY id",
+                     cluster, serial, &row, err);
     while (r == 0 && (r = statement_step(row, err)) == STATEMENT_ROW) {
         struct store_report report = {cluster, serial, statement_u64(row, 0), statement_bytes(row, 1)};
         r = fn(user, &report, err);
