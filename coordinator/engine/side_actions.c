@@ -93,7 +93,7 @@ static void side_issue(struct run *run, uint32_t index, uint32_t carrier, bool o
     action->step = record.name;
     action->expires_s = side->expires_s;
     if (opens)
-        sides_lease(run, NO_MEMBER);
+        sides_lease(run);
 }
 
 /* Whether each side action could be opened once more: an agent runs `open` at most once. */
@@ -118,8 +118,7 @@ static void lease_say(struct run *run, const struct run_side *side, bool open) {
 }
 
 /* Tells all holders of every side action that is not closed, about four times in its life. */
-void sides_lease(struct run *run, uint32_t member) {
-    (void)member;
+void sides_lease(struct run *run) {
     uint64_t pause = UINT64_MAX;
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
@@ -280,6 +279,21 @@ static void close_again_later(struct run *run) {
     timer_set(run->engine, &run->retry, run->retry_ms);
 }
 
+static void commit_side_report(struct run *run, uint32_t member, uint32_t index,
+                               const struct engine_report *report, const char *why) {
+    struct record record = {
+        .kind = RECORD_SIDE_REPORTED,
+        .run = run->id,
+        .member = member,
+        .number = index,
+        .value = report->outcome,
+        .value2 = report->at_ms,
+        .name = report->step,
+        .text = why,
+    };
+    commit(run->engine, record, NULL);
+}
+
 /* Nobody ordered it: the first time that it is heard it is news, then it is said again. */
 static void side_was_put_back(struct run *run, uint32_t member, uint32_t index,
                               const struct engine_report *report) {
@@ -290,16 +304,7 @@ static void side_was_put_back(struct run *run, uint32_t member, uint32_t index,
     bool was_open = side->state == SIDE_OPEN;
     snprintf(text, sizeof(text), "%s has not heard of the run for too long and has put it back",
              run->members[member].order->member);
-    commit(run->engine,
-           (struct record){.kind = RECORD_SIDE_REPORTED,
-                           .run = run->id,
-                           .member = member,
-                           .number = index,
-                           .value = report->outcome,
-                           .value2 = report->at_ms,
-                           .name = report->step,
-                           .text = text},
-           NULL);
+    commit_side_report(run, member, index, report, text);
     if (!was_open)
         return;
     run->n_changes++;
@@ -315,17 +320,7 @@ void side_report(struct run *run, uint32_t member, uint32_t index, const struct 
             side_was_put_back(run, member, index, report);
         return; /* else a repeated report */
     }
-    struct record record = {
-        .kind = RECORD_SIDE_REPORTED,
-        .run = run->id,
-        .member = member,
-        .number = index,
-        .value = report->outcome,
-        .value2 = report->at_ms,
-        .name = report->step,
-        .text = report->reason,
-    };
-    commit(run->engine, record, NULL);
+    commit_side_report(run, member, index, report, report->reason);
     run->n_changes++;
     bool done = report->outcome == OUTCOME_DONE;
     if (done && !opens)
@@ -356,7 +351,7 @@ void side_again(struct run *run, uint32_t node) {
     }
     for (uint32_t i = 0; i < run->n_sides; i++)
         if (run->sides[i].state != SIDE_CLOSED) {
-            sides_lease(run, NO_MEMBER);
+            sides_lease(run);
             return;
         }
 }
