@@ -405,18 +405,27 @@ struct member *next_on_host(struct world *w, const struct member *m, const struc
     return NULL;
 }
 
+static void agent_down(struct world *w, struct member *m) {
+    m->agent_up = false;
+    m->paused_until_us = 0;
+    m->time_token++;
+    m->agent_token++;
+    m->outcome_kept = false;
+    line_cut(w, m->node, 0);
+}
+
+static void agent_comes_back(struct world *w, struct member *m, uint64_t after_us) {
+    struct item *item = item_add(w, ITEM_AGENT_UP, after_us);
+    item->index = m->index;
+    item->token = m->agent_token;
+}
+
 static void kill_one(struct world *w, struct member *m, uint64_t after_us) {
     if (!m->agent_up)
         return;
     world_say(w, "killed   the agent of %s", m->order->member);
-    m->agent_up = false;
-    m->paused_until_us = 0;
-    m->time_token++;
-    m->outcome_kept = false;
-    line_cut(w, m->node, 0);
-    struct item *item = item_add(w, ITEM_AGENT_UP, after_us);
-    item->index = m->index;
-    item->token = ++m->agent_token;
+    agent_down(w, m);
+    agent_comes_back(w, m, after_us);
 }
 
 void agent_kill(struct world *w, struct member *m) {
@@ -439,14 +448,8 @@ static void dies_one(struct world *w, struct member *m, uint64_t after_us) {
     m->latched = m->written.seen.aborted;
     service_end(w, m, NULL);
     m->service.token++;
-    m->agent_up = false;
-    m->paused_until_us = 0;
-    m->time_token++;
-    m->outcome_kept = false;
-    line_cut(w, m->node, 0);
-    struct item *item = item_add(w, ITEM_AGENT_UP, after_us);
-    item->index = m->index;
-    item->token = ++m->agent_token;
+    agent_down(w, m);
+    agent_comes_back(w, m, after_us);
 }
 
 void agent_host_dies(struct world *w, struct member *m) {
@@ -463,12 +466,7 @@ void agent_gone(struct world *w, struct member *m) {
     m->stopped_by_kedge = false;
     service_end(w, m, NULL);
     m->service.token++;
-    m->agent_up = false;
-    m->paused_until_us = 0;
-    m->time_token++;
-    m->agent_token++;
-    m->outcome_kept = false;
-    line_cut(w, m->node, 0);
+    agent_down(w, m);
     cluster_forget(w, m);
 }
 
