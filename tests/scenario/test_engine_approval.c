@@ -1,7 +1,7 @@
 /* A person between the canary and the rest: the plan wants a word, and the run waits for it without being paused. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 static const struct world_config rolling = {
     .n_members = 4,
@@ -9,22 +9,6 @@ static const struct world_config rolling = {
     .wait_limit_ms = 60000,
     .way_back = WAY_BACK_UNTIL_FINALIZE,
 };
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
-}
-
-static void ended(struct world *w, enum run_verdict verdict) {
-    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
-    check_eq_str(run_verdict_text(world_run_of(w)->verdict), run_verdict_text(verdict));
-    check(!w->side_in_force);
-    replay_equals(w);
-}
 
 static void approval_wanted(struct verified_plan *plan) {
     ((struct wave *)(uintptr_t)plan->shape.waves)[0].approval = true;

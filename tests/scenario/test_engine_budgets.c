@@ -2,7 +2,7 @@
  * without a pause and without a reason. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 static const struct world_config rolling = {
     .n_members = 4,
@@ -10,17 +10,6 @@ static const struct world_config rolling = {
     .wait_limit_ms = 60000,
     .way_back = WAY_BACK_UNTIL_FINALIZE,
 };
-
-static void ended(struct world *w, enum run_verdict verdict) {
-    struct buffer live = {0};
-    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
-    check_eq_str(run_verdict_text(world_run_of(w)->verdict), run_verdict_text(verdict));
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
-}
 
 /* ---- soaks ---- */
 

@@ -1,7 +1,7 @@
 /* A canary of which too little is known: unknown never passes, and the signed plan says what follows. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 enum { LIMIT_MS = 20000 };
 
@@ -45,15 +45,6 @@ static enum answer unknown_while_it_soaks(struct world *w, enum world_gate gate,
     if (run && run->members[0].state == MEMBER_SOAKING_READ_ONLY)
         w->state = 1;
     return w->state == 1 ? new_is_unknown(w, gate, node, self) : gate == GATE_LAST ? ANSWER_NO : ANSWER_YES;
-}
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
 }
 
 static void nobody_else_was_touched(const struct world *w) {

@@ -2,7 +2,7 @@
  * a reason, and survives the coordinator's death. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 static const struct world_config rolling = {
     .n_members = 4,
@@ -10,22 +10,6 @@ static const struct world_config rolling = {
     .wait_limit_ms = 60000,
     .way_back = WAY_BACK_UNTIL_FINALIZE,
 };
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
-}
-
-static void ended(struct world *w, enum run_verdict verdict) {
-    check_eq_str(run_state_text(world_run_of(w)->state), "ended");
-    check_eq_str(run_verdict_text(world_run_of(w)->verdict), run_verdict_text(verdict));
-    check(!w->side_in_force);
-    replay_equals(w);
-}
 
 static const char *refused(const struct world *w) {
     return (const char *)w->refused.data;

@@ -2,7 +2,7 @@
  * have passed the barrier; here stands how each trouble ends. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 enum { HOLD_MS = 20000 };
 
@@ -17,21 +17,6 @@ static const struct world_config downtime = {
 
 static const struct run *the_run(const struct world *w) {
     return world_run_of(w);
-}
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
-}
-
-static void ended(struct world *w, enum run_verdict verdict) {
-    check_eq_str(run_state_text(the_run(w)->state), "ended");
-    check_eq_str(run_verdict_text(the_run(w)->verdict), run_verdict_text(verdict));
-    replay_equals(w);
 }
 
 static unsigned n_at(const struct world *w, enum world_barrier barrier) {

@@ -4,7 +4,7 @@
  * closed once it has ended. A failing seed is printed: test_engine_random is run again with it as KEDGE_SEED. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 struct trouble {
     uint64_t random;
@@ -89,16 +89,6 @@ static void steps_once(const struct world *w) {
             if (world_effects(w, m, steps[s]) > 1)
                 test_fail(__FILE__, __LINE__, "n%u did %s %u times", m + 1, steps[s],
                           world_effects(w, m, steps[s]));
-}
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    buffer_text(&live, "");
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
 }
 
 /* All agents are back and well; the operator resumes what is paused, some times. */

@@ -3,7 +3,7 @@
 #include "tests/unit/test.h"
 
 #include "common/base/file.h"
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 static const struct world_config canary_rolling = {
     .n_members = 4,
@@ -34,22 +34,6 @@ static void golden(struct world *w, const char *name) {
     if (check(file_read(path, 1 << 20, &wanted, &err) == 0))
         check_eq_str((const char *)w->transcript.data, (const char *)wanted.data);
     buffer_deinit(&wanted);
-}
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
-}
-
-static void ended(const struct world *w, enum run_verdict verdict) {
-    const struct run *run = world_run_of(w);
-    check_eq_str(run_state_text(run->state), "ended");
-    check_eq_str(run_verdict_text(run->verdict), run_verdict_text(verdict));
-    check(!w->side_in_force);
 }
 
 /* ---- clean ---- */

@@ -2,7 +2,7 @@
  * of it from the agent's report, and opens it anew before anything more is stopped. */
 #include "tests/unit/test.h"
 
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,15 +18,6 @@ static const struct world_config canary_rolling = {
     .wait_limit_ms = 60000,
     .way_back = WAY_BACK_UNTIL_FINALIZE,
 };
-
-static void replay_equals(const struct world *w) {
-    struct buffer live = {0};
-    engine_dump(w->engine, &live);
-    char *again = world_replay(w, w->n_records);
-    check_eq_str(again, (const char *)live.data);
-    free(again);
-    buffer_deinit(&live);
-}
 
 static unsigned n_opened(const struct world *w) {
     unsigned n = 0;

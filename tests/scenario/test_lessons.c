@@ -5,7 +5,7 @@
 #include "tests/unit/test.h"
 
 #include "common/base/file.h"
-#include "tests/scenario/world.h"
+#include "tests/scenario/world_checks.h"
 
 static const struct world_config four = {
     .n_members = 4,
@@ -68,11 +68,6 @@ static unsigned switched(const struct world *w) {
     return n;
 }
 
-static bool ended(const struct world *w, enum run_verdict verdict) {
-    const struct run *run = world_run_of(w);
-    return check(run->state == RUN_ENDED && run->verdict == verdict && !w->side_in_force);
-}
-
 /* ---- gates ---- */
 
 static enum answer replicates_for_2_s(struct world *w, enum world_gate gate, unsigned node,
@@ -93,7 +88,7 @@ TEST("F02 lesson_02_port_open_is_not_recovered") {
     world_run(w, 1500);
     check_eq_int(switched(w), 1);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_02_port_open_is_not_recovered");
 }
 
@@ -120,7 +115,7 @@ TEST("F01 lesson_03_unknown_is_not_safe") {
     world_note(w, "it answers again");
     check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_03_unknown_is_not_safe");
 }
 
@@ -201,7 +196,7 @@ TEST("F01 F06 lesson_13_one_gate_of_one_member_is_waived_and_nobody_elses") {
     world_note(w, "its own does");
     check_eq_int(world_waive(w, 2, "writable", 600000, "alice: nobody writes tonight"), 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_13_a_waiver_is_for_one_member");
 }
 
@@ -217,7 +212,7 @@ TEST("F13 lesson_14_the_broken_member_goes_first") {
     require(world_run_until(w, 3, MEMBER_SWITCHING, 60000));
     check_eq_int(switched(w), 1);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_14_the_broken_member_goes_first");
 }
 
@@ -246,7 +241,7 @@ TEST("F12 lesson_15_one_no_and_a_cut_line_are_no_relapse") {
     check_eq_int(world_run_of(w)->members[0].state, MEMBER_DONE);
     world_agent_up(w, 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_15_one_no_and_a_cut_line_are_no_relapse");
 }
 
@@ -256,7 +251,7 @@ TEST("F15 lesson_16_parallel_inside_a_domain_never_across") {
     _cleanup_(world_freep) struct world *w = world_new(&config);
     require(world_begin(w) == 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     check_eq_int(w->max_in_change, 3);
     story(w, "lesson_16_parallel_inside_a_domain_never_across");
 }
@@ -297,7 +292,7 @@ TEST("F08 lesson_06_abort_is_a_latch") {
     world_crash(w);
     check(world_run_of(w)->aborting);
     world_run(w, 60000);
-    check(ended(w, VERDICT_ABORTED));
+    ended(w, VERDICT_ABORTED);
     check_eq_int(world_effects(w, 2, "switch") + world_effects(w, 3, "switch"), 0);
     story(w, "lesson_06_abort_is_a_latch");
 }
@@ -327,7 +322,7 @@ TEST("F21 lesson_11_rollback_asks_the_same_gates_and_skips_the_canary") {
         back += world_effects(w, i, "return");
     check_eq_int(back, 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_ROLLED_BACK));
+    ended(w, VERDICT_ROLLED_BACK);
     check_eq_int(w->max_in_change, 1);
     story(w, "lesson_11_rollback_asks_the_same_gates");
 }
@@ -370,7 +365,8 @@ TEST("F04 lesson_09_journal_first_and_done_once") {
     w->crash_before_send = true;
     require(world_begin(w) == 0);
     world_run(w, 60000);
-    check(w->crashed && ended(w, VERDICT_DONE));
+    check(w->crashed);
+    ended(w, VERDICT_DONE);
     for (unsigned i = 0; i < 4; i++)
         check_eq_int(world_effects(w, i, "switch"), 1);
     story(w, "lesson_09_journal_first_and_done_once");
@@ -386,7 +382,7 @@ TEST("F05 lesson_12_the_first_bad_member_is_returned_and_nobody_else_is_touched"
     w->step = first_returns;
     require(world_begin(w) == 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_FAILED));
+    ended(w, VERDICT_FAILED);
     check_eq_int(switched(w), 1);
     story(w, "lesson_12_the_first_bad_member_is_returned");
 }
@@ -401,7 +397,7 @@ TEST("F06 lesson_10_a_hold_has_a_holder_and_ends_by_itself") {
     world_note(w, "nobody says anything; the hold is over");
     world_run(w, 60000);
     check_eq_int(world_effects(w, 1, "switch"), 1);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_10_a_hold_ends_by_itself");
 }
 
@@ -429,7 +425,7 @@ TEST("F09 lesson_19_one_agent_cannot_speak_for_another") {
     check_eq_int(world_run_of(w)->members[0].state, MEMBER_SWITCHING);
     actions_deinit(&actions);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_19_one_agent_cannot_speak_for_another");
 }
 
