@@ -293,25 +293,29 @@ void member_ended(struct member *m, const char *how) {
     member_feed(m, &event);
 }
 
-static int on_process_end(sd_event_source *source, int fd, uint32_t events, void *userdata) {
-    struct member *m = userdata;
+/* Its end is told with what is known of it, however soon it came. */
+static void process_is_over(struct member *m) {
     char how[KEDGE_REASON_MAX];
-    (void)source;
-    (void)fd;
-    (void)events;
-    if (!process_has_ended(m->pidfd, &m->process.id))
-        return 0;
     process_epitaph(&m->process.id, how, sizeof(how));
     member_unwatch(m);
     m->process.id.pid = 0;
-    if (m->row && m->row->primitive == PRIMITIVE_START && !m->stopping)
-        (void)port_is_taken(m, how, sizeof(how)); /* that is why */
-    if (!m->stopping)
-        member_last_words(m, how, sizeof(how));
-    if (m->stopping)
+    if (m->stopping) {
         ended_as_asked(m);
-    else
-        member_ended(m, how);
+        return;
+    }
+    if (m->row && m->row->primitive == PRIMITIVE_START)
+        (void)port_is_taken(m, how, sizeof(how)); /* that is why */
+    member_last_words(m, how, sizeof(how));
+    member_ended(m, how);
+}
+
+static int on_process_end(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+    struct member *m = userdata;
+    (void)source;
+    (void)fd;
+    (void)events;
+    if (process_has_ended(m->pidfd, &m->process.id))
+        process_is_over(m);
     return 0;
 }
 
@@ -321,13 +325,8 @@ void member_watch(struct member *m) {
         return;
     m->pidfd = process_open(&m->process.id);
     if (m->pidfd < 0 ||
-        sd_event_add_io(m->executor->loop, &m->watch, m->pidfd, EPOLLIN, on_process_end, m) < 0) {
-        char how[160];
-        process_epitaph(&m->process.id, how, sizeof(how));
-        member_unwatch(m);
-        m->process.id.pid = 0;
-        member_ended(m, how);
-    }
+        sd_event_add_io(m->executor->loop, &m->watch, m->pidfd, EPOLLIN, on_process_end, m) < 0)
+        process_is_over(m);
 }
 
 struct asker member_asker(const struct member *m) {
