@@ -40,15 +40,19 @@ uint64_t clock_wall_ms(void) {
 
 enum { WARNINGS_MAX = 100, WARNINGS_US = 10 * 1000 * 1000 };
 
+/* How many were not said is said when the time is over, whether or not another comes. */
+static void warnings_look(struct executor *executor, uint64_t now_us) {
+    if (now_us - executor->warned.since_us < WARNINGS_US)
+        return;
+    if (executor->warned.n > WARNINGS_MAX)
+        log_warning("message", "%u more messages of the coordinator were refused",
+                    executor->warned.n - WARNINGS_MAX);
+    executor->warned.since_us = now_us;
+    executor->warned.n = 0;
+}
+
 void executor_warn(struct executor *executor, const char *id, const char *text) {
-    uint64_t now_us = clock_monotonic_us();
-    if (now_us - executor->warned.since_us >= WARNINGS_US) {
-        if (executor->warned.n > WARNINGS_MAX)
-            log_warning(id, "%u more messages of the coordinator were refused",
-                        executor->warned.n - WARNINGS_MAX);
-        executor->warned.since_us = now_us;
-        executor->warned.n = 0;
-    }
+    warnings_look(executor, clock_monotonic_us());
     if (executor->warned.n++ < WARNINGS_MAX)
         log_warning(id, "%s", text);
 }
@@ -329,6 +333,7 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     struct executor *executor = userdata;
     (void)usec;
     leases_look(executor);
+    warnings_look(executor, clock_monotonic_us());
     if (executor->has_link)
         set_heartbeat(executor);
     (void)sd_event_source_set_time_relative(source, TICK_US);
