@@ -303,7 +303,7 @@ TEST("F26 failures while the run is paused, or waits for a person, count and are
     require(world_begin(w) == 0);
     require(world_run_until(w, 3, MEMBER_SWITCHING, 60000));
     check(world_command(w, RUN_EVENT_PAUSE, "bob: lunch") == 0);
-    while (world_run_of(w)->n_in_flight > 0 && world_turn(w, 60000))
+    while (world_run_of(w)->n_in_flight > 0 && world_next(w, 60000))
         ;
     check_eq_int(world_run_of(w)->count.n[BUDGET_FAILED], 2);
     check_eq_int(world_run_of(w)->n_pauses, 2);
@@ -539,7 +539,7 @@ TEST("F12 the soak counts from the first good answer, detection included, and be
     require(world_run_until(v, 0, MEMBER_SOAKING, 60000));
     world_run(v, 5000);
     v->state = 5; /* one no, at the next question */
-    while (v->state == 5 && world_turn(v, v->now_ms + 60000))
+    while (v->state == 5 && world_next(v, v->now_ms + 60000))
         ;
     uint64_t no_ms = v->now_ms;
     v->state = 0;

@@ -153,7 +153,7 @@ TEST("F08 F18 F19 a run that an operator has paused takes nobody back by itself 
     require(world_begin(w) == 0);
     require(world_run_until(w, 0, MEMBER_RECOVERING, 60000));
     check(world_command(w, RUN_EVENT_PAUSE, "alice: lunch") == 0);
-    while (world_turn(w, w->now_ms + 1000) && w->now_ms < 200000)
+    while (world_next(w, w->now_ms + 1000) && w->now_ms < 200000)
         ;
     check(!world_run_of(w)->rollback);
     check_eq_int(world_effects(w, 0, "return"), 0);

@@ -514,7 +514,7 @@ TEST("F01 F06 a run that overtakes another waits out the detection time after th
     uint64_t stopped_ms = world_run_of(w)->members[0].stop_ended_ms;
     require(world_apply(w, 2) == 0);
     for (int i = 0; i < 100000 && engine_run(w->engine, 2)->n_state[MEMBER_SWITCHING] == 0; i++)
-        if (!world_turn(w, w->now_ms + 60000))
+        if (!world_next(w, w->now_ms + 60000))
             break;
     check_eq_int(engine_run(w->engine, 2)->n_state[MEMBER_SWITCHING], 1);
     check(w->now_ms >= stopped_ms + 5000);
@@ -631,7 +631,7 @@ TEST("F15 members of two clusters on one host never change together") {
     require(world_begin(w) == 0);
     require(world_apply(w, 4) == 0);
     bool waited = false;
-    while (world_run_of(w)->state != RUN_ENDED && world_turn(w, 120000)) {
+    while (world_run_of(w)->state != RUN_ENDED && world_next(w, 120000)) {
         const struct run *a = engine_run(w->engine, 1), *b = engine_run(w->engine, 2);
         for (uint32_t i = 0; i < 2; i++)
             check(!member_state_is_in_change(a->members[i].state) ||

@@ -32,7 +32,7 @@ static void all_at(const struct world *w, enum world_barrier barrier) {
 
 static void time_passes(struct world *w, uint64_t ms) {
     uint64_t until = w->now_ms + ms;
-    while (world_turn(w, until))
+    while (world_next(w, until))
         ;
     w->now_ms = until;
 }
@@ -456,7 +456,7 @@ TEST("F08 F30 abort after each record: what is before the point of no return run
         _cleanup_(world_freep) struct world *w = world_new(&acting);
         w->quiet = true;
         require(world_begin(w) == 0);
-        while (w->n_records < at && the_run(w)->state != RUN_ENDED && world_turn(w, 100000))
+        while (w->n_records < at && the_run(w)->state != RUN_ENDED && world_next(w, 100000))
             ;
         if (the_run(w)->state >= RUN_CLOSING)
             return;

@@ -109,7 +109,7 @@ TEST("F06 F15 two and three runs that meet on shared hosts from different ends n
         require(world_begin(w) == 0);
         for (uint64_t serial = 2; serial <= n_runs; serial++)
             require(world_apply(w, serial) == 0);
-        while (!all_ended(w, n_runs) && world_turn(w, w->now_ms + 60000) && w->now_ms < 600000)
+        while (!all_ended(w, n_runs) && world_next(w, w->now_ms + 60000) && w->now_ms < 600000)
             for (uint64_t id = 1; id <= n_runs; id++)
                 for (size_t k = 0; k < engine_run(w->engine, id)->wait.n; k++)
                     waited = waited || strcmp(engine_run(w->engine, id)->wait.items[k].gate, "host") == 0;

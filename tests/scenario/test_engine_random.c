@@ -134,7 +134,7 @@ static bool run_seed(uint64_t seed, bool loud) {
     unsigned failures = test_n_failures;
     (void)!world_begin(w);
     uint64_t until = w->now_ms + 1000 + random_next() % 8000;
-    while (world_run_of(w) && w->now_ms < until && world_turn(w, until))
+    while (world_run_of(w) && w->now_ms < until && world_next(w, until))
         make_trouble(w);
     calm(w);
     at_the_end(w);

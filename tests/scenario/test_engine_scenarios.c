@@ -568,7 +568,7 @@ TEST("F29 every state of a member has words for what it does and what follows") 
     _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
     bool seen[MEMBER_STATES] = {false};
     require(world_begin(w) == 0);
-    for (bool back = false; world_run_of(w)->state != RUN_ENDED && world_turn(w, 100000);) {
+    for (bool back = false; world_run_of(w)->state != RUN_ENDED && world_next(w, 100000);) {
         if (!back && world_run_of(w)->members[2].state == MEMBER_RECOVERING) {
             back = true;
             check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);

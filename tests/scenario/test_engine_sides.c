@@ -80,7 +80,7 @@ TEST("F31 it dies before it hears that the side action is open, and is away for 
     w->step = in_force_at_stops;
     require(world_begin(w) == 0);
     for (unsigned i = 0; i < 100000 && n_opened(w) == 0; i++)
-        world_turn(w, w->now_ms + 1000);
+        world_next(w, w->now_ms + 1000);
     require(world_run_of(w)->sides[0].state == SIDE_OPENING);
     unsigned carrier = world_run_of(w)->sides[0].carrier;
     world_agent_down(w, carrier); /* it opens, and nobody hears of it */

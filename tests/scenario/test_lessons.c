@@ -134,7 +134,7 @@ TEST("F12 F26 lesson_05_a_breach_counts_while_paused") {
     check(world_command(w, RUN_EVENT_PAUSE, "alice: lunch") == 0);
     world_note(w, "n1, which was done, falls ill");
     w->state = 1;
-    while (world_turn(w, 6000))
+    while (world_next(w, 6000))
         ;
     check_contains(world_run_of(w)->pause_reason, "relapse: shop/server@n1 is done and was well: ");
     unsigned before = switched(w);
@@ -315,7 +315,7 @@ TEST("F21 lesson_11_rollback_asks_the_same_gates_and_skips_the_canary") {
     w->state = 1;
     check(world_command(w, RUN_EVENT_ROLLBACK, "alice: clients complain") == 0);
     world_note(w, "until 6.0 s no member may stop");
-    while (w->now_ms < 5900 && world_turn(w, 5900))
+    while (w->now_ms < 5900 && world_next(w, 5900))
         ;
     unsigned back = 0;
     for (unsigned i = 0; i < 4; i++)

@@ -506,7 +506,7 @@ static void item_give(struct world *w, struct world_item item) {
     (void)!event_give(w, &event);
 }
 
-bool world_turn(struct world *w, uint64_t until_ms) {
+bool world_next(struct world *w, uint64_t until_ms) {
     for (unsigned i = 0; i < w->config.n_members; i++)
         if (w->agents[i].cut && !w->agents[i].down)
             world_agent_down(w, i);
@@ -535,7 +535,7 @@ bool world_turn(struct world *w, uint64_t until_ms) {
 void world_run(struct world *w, uint64_t for_ms) {
     uint64_t until = w->now_ms + for_ms;
     const struct run *run;
-    while ((run = world_run_of(w)) && run->state != RUN_ENDED && !run->paused && world_turn(w, until))
+    while ((run = world_run_of(w)) && run->state != RUN_ENDED && !run->paused && world_next(w, until))
         ;
     if (w->now_ms < until && (!run || (run->state != RUN_ENDED && !run->paused)))
         w->now_ms = until;
@@ -544,7 +544,7 @@ void world_run(struct world *w, uint64_t for_ms) {
 bool world_run_until(struct world *w, unsigned member, enum member_state state, uint64_t for_ms) {
     uint64_t until = w->now_ms + for_ms;
     while (must_run(w)->members[member].state != state)
-        if (!world_turn(w, until))
+        if (!world_next(w, until))
             return false;
     return true;
 }

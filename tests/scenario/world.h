@@ -110,7 +110,7 @@ int world_apply(struct world *world, uint64_t serial);
 /* Lets things happen until the run has ended, is paused, or `for_ms` have passed. */
 void world_run(struct world *world, uint64_t for_ms);
 /* One thing happens, the earliest; false when nothing will before `until_ms`. */
-bool world_turn(struct world *world, uint64_t until_ms);
+bool world_next(struct world *world, uint64_t until_ms);
 /* Until the member is in that state, or `for_ms` have passed. */
 bool world_run_until(struct world *world, unsigned member, enum member_state state, uint64_t for_ms);
 
