@@ -36,6 +36,8 @@ static uint64_t bound_us(const struct rehearse *asked) {
         const struct wave *wave = &plan->shape.waves[i];
         bound += wave->n_members * (2 * change + 1000ull * wave->soak_ms + 1000ull * wave->soak_read_only_ms);
     }
+    if (rehearse_wants_approval(plan) && asked->approve_us != UINT64_MAX)
+        bound += asked->approve_us;
     for (size_t i = 0; i < asked->n_items; i++)
         bound += asked->items[i].at_us + asked->items[i].lasts_us;
     return bound;
@@ -76,12 +78,15 @@ static int rehearse(struct cli *cli, struct rehearse *asked, uint64_t seed, enum
         return error_set(cli->err, -ENOMEM, "out of memory");
     struct rehearsal_stage stage = {.alone = seed == 0,
                                     .items = asked->items,
+                                    .approve_us = asked->approve_us,
                                     .n_items = asked->n_items,
                                     .struck = asked->struck,
                                     .see = how == HOW_TOLD ? see : NULL,
                                     .context = &watcher,
                                     .members = done->members,
                                     .most_away = &done->most_away};
+    bool looked_at =
+        seed == 0 || how != HOW_SILENT || asked->n_items > 0 || rehearse_wants_approval(asked->plan);
     uint64_t begin_s = header->created_s > header->not_before_s ? header->created_s : header->not_before_s;
     uint64_t least = 40ull * S;
     struct rehearsal_config config = {.seed = seed,
@@ -96,8 +101,7 @@ static int rehearse(struct cli *cli, struct rehearse *asked, uint64_t seed, enum
                                                                            : least,
                                       .patience_us = bound_us(asked),
                                       .elects = true,
-                                      .stage = seed == 0 || how != HOW_SILENT || asked->n_items > 0 ? &stage
-                                                                                                    : NULL};
+                                      .stage = looked_at ? &stage : NULL};
     memset(asked->struck, 0, sizeof(asked->struck));
     rehearsal_run(&config, &done->result);
     if (strncmp(done->result.what, "setup: ", 7) == 0) /* the engine's own word about the plan */

@@ -58,6 +58,7 @@ static const struct cli_option rehearse_options_of[] = {
     {"fault", "NAME[:MEMBER][@WHEN]", "let this go wrong, once; may be repeated; --fault list names all"},
     {"at", "WORD[:MEMBER]@WHEN", "say pause, resume, abort, rollback, retry, skip, ... then; repeated"},
     {"lasts", "60s", "how long a wanted fault lasts"},
+    {"approve-after", "10m", "somebody approves a canary so long after it is done, or never"},
     {"seeds", "N", "N rehearsals with random faults, and a table of how they end"},
     {"seed", "N", "show one of them"},
     {"random", "NAME", "random faults to draw from (all but what people do); --without NAME; repeated"},

@@ -11,6 +11,7 @@ struct rehearse {
     const struct verified_plan *plan;
     struct rehearsal_pace pace;
     uint64_t lasts_us;
+    uint64_t approve_us; /* so long after a canary is done somebody approves it; UINT64_MAX: nobody does */
     struct staged items[STAGED_MAX]; /* wanted faults and words */
     size_t n_items;
     bool struck[STAGED_MAX];
@@ -23,6 +24,9 @@ struct rehearse {
 /* Reads the options; `asked->plan` is there. -EINVAL with a sentence. */
 int rehearse_options(struct cli *cli, struct rehearse *asked) _must_check_;
 
+/* Does an operator have to say something before the other waves begin? */
+bool rehearse_wants_approval(const struct verified_plan *plan);
+
 /* The names of all faults, for `--fault list`. */
 int rehearse_list(struct cli *cli);
 
@@ -33,7 +37,7 @@ struct rehearsed {
     uint32_t most_away;
 };
 
-/* How it ended, for people: "done", "rolled-back", "PAUSED", ... */
+/* How it ended, for people: "done", "rolled-back", "PAUSED", "WAITS", ... */
 const char *rehearse_end_text(const struct rehearsal_rest *rest);
 int rehearse_exit(const struct rehearsal_result *result); /* enum cli_exit */
 

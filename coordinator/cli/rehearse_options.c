@@ -212,6 +212,19 @@ static int random_parse(struct cli *cli, struct rehearse *asked) {
     return r;
 }
 
+/* Whom the plan waits for is assumed to come; "never": he does not. */
+static int approval_parse(struct cli *cli, struct rehearse *asked) {
+    const char *text = cli_option(cli, "approve-after");
+    if (text && !rehearse_wants_approval(asked->plan))
+        return error_set(cli->err, -EINVAL,
+                         "--approve-after %s: this plan waits for no word after its canary", text);
+    if (text && strcmp(text, "never") == 0) {
+        asked->approve_us = UINT64_MAX;
+        return 0;
+    }
+    return span_option(cli, "approve-after", 10ull * 60 * 1000 * MS_US, &asked->approve_us);
+}
+
 int rehearse_options(struct cli *cli, struct rehearse *asked) {
     enum { SEEDS_MAX = 1000000 };
     asked->many = cli_option(cli, "seeds") != NULL;
@@ -225,6 +238,8 @@ int rehearse_options(struct cli *cli, struct rehearse *asked) {
         r = span_option(cli, "heal-time", 2ull * 1000 * MS_US, &asked->pace.heal_us);
     if (r == 0)
         r = span_option(cli, "lasts", 60ull * 1000 * MS_US, &asked->lasts_us);
+    if (r == 0)
+        r = approval_parse(cli, asked);
     if (r == 0 && asked->many && asked->one)
         r = error_set(cli->err, -EINVAL, "--seeds runs many, --seed shows one: not both");
     if (r == 0 && asked->many && cli_flag(cli, "transcript"))

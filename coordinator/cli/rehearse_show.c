@@ -10,10 +10,11 @@ const char *rehearse_member(const struct rehearse *asked, const char *name) {
 }
 
 const char *rehearse_end_text(const struct rehearsal_rest *rest) {
-    return !rest->is      ? "never began"
-           : rest->ended  ? rest->verdict
-           : rest->paused ? "PAUSED"
-                          : "NEITHER ENDED NOR PAUSED";
+    return !rest->is          ? "never began"
+           : rest->ended      ? rest->verdict
+           : rest->paused     ? "PAUSED"
+           : rest->unapproved ? "WAITS"
+                              : "NEITHER ENDED NOR PAUSED";
 }
 
 int rehearse_exit(const struct rehearsal_result *result) {
@@ -23,6 +24,13 @@ int rehearse_exit(const struct rehearsal_result *result) {
     if (!rest->is || !rest->ended)
         return EXIT_UNFINISHED;
     return strcmp(rest->verdict, "done") == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+bool rehearse_wants_approval(const struct verified_plan *plan) {
+    for (size_t i = 0; i + 1 < plan->shape.n_waves; i++)
+        if (plan->shape.waves[i].approval)
+            return true;
+    return false;
 }
 
 static void print_clean(const char *text) {
@@ -75,6 +83,11 @@ void rehearse_head(const struct rehearse *asked) {
            "catches up in %s\n",
            text_duration((int64_t)pace->prepare_us / 1000).s, text_duration((int64_t)pace->stop_us / 1000).s,
            text_duration((int64_t)pace->start_us / 1000).s, text_duration((int64_t)pace->heal_us / 1000).s);
+    if (rehearse_wants_approval(plan) && asked->approve_us == UINT64_MAX)
+        printf("assumed: nobody approves the canary\n");
+    else if (rehearse_wants_approval(plan))
+        printf("assumed: an operator approves the canary %s after it is done\n",
+               text_duration((int64_t)asked->approve_us / 1000).s);
     gates_print(asked->plan);
     for (size_t i = 0; i < asked->n_items; i++)
         printf("wanted: %s\n", asked->items[i].says);
@@ -205,8 +218,8 @@ void rehearse_summary(const struct rehearse *asked, const struct rehearsed *done
     print_clean(rest->paused && strncmp(rest->text, "paused: ", 8) == 0 ? rest->text + 8 : rest->text);
     printf("\n");
     if (!rest->ended && done->result.ended)
-        printf("     resumed with all faults mended, and aborted if that did not help, it ends: %s\n",
-               done->result.verdict);
+        printf("     %s with all faults mended, and aborted if that did not help, it ends: %s\n",
+               rest->unapproved ? "approved" : "resumed", done->result.verdict);
 }
 
 /* ---- JSON ---- */
@@ -228,6 +241,11 @@ json_t *rehearse_head_json(const struct rehearse *asked) {
         "to", h->to_version, "strategy", asked->plan->shape.strategy, "gates", gates, "assumed", "prepare_ms",
         (json_int_t)pace->prepare_us / 1000, "stop_ms", (json_int_t)pace->stop_us / 1000, "start_ms",
         (json_int_t)pace->start_us / 1000, "heal_ms", (json_int_t)pace->heal_us / 1000, "wanted", wanted);
+    if (rehearse_wants_approval(asked->plan))
+        json_object_set_new(json_object_get(json, "assumed"), "approve_ms",
+                            asked->approve_us == UINT64_MAX
+                                ? json_null()
+                                : json_integer((json_int_t)asked->approve_us / 1000));
     if (asked->one)
         json_object_set_new(json, "seed", json_integer((json_int_t)asked->seed));
     return json;

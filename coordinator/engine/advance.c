@@ -283,6 +283,16 @@ bool wave_waits_for_approval(const struct run *run) {
     return true;
 }
 
+uint32_t engine_approval_awaited(const struct run *run) {
+    if (!wave_waits_for_approval(run))
+        return NO_MEMBER;
+    const struct wave *wave = &run->plan->shape.waves[run->wave];
+    for (size_t i = 0; i < wave->n_members; i++)
+        if (run->members[wave->members[i]].state == MEMBER_DONE)
+            return wave->members[i];
+    return NO_MEMBER;
+}
+
 static bool rolls_back(struct run *run) {
     if (!orders_drained(run))
         return false;

@@ -159,6 +159,10 @@ uint64_t engine_epoch(const struct engine *engine);
 /* All that is durable, as text: two engines with the same text decide alike. For tests and `journal verify`. */
 void engine_dump(const struct engine *engine, struct buffer *out);
 
+/* The canary that is done and that an operator's `run promote` approves, so that the other waves begin; UINT32_MAX: nobody is
+ * waited for. */
+uint32_t engine_approval_awaited(const struct run *run);
+
 /* ---- explaining (F29) ---- */
 
 struct why {

@@ -257,19 +257,15 @@ static void explain_open(const struct run *run, char *text, size_t size) {
 
 /* Nobody is in the way and nothing is wrong: the plan wants a person to look. */
 static void explain_approval(const struct run *run, char *text, size_t size) {
-    const struct wave *wave = &run->plan->shape.waves[run->wave];
-    const struct run_member *done = NULL;
-    for (size_t i = 0; i < wave->n_members && !done; i++)
-        if (run->members[wave->members[i]].state == MEMBER_DONE)
-            done = &run->members[wave->members[i]];
-    if (!done)
+    uint32_t member = engine_approval_awaited(run);
+    if (member == NO_MEMBER)
         return;
+    const char *done = run->members[member].order->member;
     snprintf(text, size,
              "waits for an operator: canary %s is done and well; `kedge run promote %llu %s --reason WHY "
              "--key KEY` lets "
              "the other waves begin, `kedge run rollback %llu` takes it back",
-             done->order->member, (unsigned long long)run->id, done->order->member,
-             (unsigned long long)run->id);
+             done, (unsigned long long)run->id, done, (unsigned long long)run->id);
 }
 
 /* Nobody is asked yet whether it may stop (may_stop.c). */
@@ -304,7 +300,7 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         explain_candidate(run, text, size);
     else
         explain_holds(run, text, size);
-    if (!text[0] && wave_waits_for_approval(run))
+    if (!text[0])
         explain_approval(run, text, size);
     if (!text[0])
         explain_open(run, text, size);

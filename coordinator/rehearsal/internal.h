@@ -352,10 +352,13 @@ uint32_t generation_of(const struct member *m, uint64_t serial,
                        uint32_t content); /* UINT32_MAX: of none of it */
 
 /* ---- words.c ---- */
+/* A word about a member; -EAGAIN: nobody is there to hear it, ENGINE_REFUSED: w->actions.refused says why. */
+int word_give(struct world *w, const struct run *run, struct said *said, const char *who) _must_check_;
 void words_said(struct world *w);
 void words_strike(struct world *w);
 void words_again(struct world *w, uint32_t node);
 bool words_retire_gone(struct world *w, const struct run *run);
+bool words_approve(struct world *w, const struct run *run, const char *who);
 void holds_strike(struct world *w);
 bool holds_return(struct world *w); /* true: some were held */
 bool node_is_held_now(const struct world *w, uint32_t node);
@@ -476,6 +479,7 @@ void stage_look(struct world *w);           /* every event */
 bool stage_is_alone(const struct world *w); /* nothing else happens than what is wanted */
 bool stage_rests(const struct world *w);
 void stage_rest(struct world *w);
+bool stage_approves(const struct world *w); /* somebody will say that a canary is approved */
 bool stage_answers(const struct world *w, const struct member *by, enum answer *outp);
 bool stage_fails(const struct world *w, const struct member *m); /* what it prepares */
 bool stage_keeps_the_coordinator_away(const struct world *w);

@@ -14,12 +14,17 @@ static size_t n_runs(const struct world *w) {
     return w->engine ? engine_n_runs(w->engine) : 0;
 }
 
+/* A canary is done, and nobody is there who approves it. */
+static bool is_unapproved(const struct world *w, const struct run *run) {
+    return engine_approval_awaited(run) != UINT32_MAX && !stage_approves(w);
+}
+
 /* Nothing more happens without a word from somebody. */
 static bool all_rest(const struct world *w) {
     bool begun = w->clusters[0].n_begun > 0;
     for (size_t i = 0; i < n_runs(w); i++) {
         const struct run *run = engine_run_at(w->engine, i);
-        if (is_open(run) && run->state != RUN_WAITING && !run->paused)
+        if (is_open(run) && run->state != RUN_WAITING && !run->paused && !is_unapproved(w, run))
             return false;
     }
     return begun && w->engine;
@@ -61,6 +66,7 @@ static bool somebody_helps(struct world *w) {
         if (!is_open(run))
             continue;
         helped |= words_retire_gone(w, run);
+        helped |= w->engine && words_approve(w, run, "somebody");
         if (run->paused && w->engine) {
             coordinator_command(w, run, RUN_EVENT_RESUME, "somebody");
             helped = true;

@@ -93,6 +93,7 @@ struct rehearsal_config {
 
 struct rehearsal_rest {
     bool is, ended, paused;
+    bool unapproved;   /* it waits for an operator's word about a canary that is done */
     uint64_t after_us; /* since the plan was applied */
     char verdict[16], text[512];
 };

@@ -415,9 +415,15 @@ void stage_look(struct world *w) {
         staged_look(w, run);
 }
 
+/* Without a word from somebody nothing more happens. */
+static bool stands_still(const struct world *w, const struct run *run) {
+    bool waits = engine_approval_awaited(run) != UINT32_MAX && !stage_approves(w);
+    return run->state == RUN_ENDED || run->paused || waits;
+}
+
 bool stage_rests(const struct world *w) {
     const struct run *run = coordinator_run(w);
-    return stage_is_alone(w) && run && (run->state == RUN_ENDED || run->paused) && !staged_is_to_come(w, run);
+    return stage_is_alone(w) && run && stands_still(w, run) && !staged_is_to_come(w, run);
 }
 
 static void members_end(struct world *w, const struct run *run) {
@@ -443,6 +449,7 @@ void stage_rest(struct world *w) {
     *rest = (struct rehearsal_rest){.is = true,
                                     .ended = run->state == RUN_ENDED,
                                     .paused = run->paused,
+                                    .unapproved = engine_approval_awaited(run) != UINT32_MAX,
                                     .after_us = w->staging ? staging_after(w) : w->now_us};
     snprintf(rest->verdict, sizeof(rest->verdict), "%s", run_verdict_text(run->verdict));
     engine_explain_run(w->engine, run, rest->text, sizeof(rest->text));

@@ -91,7 +91,9 @@ struct rehearsal_stage {
     bool
         alone; /* no random fault beside them, and it is over when the run ends or pauses and nothing else is to come */
     const struct staged *items;
-    size_t n_items;        /* at most STAGED_MAX */
+    size_t n_items; /* at most STAGED_MAX */
+    /* An operator approves a canary that is done, so long after that; UINT64_MAX: nobody does, and the run waits. */
+    uint64_t approve_us;
     bool *struck;          /* by item: it has happened; NULL: nobody asks */
     rehearsal_see_fn *see; /* NULL: nobody looks on */
     void *context;

@@ -176,16 +176,23 @@ static bool is_about_a_member(enum run_event word) {
            word == RUN_EVENT_PROMOTE || word == RUN_EVENT_WAIVE;
 }
 
+static uint32_t gate_named(const struct cluster *cluster, const char *name) {
+    for (size_t i = 0; name && i < cluster->n_gates; i++)
+        if (strcmp(cluster->gates[i].name, name) == 0)
+            return (uint32_t)i;
+    return 0;
+}
+
 static void word(struct world *w, const struct run *run, const struct staged *item, const struct member *m) {
-    struct event event = {.kind = EVENT_COMMAND,
-                          .run = run->id,
-                          .command = item->word,
-                          .text = "an operator, in this rehearsal",
-                          .member = is_about_a_member(item->word) ? m->order->member : NULL,
-                          .gate = item->gate,
-                          .until_ms = w->wall_ms + w->now_us / MS + GATE_WAIVED_S * 1000ull};
-    int r = coordinator_give(w, &event);
-    staging_tell(w, NOTE_OPERATOR, event.member ? m : NULL, "%s%s%s", item->says, r ? ": REFUSED: " : "",
+    static const char who[] = "an operator, in this rehearsal";
+    bool about = is_about_a_member(item->word);
+    struct said said = {.member = m->index,
+                        .word = item->word,
+                        .gate = gate_named(m->cluster, item->gate),
+                        .until_ms = coordinator_wall_ms(w) + GATE_WAIVED_S * 1000ull};
+    struct event event = {.kind = EVENT_COMMAND, .run = run->id, .command = item->word, .text = who};
+    int r = about ? word_give(w, run, &said, who) : coordinator_give(w, &event);
+    staging_tell(w, NOTE_OPERATOR, about ? m : NULL, "%s%s%s", item->says, r ? ": REFUSED: " : "",
                  r && w->engine ? w->actions.refused : "");
 }
 
@@ -234,8 +241,32 @@ static bool can_strike(const struct world *w, const struct staged *item) {
     return w->engine || (item->kind != STAGED_WORD && item->kind != STAGED_COORDINATOR_DIES);
 }
 
+/* The operator whom the plan waits for, when nobody says more about it. */
+static void approve(struct world *w, const struct run *run) {
+    const struct rehearsal_stage *stage = w->config->stage;
+    uint32_t canary = w->engine && run && !run->paused ? engine_approval_awaited(run) : UINT32_MAX;
+    struct staging *s = w->staging;
+    if (canary == UINT32_MAX) {
+        s->approval_us = 0;
+        return;
+    }
+    if (s->approval_us == 0) {
+        staging_tell(w, NOTE_WAIT, &w->members[canary],
+                     "is done and well, and the plan waits for an operator's word about it%s",
+                     stage_approves(w) ? "" : ", which nobody says");
+        s->approval_us = stage_approves(w) ? w->now_us + stage->approve_us : UINT64_MAX;
+        if (stage_approves(w))
+            item_add(w, ITEM_STAGE, stage->approve_us);
+    }
+    if (w->now_us < s->approval_us)
+        return;
+    staging_tell(w, NOTE_OPERATOR, &w->members[canary], "promote (assumed): the other waves may begin");
+    (void)words_approve(w, run, "an operator, in this rehearsal");
+}
+
 void staged_look(struct world *w, const struct run *run) {
     const struct rehearsal_stage *stage = w->config->stage;
+    approve(w, run);
     for (size_t i = 0; i < stage->n_items && !w->calm && !w->result->failed; i++) {
         const struct staged *item = &stage->items[i];
         struct striking *striking = &w->staging->striking[i];
@@ -268,6 +299,10 @@ bool staged_is_to_come(const struct world *w, const struct run *run) {
 }
 
 /* ---- asked by the model ---- */
+
+bool stage_approves(const struct world *w) {
+    return w->staging && w->config->stage->approve_us != UINT64_MAX;
+}
 
 static bool is_in_force(const struct world *w, enum staged_kind kind, const struct member *m) {
     const struct rehearsal_stage *stage = w->config->stage;

@@ -28,6 +28,7 @@ struct staging {
     enum run_state run_state;
     uint32_t wave, n_away;
     uint64_t wait, candidate_told;
+    uint64_t approval_us; /* when the canary will be approved; 0: none is waited for */
     struct last_look *members;
     bool *connected, *gone; /* by node; gone: it was told */
     bool side_ours[SIDES_MAX];

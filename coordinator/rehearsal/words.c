@@ -63,12 +63,12 @@ static int say(struct world *w, struct event *event, const struct said *said) {
     return r;
 }
 
-static void word_give(struct world *w, const struct run *run, struct said *said, const char *who) {
+int word_give(struct world *w, const struct run *run, struct said *said, const char *who) {
     const struct member *m = &w->members[said->member];
     if (run)
         said->serial = run->plan->header.serial;
     if (!run || w->stalled_until_us > w->now_us)
-        return;
+        return -EAGAIN;
     struct event event = {.kind = EVENT_COMMAND,
                           .run = run->id,
                           .command = said->word,
@@ -78,7 +78,7 @@ static void word_give(struct world *w, const struct run *run, struct said *said,
                           .text = who};
     world_say(w, "%s says: %s: %s %s", who, m->order->member, run_event_text(said->word),
               said->word == RUN_EVENT_WAIVE ? event.gate : "");
-    (void)!say(w, &event, said);
+    return say(w, &event, said);
 }
 
 static enum run_event word_draw(struct world *w) {
@@ -95,12 +95,21 @@ void words_strike(struct world *w) {
     said.until_ms = coordinator_wall_ms(w) + world_between(w, FAULT_WORDS, 1000, 20000);
     bool gone = world_random(w, FAULT_WORDS) % 3 != 0, twice = world_random(w, FAULT_WORDS) % 4 == 0;
     struct member *m = &w->members[said.member];
-    word_give(w, coordinator_run_of(w, m->cluster), &said, "alice");
+    (void)!word_give(w, coordinator_run_of(w, m->cluster), &said, "alice");
     if (twice)
-        word_give(w, coordinator_run_of(w, m->cluster), &said, "bob");
+        (void)!word_give(w, coordinator_run_of(w, m->cluster), &said, "bob");
     bool alone = next_on_host(w, m, NULL) == m && !next_on_host(w, m, m);
     if (said.word == RUN_EVENT_RETIRE && m->retired && gone && !m->gone && alone)
         agent_gone(w, m);
+}
+
+/* True: a canary was waited for, and somebody has approved it. */
+bool words_approve(struct world *w, const struct run *run, const char *who) {
+    uint32_t canary = engine_approval_awaited(run);
+    if (canary == UINT32_MAX || run->paused)
+        return false;
+    struct said said = {.member = cluster_of_run(w, run)->first + canary, .word = RUN_EVENT_PROMOTE};
+    return word_give(w, run, &said, who) == 0;
 }
 
 /* Who is gone with its host is retired in every run that still waits for it. True: there was one. */
@@ -111,7 +120,7 @@ bool words_retire_gone(struct world *w, const struct run *run) {
         struct said said = {.member = cluster->first + i, .word = RUN_EVENT_RETIRE};
         if (!w->members[said.member].gone || run->members[i].state == MEMBER_RETIRED)
             continue;
-        word_give(w, run, &said, "somebody");
+        (void)!word_give(w, run, &said, "somebody");
         any = true;
     }
     return any;

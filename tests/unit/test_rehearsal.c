@@ -40,6 +40,7 @@ struct play {
     struct staged items[4];
     size_t n_items;
     bool struck[STAGED_MAX];
+    uint64_t approve_us;
     uint64_t seed, hands; /* hands: faults that people make, too */
     struct told told;
     struct rehearsal_member members[WORLD_MEMBERS_MAX];
@@ -74,6 +75,7 @@ static void play(struct play *p) {
     struct rehearsal_stage stage = {.alone = p->seed == 0,
                                     .items = p->items,
                                     .n_items = p->n_items,
+                                    .approve_us = p->approve_us,
                                     .struck = p->struck,
                                     .see = see,
                                     .context = &p->told,
@@ -239,6 +241,50 @@ TEST("F41 words are said at their moment, and what never comes is known") {
     check(is_told_in_order(p, notes, ARRAY_LEN(notes)));
     check_eq_str(p->result.rest.verdict, "rolled-back");
     check(p->struck[0] && p->struck[1] && p->struck[2] && !p->struck[3]);
+}
+
+static struct play *approval_new(void) {
+    struct world *world = bookkeeper_world("4.5.1");
+    world->input.options.canary = true;
+    world->input.options.approve_after_canary = true;
+    return play_of(world);
+}
+
+TEST("F18 F41 a canary that wants a word gets it after the assumed time, or never, and then the run waits") {
+    _cleanup_(play_freep) struct play *p = approval_new();
+    require(p->plan);
+    p->approve_us = 600ull * SECOND;
+    play(p);
+    check_eq_str(p->result.what, "");
+    check_eq_str(p->result.rest.verdict, "done");
+    size_t waits = note_find(p, 0, "bk-test/bookie@n3", "waits for an operator's word");
+    size_t said = note_find(p, waits, "bk-test/bookie@n3", "promote (assumed)");
+    size_t first = note_find(p, 0, "bk-test/bookie@n1", "is told to stop");
+    require(waits < said && said < first && first < p->told.n);
+    check_eq_int(p->told.notes[said].after_us - p->told.notes[waits].after_us, 600ull * SECOND);
+
+    p->approve_us = UINT64_MAX;
+    play(p);
+    check_eq_str(p->result.what, "");
+    check(p->result.rest.unapproved && !p->result.rest.ended && !p->result.rest.paused);
+    check_contains(p->result.rest.text, "waits for an operator: canary bk-test/bookie@n3");
+    check_eq_int(p->members[1].n_stops, 0);
+    check_eq_str(p->result.verdict, "done"); /* somebody comes after all */
+}
+
+TEST("F18 F41 what must always hold holds under random faults when a canary wants a word") {
+    _cleanup_(play_freep) struct play *p = approval_new();
+    unsigned n_done = 0;
+    require(p->plan);
+    p->approve_us = 60ull * SECOND;
+    for (p->seed = 1; p->seed <= 50; p->seed++) {
+        play(p);
+        if (!check_eq_str(p->result.what, ""))
+            printf("# seed %llu\n", (unsigned long long)p->seed);
+        check(p->result.rest.ended || p->result.rest.paused);
+        n_done += p->result.rest.ended && strcmp(p->result.rest.verdict, "done") == 0;
+    }
+    check(n_done > 5);
 }
 
 TEST("F41 what must always hold holds under random faults") {
