@@ -266,7 +266,7 @@ void engine_resume(struct engine *engine, uint64_t now_ms, struct actions *actio
             holds_wake(engine->runs[i]);
         away_look(engine->runs[i]);
         run_advance(engine->runs[i]);
-        sides_lease(engine->runs[i]);
+        sides_lease(engine->runs[i], NO_MEMBER);
     }
     timers_fire(engine);
     engine->actions = NULL;

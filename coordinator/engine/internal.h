@@ -130,7 +130,7 @@ bool sides_can_reopen(const struct run *run);
 bool sides_open(struct run *run);           /* true when all are in force */
 bool sides_close(struct run *run);          /* true when none is */
 bool sides_are_back(const struct run *run); /* one is not in force: an agent has put it back */
-void sides_lease(struct run *run);
+void sides_lease(struct run *run, uint32_t member);
 void side_report(struct run *run, uint32_t member, uint32_t side, const struct engine_report *report);
 struct run_side *side_of_close(const struct run *run, const char *step);
 bool side_left_fold(struct run *run, const struct record *record);

@@ -93,7 +93,7 @@ static void side_issue(struct run *run, uint32_t index, uint32_t carrier, bool o
     action->step = record.name;
     action->expires_s = side->expires_s;
     if (opens)
-        sides_lease(run);
+        sides_lease(run, NO_MEMBER);
 }
 
 /* Whether each side action could be opened once more: an agent runs `open` at most once. */
@@ -118,7 +118,8 @@ static void lease_say(struct run *run, const struct run_side *side, bool open) {
 }
 
 /* Tells all holders of every side action that is not closed, about four times in its life. */
-void sides_lease(struct run *run) {
+void sides_lease(struct run *run, uint32_t member) {
+    (void)member; /* a timer's */
     uint64_t pause = UINT64_MAX;
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
@@ -351,7 +352,7 @@ void side_again(struct run *run, uint32_t node) {
     }
     for (uint32_t i = 0; i < run->n_sides; i++)
         if (run->sides[i].state != SIDE_CLOSED) {
-            sides_lease(run);
+            sides_lease(run, NO_MEMBER);
             return;
         }
 }

