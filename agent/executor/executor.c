@@ -342,6 +342,12 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* ---- helpers ---- */
 
+/* Without links and "..": one of them is told to the planner, and compared with what comes back in an order. */
+static const char *resolved(const struct executor *executor, const char *path) {
+    char real[PATH_MAX];
+    return realpath(path, real) ? arena_text(executor->arena, real) : NULL;
+}
+
 /* `helpers:` of agent.yaml; else where they are installed; else beside this program: in the tree that it was built in, or
  * in one that was installed to another place than it was configured for. */
 static const char *helper_path(const struct executor *executor, const char *name, struct error *err) {
@@ -354,15 +360,15 @@ static const char *helper_path(const struct executor *executor, const char *name
     const char *folder = executor->config.helpers ? executor->config.helpers : KEDGE_LIBEXEC;
     const char *path = arena_format(executor->arena, "%s/kedge-%s", folder, name);
     if (path && access(path, X_OK) == 0)
-        return path;
+        return resolved(executor, path);
     const char *beside[] = {arena_format(executor->arena, "%s/../%s/kedge-%s", self, name, name),
                             arena_format(executor->arena, "%s/../libexec/kedge/kedge-%s", self, name)};
     for (size_t i = 0; !executor->config.helpers && i < ARRAY_LEN(beside); i++)
         if (beside[i] && access(beside[i], X_OK) == 0)
-            return beside[i];
+            return resolved(executor, beside[i]);
     (void)error_set(err, -ENOENT,
-                    "%s is not there; set helpers: in agent.yaml to the folder of kedge-link, kedge-prober "
-                    "and kedge-stager",
+                    "%s is not there; set helpers: in agent.yaml to the folder of kedge-link, kedge-prober, "
+                    "kedge-stager and kedge-znode",
                     path ? path : name);
     return NULL;
 }
@@ -372,7 +378,8 @@ static int start_helpers(struct executor *executor, struct error *err) {
     const char *link = helper_path(executor, "link", err),
                *prober = link ? helper_path(executor, "prober", err) : NULL;
     executor->stager = prober ? helper_path(executor, "stager", err) : NULL;
-    if (!executor->stager)
+    executor->znode = executor->stager ? helper_path(executor, "znode", err) : NULL;
+    if (!executor->znode)
         return -ENOENT;
     int r = prober_client_new(executor->loop, prober, user, &executor->prober, err);
     if (r < 0)

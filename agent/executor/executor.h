@@ -108,7 +108,7 @@ struct executor {
     sd_event *loop;
     struct trust_record trust;
     struct prober_client *prober;
-    const char *stager;
+    const char *stager, *znode; /* paths of programs */
 
     struct link_client link;
     bool has_link, is_open;

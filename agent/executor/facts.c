@@ -247,6 +247,7 @@ static void add_node(struct facts_run *run) {
     add(run, "finalized", finalize_version(m));
     add_proven(run);
     add(run, "releases.path", m->executor->releases);
+    add(run, "helper.znode", m->executor->znode);
     add(run, "member.path", m->folder);
     if (statvfs(m->executor->config.state, &fs) == 0)
         add_number(run, "disk.free", (uint64_t)fs.f_bavail * fs.f_frsize);

@@ -232,7 +232,8 @@ static int words_ready(const struct command *command, const struct start_spec *s
     return 0;
 }
 
-/* What lies in the member's own generations and releases was signed as a release. A folder may be named by a link. */
+/* What lies in the member's own generations and releases was signed as a release; a helper is named itself. A folder may be
+ * named by a link. */
 static bool lies_in_own(const char *program, const char *const *own) {
     char resolved[PATH_MAX];
     if (strstr(program, "/../"))

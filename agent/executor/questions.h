@@ -55,8 +55,8 @@ struct questions *questions_instance(const struct asker *asker, const struct pro
 struct questions *questions_cancel(struct questions *questions);
 
 /* A command of a signed document, ready to run: words with the found arguments put in, found environment and folder.
- * Checks user and program against agent.yaml; a program in one of the `own` folders (NULL: none, ends with NULL) was
- * signed with a release and needs no word there. In `arena`. */
+ * Checks user and program against agent.yaml; a program that is or lies in one of `own` (NULL: none, ends with
+ * NULL) was signed with a release, or is a helper of this agent, and needs no word there. In `arena`. */
 struct ready_command {
     const char *const *arguments;
     const char *const *environment;

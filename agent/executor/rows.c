@@ -427,14 +427,14 @@ static int run_command(struct member *m, struct error *err) {
     struct start_spec base;
     uint32_t number;
     struct generation_record record;
-    const char *own[3] = {m->folder};
+    const char *own[4] = {m->folder, m->executor->znode};
     if (generation_number(m, order_of(m), 0, &number) == 0 &&
         generation_load(m, number, arena, &record) == 0) {
         base = record.spec; /* `found` speaks of the generation that ran when the plan was made */
         spec = &base;
         if (record.serial != 0 &&
             record.release[0]) /* Kedge's own: its folder holds nothing but what was signed */
-            own[1] = record.release;
+            own[2] = record.release;
     }
     int r = command_ready(&m->executor->config, command, spec, own, arena, &ready, err);
     if (r < 0)

@@ -28,7 +28,7 @@ static size_t arguments_add(struct planning *p, const struct member_plan *m, str
     size_t first = n;
     for (size_t i = 0; i < m->in->n_facts; i++) {
         const struct fact *fact = &m->in->facts[i];
-        if (strncmp(fact->name, "config.", 7) == 0)
+        if (strncmp(fact->name, "config.", 7) == 0 || strncmp(fact->name, "helper.", 7) == 0)
             names[n++] = *fact;
         if (strncmp(fact->name, "argument.", 9) != 0)
             continue;

@@ -20,12 +20,13 @@ static const struct {
     const char *name;
     unsigned place;
 } known_names[] = {
-    {"cluster", PLACE_CLUSTER},  {"members", PLACE_CLUSTER},   {"self", PLACE_MEMBER},
-    {"member", PLACE_MEMBER},    {"node", PLACE_MEMBER},       {"domain", PLACE_MEMBER},
-    {"role", PLACE_MEMBER},      {"executable", PLACE_FACTS},  {"executable.tail", PLACE_FACTS},
-    {"directory", PLACE_FACTS},  {"config", PLACE_FACTS},      {"next.config", PLACE_FACTS},
-    {"release", PLACE_FACTS},    {"member.path", PLACE_FACTS}, {"from-version", PLACE_FACTS},
-    {"to-version", PLACE_FACTS}, {"ours", PLACE_SIDE},         {"previous", PLACE_SIDE},
+    {"cluster", PLACE_CLUSTER},  {"members", PLACE_CLUSTER},    {"self", PLACE_MEMBER},
+    {"member", PLACE_MEMBER},    {"node", PLACE_MEMBER},        {"domain", PLACE_MEMBER},
+    {"role", PLACE_MEMBER},      {"executable", PLACE_FACTS},   {"executable.tail", PLACE_FACTS},
+    {"directory", PLACE_FACTS},  {"config", PLACE_FACTS},       {"next.config", PLACE_FACTS},
+    {"release", PLACE_FACTS},    {"member.path", PLACE_FACTS},  {"from-version", PLACE_FACTS},
+    {"to-version", PLACE_FACTS}, {"helper.znode", PLACE_FACTS}, {"ours", PLACE_SIDE},
+    {"previous", PLACE_SIDE},
 };
 
 static bool begins_with(const char *text, const char *with) {

@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "agent/link":            ["common", "proto", "agent/core"],
     "agent/prober":          ["common", "proto", "agent/core"],
     "agent/stager":          ["common", "proto", "agent/core"],
+    "agent/znode":           ["common"],
 
     "coordinator/planner":   PURE + ["coordinator/recipes"],
     "coordinator/engine":    PURE,
@@ -50,7 +51,7 @@ MAY_KNOW = {
     r"sqlite3\.h":                 ["common/sqlite"],
     r"yaml\.h":                    ["common/yaml"],
     r"protobuf-c/|.*\.pb-c\.h":    ["proto", "common/plan/encoding.c"],
-    r"zookeeper/":                 ["agent/prober"],
+    r"zookeeper/":                 ["agent/prober", "agent/znode"],
     r"curl/":                      ["agent/prober", "agent/stager", "coordinator/demo"],
     r"archive(_entry)?\.h":        ["common/archive"],
     r"microhttpd\.h":              ["coordinator/web", "coordinator/demo", "coordinator/fleet"],

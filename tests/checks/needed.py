@@ -21,6 +21,7 @@ MAY_NEED = {
     "agent/link":     MESSAGES | {"libnng"},
     "agent/prober":   MESSAGES | {"libcurl", "libcurl-gnutls", "libzookeeper_st", "libjansson"},
     "agent/stager":   MESSAGES | {"libcurl", "libcurl-gnutls", "libarchive"},
+    "agent/znode":    {"libzookeeper_st"},
 }
 
 # Rooms that have not landed: their absence is no finding. Every other room above must have a program.

@@ -14,7 +14,7 @@ WORDS = {
     r"hazelcast":              [],
     r"fluss":                  [],
     r"/ledgers|underreplic":   [],                    # ZooKeeper's paths of one system
-    r"zookeeper":              ["agent/prober/"],     # a protocol that the prober speaks, as it speaks HTTP
+    r"zookeeper":              ["agent/prober/", "agent/znode/"],     # a protocol, as HTTP is one
     r"demo[-_ ]store":         ["coordinator/demo/"],
 }
 
@@ -34,7 +34,7 @@ if __name__ == "__main__":
     house.run(check, must_refuse=[
         ({"agent/executor/a.c": "x\n/* as a Bookie does */\n"}, 'agent/executor/a.c:2: "Bookie"'),
         ({"agent/prober/a.c": 'get("/ledgers");\n'}, '"/ledgers"'),
-        ({"coordinator/engine/a.h": "int zookeeper_get(void);\n"}, "only in agent/prober/"),
+        ({"coordinator/engine/a.h": "int zookeeper_get(void);\n"}, "only in agent/prober/, agent/znode/"),
         ({"coordinator/cli/demo.c": 'start("demo-store");\n'}, "only in coordinator/demo/"),
     ], must_accept=[
         {"agent/prober/a.c": "zookeeper_init();\n", "tests/unit/test_a.c": "bookie\n", "docs/a.md": "Fluss\n"},

@@ -212,12 +212,13 @@ class HttpServer(TcpServer):
 
 
 class ZooKeeper(TcpServer):
-    """Enough of a server for reads: `nodes` maps paths to contents. `log` notes every operation with its path."""
-    EXISTS, GET, CHILDREN, SYNC, PING, CLOSE = 3, 4, 8, 9, 11, -11
-    NO_NODE, NO_AUTH, EXPIRED = -101, -102, -112
+    """Enough of a server for reads and single writes: `nodes` maps paths to contents. `log` notes every operation with its
+    path. Before a write, `before_write()` is called; what it raises ends the connection."""
+    CREATE, EXISTS, GET, SET, CHILDREN, SYNC, PING, CLOSE = 1, 3, 4, 5, 8, 9, 11, -11
+    NO_NODE, NO_AUTH, NODE_EXISTS, EXPIRED = -101, -102, -110, -112
 
     def __init__(self, nodes, **more):
-        self.nodes, self.log, self.hangs, self.secret = nodes, [], False, set()
+        self.nodes, self.log, self.hangs, self.secret, self.before_write = nodes, [], False, set(), lambda: None
         super().__init__(self._serve, **more)
 
     def children(self, path):
@@ -238,15 +239,21 @@ class ZooKeeper(TcpServer):
                 self.log.append((operation, path))
             while self.hangs:
                 time.sleep(0.01)
-            error, body = self._answer(operation, path)
+            if operation in (self.SET, self.CREATE):
+                self.before_write()
+            error, body = self._answer(operation, path, request[12 + len(path.encode()):])
             self._reply(connection, struct.pack(">iqi", xid, 1, error) + body)
             if operation == self.CLOSE:
                 return
 
+    @staticmethod
+    def _value(rest):
+        return rest[4:4 + struct.unpack_from(">i", rest)[0]]
+
     def _reply(self, connection, data):
         connection.sendall(struct.pack(">I", len(data)) + data)
 
-    def _answer(self, operation, path):
+    def _answer(self, operation, path, rest):
         def buffer(data):
             return struct.pack(">i", len(data)) + data
         stat = struct.pack(">qqqqiiiqiiq", *[0] * 11)
@@ -256,9 +263,16 @@ class ZooKeeper(TcpServer):
             return 0, buffer(path.encode())
         if path in self.secret:
             return self.NO_AUTH, b""
+        if operation == self.CREATE:
+            if self.exists(path):
+                return self.NODE_EXISTS, b""
+            self.nodes[path] = self._value(rest)
+            return 0, buffer(path.encode())
         if not self.exists(path):
             return self.NO_NODE, b""
-        if operation == self.EXISTS:
+        if operation == self.SET:
+            self.nodes[path] = self._value(rest)
+        if operation in (self.EXISTS, self.SET):
             return 0, stat
         if operation == self.GET:
             return 0, buffer(self.nodes.get(path, b"")) + stat

@@ -46,6 +46,7 @@ static void bookie_tell(struct world *w, size_t i) {
                                     {"socket", "yes"},
                                     {"adopted", "yes"},
                                     {"releases.path", "/var/lib/kedge-agent/releases"},
+                                    {"helper.znode", "/usr/libexec/kedge/kedge-znode"},
                                     {"member.path", path},
                                     {"disk.free", "100000000000"},
                                     {"clock.ms", "1700000000000"}};
