@@ -48,8 +48,6 @@ class BookFleet(kedge.Fleet):
         return f"bookkeeper-{version}"
 
     def plan(self, version, *words, file="books.plan", **options):
-        if not self.cluster.version.startswith("4.5"):
-            words = (*words, "--set", "recovery=off", "--consent", "nobody-watches")  # its shell cannot set 0 back
         return self.kedge("plan", "books", "--to", f"bookkeeper-{version}", "-o", file, *words, **options)
 
     def approve(self, file="books.plan"):

@@ -28,10 +28,9 @@ def test_F41_the_plan_of_the_real_cluster_is_rehearsed(bookies, fleet):
     done = first(timeline, canary, "is done", promoted)
     stops = {name: first(timeline, name, "is told to stop", done) for name in members if name != canary}
     assert max(stops, key=stops.get) == auditor, "the auditor goes last"
-    if pair.old.startswith("4.5"):
-        opened = first(timeline, "", "side action recovery-delay is opened")
-        put_back = first(timeline, "", "side action recovery-delay is put back")
-        assert opened < first(timeline, canary, "is told to stop") and put_back > first(timeline, auditor, "is done")
+    opened = first(timeline, "", "side action recovery-delay is opened")
+    put_back = first(timeline, "", "side action recovery-delay is put back")
+    assert opened < first(timeline, canary, "is told to stop") and put_back > first(timeline, auditor, "is done")
     modelled = {gate["gate"]: gate["model"] for gate in calm["gates"]}
     assert "one leader" in modelled["auditor"] and "lost its data" in modelled["entries-read-back"]
 
