@@ -163,8 +163,8 @@ void row_time_passed(struct member_machine *m, uint64_t now_us, struct machine_a
 
 void row_progress(struct member_machine *m, const struct machine_event *event) {
     const struct row *row = m->order ? row_now(m) : NULL;
-    if (row && row->primitive == PRIMITIVE_START)
-        m->deadline_us =
-            after_ms(event->now_us,
-                     row->deadline_ms ? row->deadline_ms : primitive_rule(PRIMITIVE_START)->deadline_ms);
+    if (!row || (row->primitive != PRIMITIVE_START && row->primitive != PRIMITIVE_OBSERVE))
+        return;
+    uint32_t deadline_ms = row->deadline_ms ? row->deadline_ms : primitive_rule(row->primitive)->deadline_ms;
+    m->deadline_us = after_ms(event->now_us, deadline_ms);
 }

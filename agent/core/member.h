@@ -63,7 +63,7 @@ enum machine_event_kind {
     MACHINE_EVENT_ANSWER, /* of the row under way: yes is done, no and unknown as the row's primitive says */
     MACHINE_EVENT_FAILED, /* the row under way cannot succeed any more */
     MACHINE_EVENT_STALE,  /* the stop was not carried out: the answers before it were too old by then */
-    MACHINE_EVENT_PROGRESS,     /* start: a line of output that counts as progress */
+    MACHINE_EVENT_PROGRESS,     /* start, observe: a line of output that counts as progress */
     MACHINE_EVENT_ENDED,        /* the member's process ended and nobody here had asked for it */
     MACHINE_EVENT_TIME,         /* nothing but the time */
     MACHINE_EVENT_LATCH,        /* an abort of the member's plan */

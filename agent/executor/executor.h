@@ -2,7 +2,7 @@
  * holds and its members. All of it lives on one sd-event loop; nothing here is shared with another thread.
  *
  * Files: executor.c (life), messages.c (what the coordinator says), orders.c (what may begin), members.c (a machine and
- * its timer), recover.c, adopt.c, rows.c (rows done), facts.c (what is observed), leases.c,
+ * its timer), recover.c, adopt.c, rows.c (rows done), starts.c (how starts go), facts.c (what is observed), leases.c,
  * operator_words.c. */
 #ifndef KEDGE_EXECUTOR_EXECUTOR_H
 #define KEDGE_EXECUTOR_EXECUTOR_H
@@ -72,7 +72,9 @@ struct member {
     sd_event_source *retry; /* RUN: done_if once more */
     char command_said[KEDGE_REASON_MAX];
     char instance_before[256];
-    uint64_t log_seen; /* START: how far the output was read for progress */
+    uint64_t output_seen[2]; /* START, OBSERVE: how far its output and errors were read for progress */
+    uint64_t released_us;    /* START: when it was let go; 0: not by this agent, or observed since */
+    uint64_t start_ms;       /* how long it took then; 0: not measured */
 
     /* evidence of the open step, latest of each gate */
     struct evidence_kept {
@@ -253,6 +255,21 @@ uint32_t generation_index(const struct member *member, const struct work_order *
 int generation_load(struct member *member, uint32_t number, struct arena *arena,
                     struct generation_record *out) _must_check_;
 void generation_key(const struct member *member, uint32_t number, char *out, size_t size);
+
+/* ---- starts.c ---- */
+
+/* What its files hold up to now is not this start's. */
+void start_output_skip(struct member *member);
+
+/* Tells the machine when a line that the row calls progress was written since the last look. */
+void start_look_for_progress(struct member *member, const struct row *row);
+
+void start_released(struct member *member); /* the child was let go */
+void start_observed(struct member *member); /* it is up, and is what was wanted */
+void start_keep(struct member *member);     /* its step is proven: into the journal, if it was measured */
+
+/* "1200 900": how long its last starts took, in ms, the last one last; "" none was measured. */
+const char *start_history(const struct member *member);
 
 /* ---- last_words.c ---- */
 

@@ -245,6 +245,7 @@ static void add_node(struct facts_run *run) {
     add_flag(run, "managed", m->process.managed);
     add_number(run, "generation", m->has_generation ? m->generation.number : 0);
     add(run, "finalized", finalize_version(m));
+    add(run, "starts.ms", start_history(m));
     add_proven(run);
     add(run, "releases.path", m->executor->releases);
     add(run, "helper.znode", m->executor->znode);

@@ -107,6 +107,7 @@ static void proven(struct member *m, const struct machine_record *record) {
     snprintf(text, sizeof(text), "%u %" PRIu64, number, clock_wall_ms());
     buffer_text(&value, text);
     (void)executor_put(m->executor, RECORD_PROVEN, m->name, &value);
+    start_keep(m);
     if (generation_sync(m->folder, &err) < 0)
         log_error("generation", "%s: %s", m->name, err.text);
 }

@@ -49,6 +49,7 @@ static bool is_wrong(struct member *m, const struct row *row, char *why, size_t 
 }
 
 static void proven(struct member *m) {
+    start_observed(m);
     member_answer(m, m->op, ANSWER_YES, NULL);
 }
 
@@ -128,6 +129,7 @@ static void ask_mode(struct member *m) {
 
 void row_observe(struct member *m, const struct row *row) {
     char why[KEDGE_REASON_MAX];
+    start_look_for_progress(m, row);
     if (is_wrong(m, row, why, sizeof(why)))
         member_answer(m, m->op, ANSWER_NO, why);
     else if (m->charter->n_modes > 0 && wanted_mode(m, row) != MODE_UNKNOWN)

@@ -88,6 +88,7 @@ void member_recover_all(struct member *m) {
     if (packed.data && machine_record_unpack(packed, &record) < 0)
         log_error("alarm", "%s: its record in the journal is not understood", m->name);
     recover_generation(m);
+    start_output_skip(m);
     bool open = recover_order(m, &record);
     bool same_boot = strcmp(m->process.id.boot, m->executor->boot) == 0 || m->process.id.boot[0] == 0;
     bool ran = m->process.id.pid > 0;

@@ -12,7 +12,6 @@
 #include "common/base/log.h"
 
 #include <fcntl.h>
-#include <regex.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -20,7 +19,6 @@
 enum {
     RUN_AGAIN_US = 20 * 1000,
     RUN_DEFAULT_MS = 60 * 1000,
-    LOG_READ_MAX = 64 * 1024,
     OTHERS_EVERY = 8 /* looks */
 };
 
@@ -253,14 +251,15 @@ static int start_now(struct member *m, uint32_t number, struct error *err) {
     m->process = (struct process_record){.id = m->child.id, .generation = number, .managed = true};
     memcpy(m->instance_before, m->instance, sizeof(m->instance_before));
     m->instance[0] = 0;
-    m->log_seen = 0;
     if (m->generation.spec.output.path && stat(m->generation.spec.output.path, &st) == 0)
-        m->process.log_offset = m->log_seen = (uint64_t)st.st_size;
+        m->process.log_offset = (uint64_t)st.st_size;
+    start_output_skip(m);
     member_process_put(m);
     r = child_release(&m->child);
     if (r < 0) /* it has left before, and says why */
         return child_result(&m->child, err) < 0 ? -ENOEXEC
                                                 : error_errno(err, r, "the waiting child cannot be released");
+    start_released(m);
     /* The service is on its way; what we must know of it is looked up behind its back. */
     struct arena *arena = arena_new(8 * 1024 * 1024);
     struct generation_record record;
@@ -272,25 +271,6 @@ static int start_now(struct member *m, uint32_t number, struct error *err) {
     }
     arena_free(arena);
     return 0;
-}
-
-/* Lines of its output since it was started that count as progress. */
-static void look_for_progress(struct member *m, const struct row *row) {
-    regex_t expression;
-    char text[LOG_READ_MAX + 1];
-    if (!row->progress || !m->has_generation)
-        return;
-    _cleanup_(closep) int fd = open(m->generation.spec.output.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : pread(fd, text, LOG_READ_MAX, (off_t)m->log_seen);
-    if (n <= 0 || regcomp(&expression, row->progress, REG_EXTENDED | REG_NOSUB | REG_NEWLINE) != 0)
-        return;
-    text[n] = 0;
-    m->log_seen += (uint64_t)n;
-    bool found = regexec(&expression, text, 0, NULL, 0) == 0;
-    regfree(&expression);
-    struct machine_event event = {.kind = MACHINE_EVENT_PROGRESS};
-    if (found)
-        member_feed(m, &event);
 }
 
 bool port_is_taken(const struct member *m, char *out, size_t size) {
@@ -320,7 +300,7 @@ static void look_if_up(struct member *m, const struct row *row, uint32_t attempt
         member_fail(m, op, err.text);
         return;
     }
-    look_for_progress(m, row);
+    start_look_for_progress(m, row);
     if (r == 1)
         member_answer(m, op, ANSWER_UNKNOWN, "it is being started");
     else if (m->process.id.pid == 0)

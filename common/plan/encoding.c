@@ -112,6 +112,7 @@ static const struct codec_field row_fields[] = {
     FIELD_ENUM(row, on_failure, ON_FAILURES),
     FIELD_U32(row, signal, 64),
     FIELD_TEXT(row, progress, EXPRESSION_MAX),
+    FIELD_LINE(row, deadline_why, EXPRESSION_MAX),
     FIELD_SUB(row, command, &command_codec),
     FIELD_SUB(row, done_if, &check_codec),
 };

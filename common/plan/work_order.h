@@ -41,8 +41,8 @@ struct generation {
 
 struct row {
     enum primitive primitive;
-    uint32_t deadline_ms; /* start: without progress; stop: until SIGKILL */
-    uint32_t hard_cap_ms; /* start: whatever the progress */
+    uint32_t deadline_ms; /* start, observe: without progress; stop: until SIGKILL */
+    uint32_t hard_cap_ms; /* start, observe: whatever the progress */
     uint32_t hold_ms;     /* ask: how long yes must last without a break; stop: the hold limit, how long the
                            member may stay stopped before the barrier is passed or it is started */
     uint32_t generation;  /* stage, render, swap, start, observe: which */
@@ -50,8 +50,9 @@ struct row {
     size_t n_gates;
     enum sample_use sample;
     enum on_failure on_failure;
-    uint32_t signal;      /* stop */
-    const char *progress; /* start: lines of the output that match are progress; NULL: none */
+    uint32_t signal;          /* stop */
+    const char *progress;     /* start, observe: lines of the output that match are progress; NULL: none */
+    const char *deadline_why; /* start: for people: where its deadline comes from; NULL: the recipe */
     const struct command *command;
     const struct check *done_if; /* run: true already: skip; not true after it: failed */
 };

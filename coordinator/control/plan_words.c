@@ -191,6 +191,8 @@ static void within(FILE *out, const struct row *row) {
         fputs(" without progress, at most ", out);
         words_duration(out, row->hard_cap_ms);
     }
+    if (row->deadline_why)
+        fprintf(out, " (%s)", row->deadline_why);
 }
 
 void words_row(FILE *out, const struct verified_plan *plan, const struct work_order *order,

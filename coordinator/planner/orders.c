@@ -24,6 +24,7 @@ struct making {
     const struct digest *stop_gates; /* may-stop and, unless the member is broken, its proof of life */
     size_t n_stop_gates;
     const struct digest *proof; /* one digest, or NULL */
+    struct start_limits limits;
     const struct digest *gates_by_mode[MODES];
     size_t n_gates_by_mode[MODES];
 };
@@ -105,15 +106,14 @@ static void stop_add(const struct making *making, struct rows *rows, enum on_fai
 
 static void start_add(const struct making *making, struct rows *rows, uint32_t generation, enum mode mode,
                       enum on_failure on_failure) {
-    const struct recipe_role *role = making->m->member->role;
+    const struct start_limits *limits = &making->limits;
     row_add(rows, PRIMITIVE_SWAP, SWAP_DEADLINE_MS, on_failure)->generation = generation;
-    struct row *start = row_add(rows, PRIMITIVE_START, role->start_deadline_ms, on_failure);
-    start->generation = generation;
-    start->hard_cap_ms = role->start_cap_ms;
-    start->progress = role->progress;
-    struct row *observe = row_add(rows, PRIMITIVE_OBSERVE, role->start_deadline_ms, on_failure);
-    observe->generation = generation;
-    observe->hard_cap_ms = role->start_cap_ms;
+    struct row *start = row_add(rows, PRIMITIVE_START, limits->deadline_ms, on_failure);
+    start->deadline_why = limits->why;
+    struct row *observe = row_add(rows, PRIMITIVE_OBSERVE, limits->deadline_ms, on_failure);
+    start->generation = observe->generation = generation;
+    start->hard_cap_ms = observe->hard_cap_ms = limits->cap_ms;
+    start->progress = observe->progress = making->m->member->role->progress;
     ask_add(rows, making->gates_by_mode[mode], making->n_gates_by_mode[mode], PROOF_DEADLINE_MS, SAMPLE_NONE,
             on_failure);
     ask_add(rows, making->proof, making->proof ? 1 : 0, PROOF_DEADLINE_MS, SAMPLE_COMPARE, ON_FAILURE_HOLD);
@@ -342,6 +342,8 @@ int order_make(struct planning *p, size_t index, struct work_order *outp) {
                                 .from_version = m->from_version,
                                 .to_version = p->to_version};
     int r = gates_make(&making);
+    if (r == 0)
+        r = start_limits_make(p, m, &making.limits);
     if (r == 0 && !is_finalize(p))
         r = generations_make(p, m, read_only_first, outp);
     if (r == 0)

@@ -160,6 +160,14 @@ void finalize_judge(struct planning *p);
 /* The row that does it; 0, or negative when the planning has failed. */
 int finalize_row_make(struct planning *p, const struct member_plan *m, struct row *outp) _must_check_;
 
+/* starts.c: how long a start may take. */
+struct start_limits {
+    uint32_t deadline_ms, cap_ms; /* without progress, and whatever the progress */
+    const char *why;              /* for people: where the deadline comes from; NULL: the recipe */
+};
+int start_limits_make(struct planning *p, const struct member_plan *m,
+                      struct start_limits *outp) _must_check_;
+
 /* orders.c */
 int order_make(struct planning *p, size_t index, struct work_order *outp) _must_check_;
 

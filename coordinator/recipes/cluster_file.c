@@ -105,22 +105,20 @@ struct level {
 };
 
 /* Appends a value, and for durations its forms in ms and s. */
-static int value_add(struct reader *reader, const struct recipe_value *value, const char *text,
-                     const char *origin, struct cluster_value *list, size_t *n) {
+static int value_add(struct reader *reader, enum value_kind kind, struct cluster_value value,
+                     struct cluster_value *list, size_t *n) {
     uint64_t ms;
-    list[(*n)++] = (struct cluster_value){value->name, text, origin};
-    if (value->kind != VALUE_DURATION || !duration_parse(text, &ms))
+    list[(*n)++] = value;
+    if (kind != VALUE_DURATION || !duration_parse(value.value, &ms))
         return 0;
-    list[(*n)++] =
-        (struct cluster_value){arena_format(reader->arena, "%s.ms", value->name),
-                               arena_format(reader->arena, "%llu", (unsigned long long)ms), origin};
-    list[(*n)++] =
-        (struct cluster_value){arena_format(reader->arena, "%s.s", value->name),
-                               arena_format(reader->arena, "%llu", (unsigned long long)(ms / 1000)), origin};
-    for (size_t i = *n - 2; i < *n; i++)
-        if (!list[i].name || !list[i].value)
-            return no_memory(reader);
-    return 0;
+    struct cluster_value in_ms = value, in_s = value;
+    in_ms.name = arena_format(reader->arena, "%s.ms", value.name);
+    in_ms.value = arena_format(reader->arena, "%llu", (unsigned long long)ms);
+    in_s.name = arena_format(reader->arena, "%s.s", value.name);
+    in_s.value = arena_format(reader->arena, "%llu", (unsigned long long)(ms / 1000));
+    list[(*n)++] = in_ms;
+    list[(*n)++] = in_s;
+    return in_ms.name && in_ms.value && in_s.name && in_s.value ? 0 : no_memory(reader);
 }
 
 static int fallback_fill(struct reader *reader, const struct recipe_value *value,
@@ -148,7 +146,7 @@ static int values_settle(struct reader *reader, const struct level *levels, size
         return no_memory(reader);
     for (size_t v = 0; v < reader->recipe->n_values; v++) {
         const struct recipe_value *value = &reader->recipe->values[v];
-        const char *text = NULL, *origin = "default of the recipe";
+        const char *text = NULL, *origin = NULL;
         for (size_t i = 0; !text && i < n_levels; i++) {
             const struct yaml_pair *pair = pair_find(levels[i].map, value->name);
             if (pair) {
@@ -156,14 +154,16 @@ static int values_settle(struct reader *reader, const struct level *levels, size
                 origin = arena_format(reader->arena, "%s, line %u", levels[i].where, pair->value->line);
             }
         }
-        int r = text ? 0 : fallback_fill(reader, value, list, n, &text);
-        if (r < 0 || !origin)
+        bool given = text != NULL;
+        int r = given ? 0 : fallback_fill(reader, value, list, n, &text);
+        if (r < 0 || (given && !origin))
             return r < 0 ? r : no_memory(reader);
         if (!text && value->required && !lenient)
             return yaml_refuse(at, reader->err,
                                "value %s is missing (%s); give it here, in the group or for the cluster",
                                value->name, *value->about ? value->about : "the recipe needs it");
-        if (text && (r = value_add(reader, value, text, origin, list, &n)) < 0)
+        struct cluster_value settled = {value->name, text, given ? origin : "default of the recipe", given};
+        if (text && (r = value_add(reader, value->kind, settled, list, &n)) < 0)
             return r;
     }
     *outp = list;

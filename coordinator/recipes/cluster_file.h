@@ -15,6 +15,7 @@ struct cluster_value {
     const char *name, *value;
     const char *
         origin; /* "cluster shop.yaml line 4", "group a, line 7", "member, line 12", "default of the recipe" */
+    bool given; /* in the cluster file */
 };
 
 struct cluster_member {

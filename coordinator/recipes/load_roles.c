@@ -1,5 +1,6 @@
 /* Why roles are a list and not a map: their order in the file is the order of the upgrade. */
 #include "coordinator/recipes/load.h"
+#include "coordinator/recipes/scope.h"
 
 #include <signal.h>
 #include <string.h>
@@ -115,6 +116,13 @@ static int rewrites_load(struct loader *loader, struct yaml_map *start, struct r
     return r;
 }
 
+/* Of two that hold no template; the others are judged for each member, by the planner. */
+static bool cap_is_shorter(const struct recipe_role *role) {
+    uint64_t deadline_ms, cap_ms;
+    return role->start_cap && duration_parse(role->start_deadline, &deadline_ms) &&
+           duration_parse(role->start_cap, &cap_ms) && cap_ms < deadline_ms;
+}
+
 static int start_load(struct loader *loader, const struct yaml_node *node, struct recipe_role *outp) {
     struct yaml_map map;
     int r = yaml_map_begin(&map, node, "start", loader->err);
@@ -123,13 +131,12 @@ static int start_load(struct loader *loader, const struct yaml_node *node, struc
     if (r == 0)
         r = load_texts_optional(&map, "read-only", &outp->read_only, &outp->n_read_only);
     if (r == 0)
-        r = load_milliseconds(&map, "deadline", &outp->start_deadline_ms);
-    outp->start_cap_ms = outp->start_deadline_ms;
-    if (r == 0)
-        r = load_milliseconds_optional(&map, "hard-cap", &outp->start_cap_ms);
+        r = load_duration(loader, &map, "deadline", &outp->start_deadline);
+    if (r == 0 && yaml_has(&map, "hard-cap"))
+        r = load_duration(loader, &map, "hard-cap", &outp->start_cap);
     if (r == 0)
         r = load_expression_optional(loader, &map, "progress", PLACE_CLUSTER, &outp->progress);
-    if (r == 0 && outp->start_cap_ms < outp->start_deadline_ms)
+    if (r == 0 && cap_is_shorter(outp))
         r = yaml_refuse(node, loader->err, "`hard-cap` is shorter than `deadline`");
     return r < 0 ? r : yaml_map_end(&map);
 }

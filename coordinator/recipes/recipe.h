@@ -153,7 +153,7 @@ struct recipe_role {
     size_t n_rewrites;
     const char *const *read_only; /* words that are appended; none: the role has no read-only start */
     size_t n_read_only;
-    uint32_t start_deadline_ms, start_cap_ms;
+    const char *start_deadline, *start_cap; /* templates that give durations; start_cap NULL: no hard cap */
     const char *progress;
     uint32_t signal, stop_deadline_ms;
     const struct recipe_command *after_promote;

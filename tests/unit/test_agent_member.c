@@ -21,7 +21,11 @@ static const struct row switch_rows[] = {
      .deadline_ms = 2000,
      .hard_cap_ms = 9000,
      .on_failure = ON_FAILURE_RETURN},
-    {.primitive = PRIMITIVE_OBSERVE, .generation = 1, .deadline_ms = 1000, .on_failure = ON_FAILURE_RETURN},
+    {.primitive = PRIMITIVE_OBSERVE,
+     .generation = 1,
+     .deadline_ms = 1000,
+     .hard_cap_ms = 5000,
+     .on_failure = ON_FAILURE_RETURN},
     ASK(.deadline_ms = 1000, .hold_ms = 50, .on_failure = ON_FAILURE_RETURN),
     ASK(.sample = SAMPLE_COMPARE, .deadline_ms = 1000, .on_failure = ON_FAILURE_HOLD),
 };
@@ -251,6 +255,66 @@ TEST("an end that nobody asked for fails the step, exit code 0 included") {
     check_eq_int(w.outcome, OUTCOME_RETURNED);
     check_contains(w.reason, "exit code 0");
     check_eq_int(w.running_generation, 0);
+}
+
+/* Up to the row of this primitive, which is begun and not answered. */
+static void begin_until(struct world *w, enum primitive primitive) {
+    struct machine_event event = {
+        .kind = MACHINE_EVENT_ORDER, .now_us = 1, .order = &order, .step = step_named("switch")};
+    for (int i = 0; i < 100; i++) {
+        struct machine_actions actions;
+        machine_step(&w->m, &event, &actions);
+        if (row_now(&w->m)->primitive == primitive)
+            return;
+        if (!world_perform(w, &actions, &event))
+            event = (struct machine_event){.kind = MACHINE_EVENT_TIME,
+                                           .now_us = w->now_us = machine_next_deadline(&w->m)};
+    }
+    abort();
+}
+
+static void at_time(struct world *w, enum machine_event_kind kind, uint64_t now_us,
+                    struct machine_actions *actions) {
+    w->now_us = now_us;
+    machine_step(&w->m, &(struct machine_event){.kind = kind, .now_us = now_us}, actions);
+}
+
+/* The deadline is `deadline_us` and the cap `cap_us` after the row began; a line of progress comes every half deadline. */
+static void check_follows_progress(enum primitive primitive, uint64_t deadline_us, uint64_t cap_us) {
+    struct world w;
+    struct machine_actions actions;
+    world_init(&w);
+    begin_until(&w, primitive);
+    uint64_t begun_us = w.now_us;
+    check_eq_int(machine_next_deadline(&w.m), begun_us + deadline_us);
+    for (uint64_t t = deadline_us / 2; t < cap_us; t += deadline_us / 2) {
+        at_time(&w, MACHINE_EVENT_TIME, begun_us + t, &actions);
+        check_eq_int(w.m.record.state, MACHINE_FORWARD);
+        at_time(&w, MACHINE_EVENT_PROGRESS, begun_us + t, &actions);
+    }
+    at_time(&w, MACHINE_EVENT_TIME, begun_us + cap_us, &actions);
+    check_eq_int(w.m.record.state, MACHINE_RETURNING);
+    check_contains(w.m.record.reason,
+                   primitive == PRIMITIVE_START ? "the most that it is given" : "observe took longer");
+}
+
+TEST("a start that makes progress is left alone until its hard cap, also when it only listens yet") {
+    check_follows_progress(PRIMITIVE_START, 2000000, 9000000);
+    check_follows_progress(PRIMITIVE_OBSERVE, 1000000, 5000000);
+}
+
+TEST("a start that hangs is returned at its deadline, counted from the last progress") {
+    struct world w;
+    struct machine_actions actions;
+    world_init(&w);
+    begin_until(&w, PRIMITIVE_START);
+    uint64_t begun_us = w.now_us;
+    at_time(&w, MACHINE_EVENT_PROGRESS, begun_us + 1500000, &actions);
+    at_time(&w, MACHINE_EVENT_TIME, begun_us + 3499999, &actions);
+    check_eq_int(w.m.record.state, MACHINE_FORWARD);
+    at_time(&w, MACHINE_EVENT_TIME, begun_us + 3500000, &actions);
+    check_eq_int(w.m.record.state, MACHINE_RETURNING);
+    check_contains(w.m.record.reason, "without progress");
 }
 
 TEST("F08 abort before the stop changes nothing, closings go on, the way back stays open") {

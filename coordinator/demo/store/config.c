@@ -44,6 +44,14 @@ static bool take_peers(struct config *c, char *value) {
     return true;
 }
 
+/* "3000" or "3000 silent": milliseconds. */
+static bool take_replay(struct config *c, const char *value) {
+    char silent[8] = "", rest;
+    int n = sscanf(value, "%7u %7[a-z]%c", &c->replay_ms, silent, &rest);
+    c->replay_silent = n == 2 && strcmp(silent, "silent") == 0;
+    return n == 1 || c->replay_silent;
+}
+
 /* Returns what is wrong with the key, as the end of a sentence, or NULL. */
 static const char *take(struct config *c, const char *key, char *value) {
     struct sockaddr_in unused;
@@ -59,6 +67,8 @@ static const char *take(struct config *c, const char *key, char *value) {
         good = c->n_peers == 0 && take_peers(c, value);
     else if (strcmp(key, "sync") == 0)
         good = (c->sync = strcmp(value, "yes") == 0) || strcmp(value, "no") == 0;
+    else if (strcmp(key, "replay") == 0)
+        good = c->replay_ms == 0 && take_replay(c, value);
     else
         return "is an unknown key";
     return good ? NULL : "has a value that cannot be used, or is given twice";

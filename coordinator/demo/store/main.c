@@ -53,6 +53,20 @@ static void store_init(struct store *s, bool read_only) {
     }
 }
 
+/* A long journal, for tests of patience: nobody listens until it is over. False: it was ended before. */
+static bool replay_pretend(const struct config *c, const sigset_t *ends) {
+    static const struct timespec step = {.tv_nsec = REPLAY_STEP_MS * 1000000};
+    for (unsigned ms = 0; ms < c->replay_ms; ms += REPLAY_STEP_MS) {
+        if (!c->replay_silent) {
+            printf("demo-store %s: replayed %u of %u keys\n", store_version, ms, c->replay_ms);
+            fflush(stdout);
+        }
+        if (sigtimedwait(ends, NULL, &step) > 0)
+            return false;
+    }
+    return true;
+}
+
 static int serve(struct store *s, bool read_only) {
     char problem[PROBLEM_MAX];
     sigset_t ends;
@@ -68,6 +82,8 @@ static int serve(struct store *s, bool read_only) {
     int result = records_open(&s->records, &s->config, problem);
     if (result != 0)
         return fail(result == -1 ? 2 : 1, problem, "");
+    if (!replay_pretend(&s->config, &ends))
+        return 0;
     store_init(s, read_only);
     const char *mode = store_mode(s);
     size_t n_keys = s->records.n_keys;

@@ -24,6 +24,7 @@ enum {
     SILENCE_MS = 600, /* three pings missed: the peer is down */
     SETTLE_MS = 300,  /* a younger write may still be on its way to us: not yet called missed */
     TIMEOUT_MS = 500, /* of a request to a peer */
+    REPLAY_STEP_MS = 100,
 };
 
 struct config {
@@ -31,6 +32,8 @@ struct config {
     char peers[PEERS_MAX][ADDRESS_MAX + 1]; /* all replicas; the own address may stand among them */
     size_t n_peers;
     bool sync;
+    unsigned replay_ms; /* a start takes so long, as if there were much to replay */
+    bool replay_silent; /* and says nothing meanwhile, as if it hung */
 };
 
 /* From `crc` on just as in the log. */
