@@ -38,6 +38,7 @@ static const struct codec_field order_message_fields[] = {
     FIELD_LINE(order_message, step, KEDGE_NAME_MAX),
     FIELD_FIXED(order_message, addressee),
     FIELD_U64(order_message, expires_s),
+    FIELD_LINES(order_message, beside, KEDGE_BESIDE_MAX, SELF_MAX),
 };
 CODEC_MESSAGE(order_message, "order", order_message, kedge__wire__order__descriptor);
 
@@ -114,6 +115,7 @@ static const struct codec_field ask_fields[] = {
     FIELD_LINE(ask, cluster, KEDGE_NAME_MAX),
     FIELD_LINE(ask, self, SELF_MAX),
     FIELD_FIXED_LIST(ask, gates, KEDGE_GATES_MAX),
+    FIELD_LINES(ask, beside, KEDGE_BESIDE_MAX, SELF_MAX),
 };
 CODEC_MESSAGE(ask, "ask", ask, kedge__wire__ask__descriptor);
 

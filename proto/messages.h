@@ -32,6 +32,8 @@ struct order_message {
     const char *step;
     struct public_key addressee;
     uint64_t expires_s;
+    const char *const *beside; /* as in struct ask: for the agent's own last question before the stop */
+    size_t n_beside;
 };
 
 struct evidence {
@@ -104,6 +106,9 @@ struct ask {
     const char *self; /* left out where a check says so; "" nobody */
     const struct digest *gates;
     size_t n_gates;
+    const char *const
+        *beside; /* on their way down together with it, as the system calls them (check_judge_beside) */
+    size_t n_beside;
 };
 
 struct answer_message {

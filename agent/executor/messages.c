@@ -220,12 +220,15 @@ static void receive_ask(struct executor *executor, const struct ask *message) {
         ask->places[n++] = i;
     }
     const struct member *m = cluster ? who_asks(executor, cluster, message->self) : NULL;
-    if (!m || n == 0 || asks_too_many(executor)) {
+    const struct beside told = {message->beside, message->n_beside};
+    struct beside beside;
+    if (!m || n == 0 || asks_too_many(executor) || beside_copy(ask->arena, &told, &beside) < 0) {
         ask_answer(ask);
         return;
     }
     struct asker asker = member_asker(m);
     asker.self = arena_text(ask->arena, message->self);
+    asker.beside = beside;
     ask->member = m;
     for (size_t i = 0; i < n; i++)
         ask->own[i] = ask->own[i] && strcmp(m->charter->self, message->self) == 0;

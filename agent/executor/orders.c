@@ -31,7 +31,8 @@ static void claim_of(const struct order_message *message, struct order_claim *ou
                                 .step = message->step,
                                 .addressee = message->addressee,
                                 .expires_s = message->expires_s,
-                                .epoch = message->epoch};
+                                .epoch = message->epoch,
+                                .beside = {message->beside, message->n_beside}};
 }
 
 /* For naming a refused order in its report, and for nothing else: nothing of it is believed. */

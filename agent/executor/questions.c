@@ -177,6 +177,7 @@ static uint32_t timeout_of_sample(const struct sample *sample) {
 static void ask_prober(struct questions *q, struct part *part, struct prober_request *request,
                        uint32_t timeout_ms) {
     request->self = q->asker.self ? q->asker.self : "";
+    request->beside = q->asker.beside;
     request->log_path = q->asker.spec ? q->asker.spec->output.path : "";
     request->log_offset = q->asker.log_offset;
     part->prober_id = prober_ask(q->asker.prober, request, timeout_ms, on_reply, part);
@@ -318,8 +319,9 @@ static void on_command(void *context, const struct command_result *result) {
         part_unknown(part, why);
         return;
     }
+    const struct asker *asker = &part->round->asker;
     struct verdict verdict =
-        check_judge(part->check, items, n, part->round->asker.self ? part->round->asker.self : "");
+        check_judge_beside(part->check, items, n, asker->self ? asker->self : "", &asker->beside);
     part_answered(part, &verdict, 0);
 }
 

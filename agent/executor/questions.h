@@ -22,6 +22,7 @@ struct asker {
     struct journal *journal;       /* of samples */
     const char *member;            /* samples stand under its name; NULL: no samples */
     const char *self;              /* left out where a check says so */
+    struct beside beside;          /* as well as they */
     const struct start_spec *spec; /* commands run as this one was found; NULL: they are unknown */
     uint64_t log_offset;           /* where the output of `spec` stood when the member was started */
 };

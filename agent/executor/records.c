@@ -128,6 +128,11 @@ void order_record_pack(const struct order_claim *claim, struct buffer *out) {
         pack_bytes(out, claim->gates[i]);
     pack_bytes(out, claim->manifest);
     buffer_append(out, claim->addressee.b, sizeof(claim->addressee.b));
+    if (claim->beside.n == 0)
+        return; /* as agents wrote it that were never told of others */
+    buffer_u32(out, (uint32_t)claim->beside.n);
+    for (size_t i = 0; i < claim->beside.n; i++)
+        pack_text(out, claim->beside.names[i]);
 }
 
 /* How many items follow; no more than could lie in the rest. */
@@ -136,6 +141,19 @@ static size_t unpack_count(struct unpack *from, size_t item_bytes) {
     if (n > from->rest.len / item_bytes)
         from->failed = true;
     return from->failed ? 0 : n;
+}
+
+static int unpack_beside(struct unpack *from, struct arena *arena, struct beside *outp) {
+    *outp = (struct beside){NULL, 0};
+    if (from->failed || from->rest.len == 0)
+        return 0;
+    size_t n = unpack_count(from, 4);
+    const char **names = arena_array(arena, n + 1, sizeof(*names));
+    for (size_t i = 0; names && i < n; i++)
+        if (!(names[i] = unpack_text(from, arena)))
+            return from->failed ? 0 : -ENOMEM;
+    *outp = (struct beside){names, n};
+    return names ? 0 : -ENOMEM;
 }
 
 int order_record_unpack(struct bytes packed, struct arena *arena, struct order_claim *out) {
@@ -153,7 +171,7 @@ int order_record_unpack(struct bytes packed, struct arena *arena, struct order_c
         gates[i] = unpack_bytes(&from);
     out->manifest = unpack_bytes(&from);
     const uint8_t *key = unpack_raw(&from, sizeof(out->addressee.b));
-    if (!path || !gates)
+    if (!path || !gates || unpack_beside(&from, arena, &out->beside) < 0)
         return -ENOMEM;
     out->path = path;
     out->gates = gates;

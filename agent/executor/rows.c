@@ -124,6 +124,8 @@ static void prepare_early(struct member *m) {
 static void row_ask(struct member *m, const struct row *row) {
     struct question_gate gates[KEDGE_GATES_MAX];
     struct asker asker = member_asker(m);
+    if (asks_before_stop(m))
+        asker.beside = m->order->beside;
     prepare_early(m);
     for (size_t i = 0; i < row->n_gates; i++) {
         gates[i].gate = verified_order_gate(m->order, &row->gates[i]);

@@ -82,6 +82,9 @@ int prober_request_pack(const struct prober_request *request, struct buffer *out
     put_u8(out, request->kind);
     put_bytes(out, request->document);
     put_bytes(out, bytes_of_text(request->self));
+    buffer_u32(out, (uint32_t)request->beside.n);
+    for (size_t i = 0; i < request->beside.n; i++)
+        put_bytes(out, bytes_of_text(request->beside.names[i]));
     put_bytes(out, bytes_of_text(request->log_path));
     buffer_u64(out, request->log_offset);
     put_bytes(out, request->blob);
@@ -97,6 +100,16 @@ int prober_reply_pack(const struct prober_reply *reply, struct buffer *out) {
     return sealed(out);
 }
 
+static struct beside take_beside(struct cursor *cursor, struct arena *arena, bool *out_of_memory) {
+    uint32_t n = take_u32(cursor);
+    cursor->failed |= n > KEDGE_BESIDE_MAX;
+    const char **names = arena_array(arena, KEDGE_BESIDE_MAX, sizeof(*names));
+    *out_of_memory |= !names;
+    for (uint32_t i = 0; names && !cursor->failed && i < n; i++)
+        names[i] = take_text(cursor, arena, KEDGE_PATH_MAX, out_of_memory);
+    return (struct beside){names, names && !cursor->failed ? n : 0};
+}
+
 int prober_request_unpack(struct bytes datagram, struct arena *arena, struct prober_request *out) {
     struct cursor cursor = {.rest = datagram};
     bool out_of_memory = false;
@@ -104,6 +117,7 @@ int prober_request_unpack(struct bytes datagram, struct arena *arena, struct pro
     out->kind = (enum prober_kind)take_u8(&cursor, PROBER_KINDS);
     out->document = take_bytes(&cursor);
     out->self = take_text(&cursor, arena, KEDGE_PATH_MAX, &out_of_memory);
+    out->beside = take_beside(&cursor, arena, &out_of_memory);
     out->log_path = take_text(&cursor, arena, KEDGE_PATH_MAX, &out_of_memory);
     out->log_offset = take_u64(&cursor);
     out->blob = take_bytes(&cursor);

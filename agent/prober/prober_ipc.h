@@ -2,9 +2,10 @@
  * SOCK_SEQPACKET pair (the prober's end is descriptor PROBER_IPC_FD). The same two functions on both sides; a datagram
  * that does not parse to its last byte is a bug or an attack, and the receiver ends (the executor restarts the prober).
  *
- *     request := id u32 | kind u8 | document | self | log_path | log_offset u64 | blob      all numbers big endian
+ *     request := id u32 | kind u8 | document | self | n u32 | n times beside | log_path | log_offset u64 | blob
+ *                all numbers big endian
  *     reply   := id u32 | answer u8 | age_us u64 | reason | blob
- *     document, self, log_path, reason, blob := length u32 | bytes
+ *     document, self, beside, log_path, reason, blob := length u32 | bytes
  *
  * Requests may be answered in any order and any time after; a request that is not answered in time is unknown to the
  * executor, a late reply is dropped. */
@@ -16,6 +17,7 @@
 #include "common/base/error.h"
 #include "common/base/limits.h"
 #include "common/base/words.h"
+#include "common/plan/gate.h"
 
 enum {
     PROBER_IPC_FD = 3,
@@ -50,6 +52,7 @@ struct prober_request {
     enum prober_kind kind;
     struct bytes document;
     const char *self;     /* what a check with exclude_self leaves out; "" nobody */
+    struct beside beside; /* and these as well (check_judge_beside) */
     const char *log_path; /* PROBE_LOG: the member's output; "" when it has none */
     uint64_t log_offset;  /* PROBE_LOG: where the output stood when the member was started */
     struct bytes blob;

@@ -54,11 +54,11 @@ static void answer(struct request *request, const struct verdict *verdict, uint6
 /* ---- gates ---- */
 
 /* What was seen, in a few words, for an answer that is yes. */
-static void say_seen(const struct check *check, const struct found *found, const char *self,
+static void say_seen(const struct check *check, const struct found *found, const struct prober_request *asked,
                      struct verdict *verdict) {
     size_t used = 0, n = 0, size = sizeof(verdict->reason) / 2;
     for (size_t i = 0; i < found->n; i++) {
-        if (check->exclude_self && *self && strcmp(found->texts[i], self) == 0)
+        if (check_leaves_out(check, found->texts[i], asked->self, &asked->beside))
             continue;
         int len = snprintf(verdict->reason + used, size - used, "%s%s", n++ ? ", " : "", found->texts[i]);
         used = len > 0 && used + (size_t)len < size ? used + (size_t)len : size - 1;
@@ -75,15 +75,16 @@ static void say_seen(const struct check *check, const struct found *found, const
     }
 }
 
-static struct verdict verdict_of(const struct ask *ask, const struct check *check, const char *self) {
+static struct verdict verdict_of(const struct ask *ask, const struct check *check,
+                                 const struct prober_request *asked) {
     struct verdict verdict = {.answer = ANSWER_UNKNOWN};
     if (!ask->answered) {
         snprintf(verdict.reason, sizeof(verdict.reason), "%s", ask->trouble);
         return verdict;
     }
-    verdict = check_judge(check, ask->found.texts, ask->found.n, self);
+    verdict = check_judge_beside(check, ask->found.texts, ask->found.n, asked->self, &asked->beside);
     if (verdict.answer == ANSWER_YES)
-        say_seen(check, &ask->found, self, &verdict);
+        say_seen(check, &ask->found, asked, &verdict);
     return verdict;
 }
 
@@ -98,7 +99,7 @@ static void gate_judge(struct request *request) {
         const struct check *check = &request->gate->checks[i];
         if (is_for_executor(check))
             continue;
-        struct verdict one = verdict_of(&request->asks[i], check, request->asked.self);
+        struct verdict one = verdict_of(&request->asks[i], check, &request->asked);
         verdict_join(&all, &one);
         if (request->asks[i].asked_us < asked_us)
             asked_us = request->asks[i].asked_us;

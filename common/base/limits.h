@@ -35,6 +35,8 @@ enum {
     KEDGE_ROWS_MAX = 32,
     KEDGE_GATES_MAX = 64,
     KEDGE_CHECKS_MAX = 16,
+    /* Members that are on their way down at once and are named in a question; more wait. */
+    KEDGE_BESIDE_MAX = 256,
     KEDGE_CONFIG_OPS_MAX = 256,
     /* Members of a plan; depth of its Merkle tree. */
     KEDGE_MEMBERS_MAX = 16384,

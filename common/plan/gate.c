@@ -4,6 +4,7 @@
 
 #include "common/base/text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +15,21 @@ static bool contains(const char *const *texts, size_t n, const char *text) {
     return false;
 }
 
-static bool is_self(const struct check *check, const char *self, const char *item) {
-    return check->exclude_self && *self && strcmp(item, self) == 0;
+bool check_leaves_out(const struct check *check, const char *item, const char *self,
+                      const struct beside *beside) {
+    return check->exclude_self &&
+           ((*self && strcmp(item, self) == 0) || contains(beside->names, beside->n, item));
+}
+
+/* For whom a check is judged. */
+struct asked {
+    const struct check *check;
+    const char *self;
+    const struct beside *beside;
+};
+
+static bool is_left_out(const struct asked *asked, const char *item) {
+    return check_leaves_out(asked->check, item, asked->self, asked->beside);
 }
 
 /* A text that is built up to a limit, of items that services named: what is not clean is replaced, what does not fit is cut
@@ -76,26 +90,28 @@ static void say(struct verdict *verdict, const char *says, const struct blocking
     }
 }
 
-static bool rule_all_in(const struct check *check, const char *const *items, size_t n, const char *self,
+static bool rule_all_in(const struct asked *asked, const char *const *items, size_t n,
                         struct blocking *blocking) {
+    const struct check *check = asked->check;
     for (size_t i = 0; i < check->n_values; i++)
-        if (!is_self(check, self, check->values[i]) && !contains(items, n, check->values[i]))
+        if (!is_left_out(asked, check->values[i]) && !contains(items, n, check->values[i]))
             blocking_add(blocking, check->values[i]);
     return blocking->n == 0;
 }
 
-static bool rule_none_new(const struct check *check, const char *const *items, size_t n, const char *self,
+static bool rule_none_new(const struct asked *asked, const char *const *items, size_t n,
                           struct blocking *blocking) {
+    const struct check *check = asked->check;
     for (size_t i = 0; i < n; i++)
-        if (!is_self(check, self, items[i]) && !contains(check->values, check->n_values, items[i]))
+        if (!is_left_out(asked, items[i]) && !contains(check->values, check->n_values, items[i]))
             blocking_add(blocking, items[i]);
     return blocking->n == 0;
 }
 
-static size_t count_others(const struct check *check, const char *const *items, size_t n, const char *self) {
+static size_t count_others(const struct asked *asked, const char *const *items, size_t n) {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        count += !is_self(check, self, items[i]);
+        count += !is_left_out(asked, items[i]);
     return count;
 }
 
@@ -112,38 +128,61 @@ static bool rule_equals(const struct check *check, const char *const *items, siz
     return all && n == check->n_values && blocking->n == 0;
 }
 
-static bool rule_holds(const struct check *check, const char *const *items, size_t n, const char *self,
+static bool rule_holds(const struct asked *asked, const char *const *items, size_t n,
                        struct blocking *blocking) {
+    const struct check *check = asked->check;
     switch (check->rule) {
-    case RULE_PRESENT: return count_others(check, items, n, self) > 0;
+    case RULE_PRESENT: return count_others(asked, items, n) > 0;
     case RULE_ABSENT:
         for (size_t i = 0; i < n; i++)
-            if (!is_self(check, self, items[i]))
+            if (!is_left_out(asked, items[i]))
                 blocking_add(blocking, items[i]);
         return blocking->n == 0;
     case RULE_AT_LEAST:
         for (size_t i = 0; i < n; i++)
-            if (!is_self(check, self, items[i]))
+            if (!is_left_out(asked, items[i]))
                 blocking_add(blocking, items[i]);
-        return count_others(check, items, n, self) >= check->count;
-    case RULE_NONE_NEW: return rule_none_new(check, items, n, self, blocking);
+        return count_others(asked, items, n) >= check->count;
+    case RULE_NONE_NEW: return rule_none_new(asked, items, n, blocking);
     case RULE_EQUALS: return rule_equals(check, items, n, blocking);
-    case RULE_ALL_IN: return rule_all_in(check, items, n, self, blocking);
+    case RULE_ALL_IN: return rule_all_in(asked, items, n, blocking);
     }
     return false;
 }
 
-struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items,
-                           const char *self) {
+static struct verdict judge(const struct asked *asked, const char *const *items, size_t n) {
+    const struct check *check = asked->check;
     struct verdict verdict = {.answer = ANSWER_YES};
     struct blocking blocking = {0};
-    if (rule_holds(check, items, n_items, self, &blocking))
+    if (rule_holds(asked, items, n, &blocking))
         return verdict;
     /* A document may not turn a broken rule into a yes. */
     verdict.answer = check->otherwise == ANSWER_NO ? ANSWER_NO : ANSWER_UNKNOWN;
-    size_t count = check->rule == RULE_AT_LEAST ? count_others(check, items, n_items, self) : blocking.n;
+    size_t count = check->rule == RULE_AT_LEAST ? count_others(asked, items, n) : blocking.n;
     say(&verdict, check->says, &blocking, count);
     return verdict;
+}
+
+struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items,
+                           const char *self) {
+    return judge(&(struct asked){check, self, &(struct beside){NULL, 0}}, items, n_items);
+}
+
+struct verdict check_judge_beside(const struct check *check, const char *const *items, size_t n_items,
+                                  const char *self, const struct beside *beside) {
+    struct verdict alone = check_judge(check, items, n_items, self);
+    if (alone.answer != ANSWER_YES || beside->n == 0)
+        return alone;
+    return judge(&(struct asked){check, self, beside}, items, n_items);
+}
+
+int beside_copy(struct arena *arena, const struct beside *from, struct beside *outp) {
+    const char **names = arena_array(arena, from->n + 1, sizeof(*names));
+    for (size_t i = 0; names && i < from->n; i++)
+        if (!(names[i] = arena_text(arena, from->names[i])))
+            return -ENOMEM;
+    *outp = (struct beside){names, from->n};
+    return names ? 0 : -ENOMEM;
 }
 
 static int weight(enum answer answer) {

@@ -6,6 +6,7 @@
 #ifndef KEDGE_PLAN_GATE_H
 #define KEDGE_PLAN_GATE_H
 
+#include "common/base/arena.h"
 #include "common/base/bytes.h"
 #include "common/base/words.h"
 
@@ -88,10 +89,29 @@ struct verdict {
     char reason[512];
 };
 
+/* Who is on the way down while another member is asked for: what a check leaves out for that one, it leaves out for them as
+ * well. By the names that the system has for them. */
+struct beside {
+    const char *const *names;
+    size_t n;
+};
+
+/* -ENOMEM past the arena's cap. */
+int beside_copy(struct arena *arena, const struct beside *from, struct beside *outp) _must_check_;
+
 /* Applies the rule of a check to the items that its probe found. `self` is left out where the check says so; it may
  * be "". Never fails. */
 struct verdict check_judge(const struct check *check, const char *const *items, size_t n_items,
                            const char *self);
+
+/* The same for one of several that will be down together. The rule must hold twice: without `self` alone, as it was signed,
+ * and without all of them (F01). So naming somebody here never turns a no into a yes. */
+struct verdict check_judge_beside(const struct check *check, const char *const *items, size_t n_items,
+                                  const char *self, const struct beside *beside);
+
+/* Whether the check leaves this item out. */
+bool check_leaves_out(const struct check *check, const char *item, const char *self,
+                      const struct beside *beside);
 
 /* Joins the verdict of one more check into that of its gate: a no beats an unknown beats a yes; reasons of the same
  * answer are joined. Start with {ANSWER_YES, ""}. */

@@ -190,7 +190,11 @@ static int order_open(const struct verify_context *context, const struct order_c
     v->epoch = claim->epoch;
     v->expires_s = claim->expires_s;
     v->step = work_order_step(v->order, claim->step);
-    return v->step ? 0 : error_set(err, -EBADMSG, "the work order has no step \"%s\"", claim->step);
+    if (!v->step)
+        return error_set(err, -EBADMSG, "the work order has no step \"%s\"", claim->step);
+    if (beside_copy(v->arena, &claim->beside, &v->beside) < 0)
+        return error_set(err, -ENOMEM, "out of memory");
+    return 0;
 }
 
 int order_verify(const struct verify_context *context, const struct order_claim *claim,

@@ -33,6 +33,7 @@ struct order_claim {
     struct public_key addressee;
     uint64_t expires_s;
     uint64_t epoch;
+    struct beside beside; /* signed by nobody but the coordinator: it can only make an answer stricter */
 };
 
 /* What verification made of it; read-only, everything in `arena`. */
@@ -48,6 +49,7 @@ struct verified_order {
     size_t n_gates;
     struct digest order_digest;
     uint64_t epoch, expires_s;
+    struct beside beside;
 };
 
 /* What the agent knows for itself when it checks. */

@@ -118,6 +118,7 @@ static void make_gate(struct agent_world *w, size_t i, const char *name, const c
                                       .match = match,
                                       .timeout_ms = 1000},
                             .rule = RULE_PRESENT,
+                            .exclude_self = true,
                             .otherwise = ANSWER_NO,
                             .says = world_text(w, "it is not %s", name)};
     w->gates[i] = (struct gate){

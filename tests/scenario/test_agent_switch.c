@@ -160,6 +160,25 @@ TEST("F01 may-stop that says no: nothing is stopped, and a later order tries aga
     world_deinit(&w);
 }
 
+static void name_beside(struct order_message *message, void *data) {
+    message->beside = data;
+    message->n_beside = 1;
+}
+
+TEST("F01 F15 the agent's last question leaves out whom it is told of, and a later order is a new one") {
+    struct agent_world w;
+    const char *names[] = {"read-write"}; /* what the gate finds is left out with it */
+    require(ready(&w, "1.1.0"));
+    w.rows[1][0].gates = &w.gate_digests[0];
+    world_sign(&w);
+    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
+    world_send(&w, "switch", name_beside, names);
+    is_done(world_wait(&w, "switch"), OUTCOME_WAITS);
+    check(world_counts(&w, "stopped", 0));
+    is_done(world_order(&w, "switch"), OUTCOME_DONE);
+    world_deinit(&w);
+}
+
 /* Kills the executor's prober. */
 static bool kill_prober(struct agent_world *w) {
     FILE *children = fopen(arena_format(w->arena, "/proc/self/task/%d/children", (int)getpid()), "re");

@@ -5,10 +5,12 @@
 TEST("a request and a reply are what was packed") {
     struct arena *arena = arena_new(1 << 20);
     struct buffer out = {0};
+    const char *names[] = {"127.0.0.1:2", "127.0.0.1:3"};
     struct prober_request asked = {.id = 7,
                                    .kind = PROBER_SAMPLE_COMPARE,
                                    .document = bytes_of_text("gate"),
                                    .self = "127.0.0.1:1",
+                                   .beside = {names, 2},
                                    .log_path = "/l",
                                    .log_offset = 1ull << 40,
                                    .blob = bytes_of_text("sample")},
@@ -19,6 +21,8 @@ TEST("a request and a reply are what was packed") {
     check_eq_int(got.kind, PROBER_SAMPLE_COMPARE);
     check(bytes_equal(got.document, asked.document) && bytes_equal(got.blob, asked.blob));
     check_eq_str(got.self, "127.0.0.1:1");
+    require(got.beside.n == 2);
+    check_eq_str(got.beside.names[1], "127.0.0.1:3");
     check_eq_str(got.log_path, "/l");
     check(got.log_offset == 1ull << 40);
 

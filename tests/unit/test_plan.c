@@ -279,6 +279,26 @@ TEST("F01 rules leave the member itself out and name what blocks") {
     check_eq_int(judge(RULE_EQUALS, items, 3, 0, items, 2).answer, ANSWER_NO);
 }
 
+TEST("F01 who goes down together is left out together, and nobody's name turns a no into a yes") {
+    const char *items[] = {"b1", "b2", "b3", "b4"}, *names[] = {"b2"};
+    const struct beside nobody = {NULL, 0}, b2 = {names, 1};
+    struct check check = {.rule = RULE_AT_LEAST,
+                          .count = 3,
+                          .exclude_self = true,
+                          .otherwise = ANSWER_NO,
+                          .says = "without them {count} are left: {items}"};
+    check_eq_int(check_judge_beside(&check, items, 4, "b1", &nobody).answer, ANSWER_YES);
+    struct verdict no = check_judge_beside(&check, items, 4, "b1", &b2);
+    check_eq_int(no.answer, ANSWER_NO);
+    check_eq_str(no.reason, "without them 2 are left: b3, b4");
+    check.exclude_self = false;
+    check_eq_int(check_judge_beside(&check, items, 4, "b1", &b2).answer, ANSWER_YES);
+    check.exclude_self = true;
+    check.rule = RULE_ABSENT;
+    check_eq_int(check_judge(&check, items, 1, "b1").answer, ANSWER_YES);
+    check_eq_int(check_judge_beside(&check, items, 2, "b1", &b2).answer, ANSWER_NO);
+}
+
 TEST("F01 a broken rule is never a yes, whatever the document says") {
     struct check check = {.rule = RULE_PRESENT, .otherwise = ANSWER_YES, .says = "x"};
     check_eq_int(check_judge(&check, NULL, 0, "").answer, ANSWER_UNKNOWN);
