@@ -20,6 +20,7 @@
     X(prepare_not_awaited, COMMON, "the first member is changed before all are prepared")                    \
     X(recovered_by_itself, COMMON, "recovered gates of the cluster are not asked of anybody else")           \
     X(prober_in_change, COMMON, "a node that is in change speaks for the cluster")                           \
+    X(asked_alone, COMMON, "who of its domain goes down together with a member is not named")                \
     X(one_prober, COMMON, "one node speaks for the cluster where two could")                                 \
     X(probers_of_one_domain, COMMON, "both who speak for the cluster are of one failure domain")             \
     X(last_not_awaited, COMMON, "the member that goes last is changed while others are not done")            \

@@ -39,6 +39,9 @@ static void outgoing_free(struct outgoing *out) {
     free((void *)(uintptr_t)out->action.node);
     free((void *)(uintptr_t)out->action.self);
     free((void *)(uintptr_t)out->action.gates);
+    for (size_t i = 0; i < out->action.beside.n; i++)
+        free((void *)(uintptr_t)out->action.beside.names[i]);
+    free((void *)(uintptr_t)out->action.beside.names);
     buffer_deinit(&out->word);
 }
 
@@ -52,12 +55,20 @@ static struct outgoing *outbox_add(struct daemon *d) {
     return out;
 }
 
+static struct beside beside_of(const struct beside *from) {
+    const char **names = must(calloc(from->n + 1, sizeof(*names)));
+    for (size_t i = 0; i < from->n; i++)
+        names[i] = text_of(from->names[i]);
+    return (struct beside){names, from->n};
+}
+
 static void outbox_copy(struct daemon *d, const struct action *action) {
     struct outgoing *out = outbox_add(d);
     out->action = *action;
     out->action.step = text_of(action->step);
     out->action.node = text_of(action->node);
     out->action.self = text_of(action->self);
+    out->action.beside = beside_of(&action->beside);
     out->action.gates = NULL;
     if (action->n_gates > 0) {
         struct digest *gates = must(calloc(action->n_gates, sizeof(*gates)));
@@ -148,7 +159,9 @@ static void ask_send(struct daemon *d, const struct run *run, const struct actio
     struct ask ask = {.cluster = cluster_of(run),
                       .self = action->self ? action->self : "",
                       .gates = action->gates,
-                      .n_gates = action->n_gates};
+                      .n_gates = action->n_gates,
+                      .beside = action->beside.names,
+                      .n_beside = action->beside.n};
     (void)fleet_ask(d->fleet, &request, ask);
 }
 

@@ -114,6 +114,8 @@ void order_send(struct daemon *d, const struct run *run, const struct action *ac
         .step = action->step,
         .addressee = order->node_key,
         .expires_s = action->expires_s,
+        .beside = action->beside.names,
+        .n_beside = action->beside.n,
     };
     int r = fleet_send_order(d->fleet, order->node, &message);
     if (r == 0)

@@ -31,8 +31,10 @@ struct engine *engine_free(struct engine *engine) {
 }
 
 void actions_clear(struct actions *actions) {
-    for (size_t i = 0; i < actions->n; i++)
+    for (size_t i = 0; i < actions->n; i++) {
         free((void *)(uintptr_t)actions->items[i].record.data);
+        free((void *)(uintptr_t)actions->items[i].beside.names);
+    }
     actions->n = 0;
     actions->run = 0;
     actions->refused[0] = 0;

@@ -107,6 +107,8 @@ struct action {
     uint64_t ask;
     const char *node;
     const char *self;
+    struct beside
+        beside; /* ASK, ORDER: who is on the way down together with it; names and list are the action's */
     const struct digest *gates;
     size_t n_gates;
     bool lease_open;

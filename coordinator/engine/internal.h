@@ -98,6 +98,8 @@ size_t probers_choose(const struct run *run, uint32_t member, uint32_t nodes[sta
 /* ---- may_stop.c ---- */
 enum may_stop { MAY_STOP_YES, MAY_STOP_ASKING, MAY_STOP_WAITS };
 bool survey(struct run *run);
+/* Who of its domain is on the way down already; the caller frees the list of names. */
+struct beside may_stop_beside(const struct run *run, uint32_t member);
 bool may_stop_too_early(struct run *run, uint32_t member);
 enum may_stop may_stop(struct run *run, uint32_t member);
 void may_stop_wait(struct run *run);

@@ -11,8 +11,10 @@
  *
  * It is not even asked while another member's order to stop is under way: the answers would be about a cluster that is
  * going to lose that one as well. Nor for the gates' detection time after a stop has ended: that long the cluster may not
- * know what it has lost, and its gates are hollow. Members of one domain, in a wave that keeps to one, are exempt: what
- * one of them holds the others do not.
+ * know what it has lost, and its gates are hollow. Members of one domain, in a wave that keeps to one, are exempt (F15):
+ * what one of them holds the others do not. But what all of them carry together may be more than the cluster can spare, so
+ * whoever is asked for is asked for beside those that are on their way down, and the answer must be yes without all of
+ * them, of the probers as well as of its own agent (F01).
  *
  * A gate that an operator waived for this member is set aside (its answer is shown with the waiver). A member that is
  * gone for good is not asked.
@@ -61,15 +63,48 @@ static uint64_t other_runs_until_ms(const struct run *run, const struct run_memb
     return until_ms;
 }
 
-bool may_stop_too_early(struct run *run, uint32_t member) {
+static uint32_t detection_of(const struct run *run) {
+    return run->recovered.detection_ms > run->may_stop.detection_ms ? run->recovered.detection_ms
+                                                                    : run->may_stop.detection_ms;
+}
+
+/* Maybe the cluster still counts on it: its stop is under way, or was lately. */
+static bool is_going_down(const struct run *run, const struct run_member *m) {
+    bool lately = m->stop_ended_ms > 0 && m->stop_ended_ms + detection_of(run) > run->engine->now_ms;
+    return !member_state_is_gone(m->state) && (is_stopping(m) || lately);
+}
+
+struct beside may_stop_beside(const struct run *run, uint32_t member) {
     const struct run_member *self = &run->members[member];
-    uint32_t detection_ms = run->recovered.detection_ms > run->may_stop.detection_ms
-                                ? run->recovered.detection_ms
-                                : run->may_stop.detection_ms;
-    uint64_t until_ms = 0;
+    const char **names = NULL;
+    size_t n = 0;
+    if (!run->plan->shape.waves[self->wave].one_domain || KEDGE_MUTANT(asked_alone))
+        return (struct beside){NULL, 0};
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        if (i == member || member_state_is_gone(m->state) || shares_domain(run, self, m))
+        if (i == member || !shares_domain(run, self, m) || !is_going_down(run, m) || !m->order->self[0])
+            continue;
+        if (n % 16 == 0)
+            names = must(realloc(names, (n + 16) * sizeof(*names)));
+        names[n++] = m->order->self;
+    }
+    return (struct beside){names, n};
+}
+
+/* It need not be waited for: it holds nothing of the other, and if it is on its way down there is room to say so. */
+static bool is_named(const struct run *run, const struct run_member *self, const struct run_member *m,
+                     size_t *n_beside) {
+    return shares_domain(run, self, m) && (!is_going_down(run, m) || ++*n_beside <= KEDGE_BESIDE_MAX);
+}
+
+bool may_stop_too_early(struct run *run, uint32_t member) {
+    const struct run_member *self = &run->members[member];
+    uint32_t detection_ms = detection_of(run);
+    uint64_t until_ms = 0;
+    size_t n_beside = 0;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        if (i == member || member_state_is_gone(m->state) || is_named(run, self, m, &n_beside))
             continue;
         if (is_stopping(m))
             return true; /* its report comes */

@@ -29,6 +29,7 @@ void order_issue(struct run *run, uint32_t member, const char *step) {
     action->node = m->order->node;
     action->step = m->step;
     action->expires_s = m->expires_s;
+    action->beside = may_stop_beside(run, member);
 }
 
 /* Said before an order is repeated: an order that never arrived must not begin after an abort, nor after the run's end. */

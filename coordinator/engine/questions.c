@@ -162,6 +162,8 @@ static void question_send(struct run *run, uint32_t member, struct question *que
     action->node = run->engine->nodes[question->node].name;
     /* Recovered gates count the member like any other; the others ask what is without it, or whether it is the one. */
     action->self = question->purpose == PURPOSE_RECOVERED ? "" : m->order->self;
+    if (question->purpose == PURPOSE_MAY_STOP)
+        action->beside = may_stop_beside(run, member);
     action->gates = question->gates->gates;
     action->n_gates = question->gates->n + question->with_last;
 }

@@ -225,6 +225,7 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     disk->has_order = true;
     disk->step = message->step;
     disk->step_epoch = message->epoch;
+    disk->herd = message->herd;
     disk->step_expires_s = message->expires_s;
     disk->outcomes[message->step].is = false;
     lease_opens(w, m, message->serial, offer->step);
@@ -332,8 +333,9 @@ static void answer(struct world *w, struct member *m, const struct message *mess
     back.kind = MESSAGE_ANSWER;
     back.asked_us = w->now_us;
     for (size_t i = 0; i < message->n_gates; i++)
-        back.answers[i] =
-            m->no_charter ? ANSWER_UNKNOWN : model_answer(w, message->gates[i], m, message->self, wanted);
+        back.answers[i] = m->no_charter
+                              ? ANSWER_UNKNOWN
+                              : model_answer(w, message->gates[i], m, message->self, message->herd, wanted);
     message_send(w, m->node, false, &back);
 }
 

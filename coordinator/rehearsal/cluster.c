@@ -79,19 +79,30 @@ static bool serves(const struct world *w, const struct replica *replica) {
     return replica->synced && service->running && service->ready && !service->stopping;
 }
 
-/* True when its stop would take nothing away that is still there. With a cluster of one there is nothing to ask. */
-bool cluster_may_stop(const struct member *m) {
+static bool is_of(const struct herd *herd, uint32_t member) {
+    for (size_t i = 0; herd && i < herd->n; i++)
+        if (herd->members[i] == member)
+            return true;
+    return false;
+}
+
+/* True when its stop, with that of the herd, would take nothing away that is still there. With a cluster of one there is
+ * nothing to ask. */
+bool cluster_may_stop(const struct member *m, const struct herd *herd) {
     const struct cluster *c = m->cluster;
     for (size_t e = 0; e < c->n_entries && c->n_members > 1; e++) {
         const struct entry *entry = &c->entries[e];
-        size_t others = 0;
+        size_t others = 0, going = 0;
         bool mine = false;
-        for (size_t i = 0; i < entry->n; i++)
-            if (entry->replicas[i].member == m->index)
-                mine = entry->replicas[i].believed;
+        for (size_t i = 0; i < entry->n; i++) {
+            const struct replica *r = &entry->replicas[i];
+            mine = mine || (r->member == m->index && r->believed);
+            if (r->member == m->index || is_of(herd, r->member))
+                going += r->believed;
             else
-                others += entry->replicas[i].believed;
-        if (mine && others + 1 == entry->need)
+                others += r->believed;
+        }
+        if (mine && others < entry->need && others + going >= entry->need)
             return false;
     }
     return true;
@@ -109,7 +120,7 @@ bool cluster_has_recovered(const struct world *w, const struct cluster *c) {
 void cluster_look(struct world *w, const struct cluster *c) {
     for (uint32_t i = 0; i < c->n_members; i++) {
         struct member *m = &w->members[c->first + i];
-        bool safe = cluster_may_stop(m);
+        bool safe = cluster_may_stop(m, NULL);
         if (safe)
             m->unsafe_since_us = 0;
         else if (m->unsafe_since_us == 0)
@@ -118,18 +129,6 @@ void cluster_look(struct world *w, const struct cluster *c) {
 }
 
 /* ---- blame ---- */
-
-/* In a wave that keeps to one domain people have said that its members hold nothing of each other. */
-static bool is_exempt(const struct world *w, uint32_t member, uint32_t other) {
-    const struct cluster *c = w->members[member].cluster;
-    for (size_t i = 0; i < c->plans[0]->shape.n_waves; i++) {
-        const struct wave *wave = &c->plans[0]->shape.waves[i];
-        for (size_t k = 0; wave->one_domain && k < wave->n_members; k++)
-            if (wave->members[k] == w->members[member].number)
-                return same_domain(w, member, other);
-    }
-    return false;
-}
 
 /* Of the entry, without the member: what serves, what was taken by Kedge, what is gone for another reason. */
 static void count(const struct world *w, const struct entry *entry, uint32_t member, size_t *serving,
@@ -143,7 +142,7 @@ static void count(const struct world *w, const struct entry *entry, uint32_t mem
                         w->members[r->member].lies_until_us == 0;
         if (serves(w, r))
             ++*serving;
-        else if (by_kedge && !is_exempt(w, member, r->member))
+        else if (by_kedge)
             ++*taken;
         else
             ++*others;

@@ -154,6 +154,19 @@ static uint32_t self_of(const struct world *w, const struct cluster *cluster, ui
     return UINT32_MAX;
 }
 
+static const struct herd *herd_of(struct world *w, const struct cluster *cluster, uint32_t about,
+                                  const struct beside *beside) {
+    if (beside->n == 0)
+        return NULL;
+    struct herd *herd = malloc(sizeof(*herd) + beside->n * sizeof(herd->members[0]));
+    if (!herd)
+        abort();
+    *herd = (struct herd){.next = w->herds, .n = beside->n};
+    for (size_t i = 0; i < beside->n; i++)
+        herd->members[i] = self_of(w, cluster, about, beside->names[i]);
+    return w->herds = herd;
+}
+
 static void send_order(struct world *w, const struct run *run, const struct action *a) {
     struct member *m = &w->members[cluster_of_run(w, run)->first + a->member];
     struct message message = {.kind = MESSAGE_ORDER,
@@ -161,7 +174,8 @@ static void send_order(struct world *w, const struct run *run, const struct acti
                               .step = step_number(m, a->step),
                               .serial = run->plan->header.serial,
                               .epoch = w->epoch,
-                              .expires_s = a->expires_s};
+                              .expires_s = a->expires_s,
+                              .herd = herd_of(w, m->cluster, m->index, &a->beside)};
     world_say(w, "ORDER    %s: %s (epoch %llu, expires %llu)", m->order->member, a->step,
               (unsigned long long)w->epoch, (unsigned long long)a->expires_s);
     message_send(w, m->node, true, &message);
@@ -174,6 +188,7 @@ static void send_ask(struct world *w, const struct run *run, const struct action
                               .ask = a->ask,
                               .member = about,
                               .self = self_of(w, cluster, about, a->self),
+                              .herd = herd_of(w, cluster, about, &a->beside),
                               .change = w->changes};
     uint32_t node = node_of(w, a->node);
     for (size_t i = 0; i < a->n_gates && message.n_gates < MESSAGE_GATES; i++)

@@ -40,6 +40,13 @@ struct model_gate {
 
 /* ---- one member, its agent and its service ---- */
 
+/* Who is on the way down together with the one that is asked for or ordered, by index; the world keeps all of them. */
+struct herd {
+    struct herd *next;
+    size_t n;
+    uint32_t members[];
+};
+
 struct kept_outcome {
     bool is;
     enum outcome outcome;
@@ -57,6 +64,7 @@ struct disk {
     bool has_order, ran; /* ran: the process record names a process */
     uint32_t step, ran_content, proven;
     uint64_t step_epoch, step_expires_s, boot, process; /* process: the token of the one that it names */
+    const struct herd *herd;                            /* of the order */
     struct kept_outcome outcomes[STEPS_MAX];
     bool lease_open[SIDES_MAX];
     uint64_t lease_serial;
@@ -223,6 +231,7 @@ struct message {
     enum answer answers[MESSAGE_GATES];
     size_t n_gates;
     uint32_t self; /* UINT32_MAX: nobody */
+    const struct herd *herd;
     uint64_t change;
     bool open;
     uint32_t side;
@@ -296,6 +305,7 @@ struct world {
     struct witness witness;
     struct actions actions;
     uint64_t epoch, tick_token, wall_ms;
+    struct herd *herds;
     struct buffer *records;
     size_t n_records, room_records;
     uint64_t changes, n_gives;
@@ -399,12 +409,12 @@ void service_ready(struct world *w, struct member *m);
 void service_heal(struct world *w, struct member *m);
 enum mode service_mode(const struct member *m);
 enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
-                         uint32_t self, enum mode wanted);
+                         uint32_t self, const struct herd *herd, enum mode wanted);
 void model_destroy(struct world *w, struct member *m, const char *why);
 
 /* ---- cluster.c ---- */
 void cluster_init(struct world *w, struct cluster *c);
-bool cluster_may_stop(const struct member *m);
+bool cluster_may_stop(const struct member *m, const struct herd *herd); /* NULL: alone */
 bool cluster_has_recovered(const struct world *w, const struct cluster *c);
 void cluster_look(struct world *w, const struct cluster *c); /* after a change: who may stop now? */
 /* Whether the stop of it takes away what the cluster cannot do without, and earlier stops of Kedge's took the rest. */

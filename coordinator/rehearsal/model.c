@@ -234,7 +234,7 @@ static bool leads(const struct world *w, const struct member *by) {
 }
 
 enum answer model_answer(struct world *w, const struct model_gate *gate, const struct member *by,
-                         uint32_t self, enum mode wanted) {
+                         uint32_t self, const struct herd *herd, enum mode wanted) {
     const struct member *about = self < w->n_members ? &w->members[self] : by;
     enum answer staged;
     if (stage_answers(w, by, &staged))
@@ -246,7 +246,8 @@ enum answer model_answer(struct world *w, const struct model_gate *gate, const s
         return ANSWER_NO;
     bool up = by->service.running && by->service.ready, well = up && by->service.ill_until_us <= w->now_us;
     switch (gate->asks) {
-    case ASKS_MAY_STOP: return cluster_may_stop(about) ? ANSWER_YES : ANSWER_NO;
+    case ASKS_MAY_STOP:
+        return cluster_may_stop(about, NULL) && cluster_may_stop(about, herd) ? ANSWER_YES : ANSWER_NO;
     case ASKS_RECOVERED: return cluster_has_recovered(w, by->cluster) ? ANSWER_YES : ANSWER_NO;
     case ASKS_MEMBER:
         return agent_lies(w, by)                                                ? ANSWER_YES

@@ -72,7 +72,8 @@ static void ask(struct world *w, struct member *m, const struct row *row) {
         struct verdict one = {.answer = ANSWER_YES};
         if (!gate || (gate->asks == ASKS_SAMPLE && row->sample != SAMPLE_COMPARE))
             continue;
-        one.answer = model_answer(w, gate, m, m->index, mode_wanted(m));
+        one.answer =
+            model_answer(w, gate, m, m->index, asks_before_stop(m) ? m->written.herd : NULL, mode_wanted(m));
         if (one.answer != ANSWER_YES && asks_before_stop(m) && is_waived(w, m, gate))
             one.answer = waive(m);
         verdict_join(&all, &one);

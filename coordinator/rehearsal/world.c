@@ -324,6 +324,8 @@ static void deinit(struct world *w) {
     for (size_t i = 0; i < w->n_records; i++)
         buffer_deinit(&w->records[i]);
     free(w->records);
+    for (struct herd *herd; (herd = w->herds); free(herd))
+        w->herds = herd->next;
     while (w->n_heap > 0)
         free(w->heap[--w->n_heap]);
     while (w->n_free > 0)

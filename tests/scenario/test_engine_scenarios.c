@@ -224,6 +224,26 @@ TEST("F14 F15 limits by count and by percent, and never two failure domains at o
     check_eq_int(most_in_change(config), 4);
 }
 
+/* What each of them holds the others do not, but writers need so many that only two can be spared. */
+static enum answer spares_two(struct world *w, enum world_gate gate, unsigned node, const char *self) {
+    (void)node, (void)self;
+    if (gate == GATE_CLUSTER && w->n_beside >= 2)
+        return ANSWER_NO;
+    return gate == GATE_LAST ? ANSWER_NO : ANSWER_YES;
+}
+
+TEST("F01 F15 who stops together is asked for together: a domain of three of which two can be spared") {
+    struct world_config config = {
+        .n_members = 6, .members_per_domain = 3, .one_domain = true, .soak_ms = 200, .limit = 3};
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->gate = spares_two;
+    require(world_begin(w) == 0);
+    world_run(w, 600000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(w->max_stopping, 2);
+    check_eq_int(w->max_in_change, 3); /* the third one goes while the others soak */
+}
+
 /* ---- the operator ---- */
 
 TEST("F08 abort with a side action open: what is in flight finishes, the side action is closed, nothing else "

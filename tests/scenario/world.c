@@ -296,6 +296,7 @@ static void ask_take(struct world *w, const struct action *a) {
     item->ask = a->ask;
     item->node = node;
     snprintf(item->self, sizeof(item->self), "%s", a->self);
+    item->n_beside = (unsigned)a->beside.n;
     for (size_t i = 0; i < a->n_gates && item->n_gates < 8; i++)
         item->gates[item->n_gates++] = (enum world_gate)a->gates[i].b[1];
     if (item->n_gates > 0 && item->gates[0] == GATE_CLUSTER)
@@ -308,17 +309,22 @@ static void always(struct world *w, const struct action *a) {
         abort();
     const struct run_member *m = &run->members[a->member];
     bool changes = strcmp(a->step, "switch") == 0 || strcmp(a->step, "return") == 0;
-    unsigned in_change = 0;
+    unsigned in_change = 0, stopping = 0;
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *other = &run->members[i];
         if (!member_state_is_in_change(other->state))
             continue;
         in_change++;
+        stopping += other->step != NULL;
         if (w->config.one_domain && changes && strcmp(other->order->domain, m->order->domain) != 0)
             test_fail(__FILE__, __LINE__, "%s and %s are in change, in two domains", other->order->member,
                       m->order->member);
     }
     w->max_in_change = in_change > w->max_in_change ? in_change : w->max_in_change;
+    if (changes && w->config.one_domain && a->beside.n + 1 < stopping)
+        test_fail(__FILE__, __LINE__, "%s is ordered to %s beside %u others and is told of %zu",
+                  m->order->member, a->step, stopping - 1, a->beside.n);
+    w->max_stopping = changes && stopping > w->max_stopping ? stopping : w->max_stopping;
     struct node_hold hold;
     if (changes && engine_node_hold(w->engine, m->order->node, &hold))
         test_fail(__FILE__, __LINE__, "%s is ordered to %s while its node is held", m->order->member,
@@ -488,6 +494,7 @@ static void item_give(struct world *w, struct world_item item) {
     }
     if (w->agents[item.node].down)
         return;
+    w->n_beside = item.n_beside;
     for (unsigned i = 0; i < item.n_gates; i++) {
         enum answer answer = w->gate                      ? w->gate(w, item.gates[i], item.node, item.self)
                              : item.gates[i] == GATE_LAST ? ANSWER_NO

@@ -45,6 +45,7 @@ struct world_item { /* something on its way */
     unsigned node, n_gates;
     enum world_gate gates[8];
     char self[64];
+    unsigned n_beside;
     struct engine_report report;
 };
 
@@ -83,7 +84,8 @@ struct world {
     unsigned crash_at;      /* the coordinator dies when it has written so many records; 0: never */
     bool crash_before_send; /* between journal and send, or after it */
     bool crashed, quiet;    /* quiet: no transcript */
-    unsigned max_in_change, n_orders, n_asks;
+    unsigned max_in_change, max_stopping, n_orders, n_asks;
+    unsigned n_beside;  /* while a gate is asked: who is on the way down with the one it is asked for */
     bool side_in_force; /* what a look at the cluster would show */
     unsigned n_leases;
     world_gate_fn *gate;
