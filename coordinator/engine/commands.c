@@ -63,9 +63,20 @@ static int check_rollback(const struct run *run, struct actions *actions) {
     return r;
 }
 
+/* Said before, by whomever: from a second console it is no mistake. */
+static bool is_said(const struct run *run, enum run_event command) {
+    if (run->state == RUN_ENDED)
+        return false;
+    return (command == RUN_EVENT_PAUSE && run_has_pause(run, PAUSE_WORD, NO_MEMBER)) ||
+           (command == RUN_EVENT_ABORT && run->aborting) || /* a superseded run drains already */
+           (command == RUN_EVENT_ROLLBACK && run->rollback && !run->aborting);
+}
+
 /* An aborted run is ended by what is under way; nobody may take it up again. */
 static int check_run(const struct run *run, enum run_event command, struct actions *actions) {
     struct run_move move = run_move(run->state, command);
+    if (is_said(run, command))
+        return 0;
     if (move.kind != RUN_MOVE_TO && move.kind != RUN_MOVE_FLAG && move.kind != RUN_MOVE_MEMBER)
         return engine_refuse(actions, "%s", move.why);
     if (run->aborting && run->state != RUN_ENDED && command != RUN_EVENT_ABORT && command != RUN_EVENT_RETIRE)
@@ -104,11 +115,8 @@ void run_return(struct run *run, const char *why) {
 }
 
 static void command_run(struct run *run, const struct event *event) {
-    bool has_flag =
-        (event->command == RUN_EVENT_PAUSE && run_has_pause(run, PAUSE_WORD, NO_MEMBER)) ||
-        (event->command == RUN_EVENT_ABORT && run->aborting) || /* a superseded run drains already */
-        (event->command == RUN_EVENT_ROLLBACK && run->rollback && run->state != RUN_ENDED);
-    if (!has_flag)
+    bool why = event->command == RUN_EVENT_PAUSE && !run_is_paused_by(run, event->text);
+    if (why || !is_said(run, event->command))
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
     if (event->command == RUN_EVENT_ROLLBACK)
         away_look(run); /* a run that had ended did not look */
@@ -196,8 +204,8 @@ static int command_member(struct run *run, const struct event *event, enum membe
     struct engine *engine = run->engine;
     uint32_t member = event->member ? run_member_index(run, event->member) : NO_MEMBER;
     if (member == NO_MEMBER)
-        return engine_refuse(engine->actions, "run %llu has no member %s", (unsigned long long)run->id,
-                             event->member ? event->member : "(none was named)");
+        return engine_refuse(engine->actions, "it has no member %s; see `kedge run show %llu`",
+                             event->member ? event->member : "(none was named)", (unsigned long long)run->id);
     int r = check_member(run, member, event, what, engine->actions);
     if (r != 0 || member_move(run->members[member].state, what).kind == MOVE_IGNORED)
         return r; /* what is so already needs no record */

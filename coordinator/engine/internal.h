@@ -171,6 +171,7 @@ bool barrier_unasked(const struct run_member *member, enum outcome outcome);
 void run_pause(struct run *run, enum pause_kind kind, uint32_t member, const char *format, ...)
     _printf_(4, 5);
 bool run_has_pause(const struct run *run, enum pause_kind kind, uint32_t member);
+bool run_is_paused_by(const struct run *run, const char *text);
 bool pause_fold(struct run *run, const struct record *record);
 void pauses_clear(struct run *run);
 void pauses_lift(struct run *run, uint32_t member, enum member_event word);

@@ -9,8 +9,8 @@
     { MOVE_TO, MEMBER_##state, NULL }
 #define BEFORE                                                                                               \
     { MOVE_BEFORE, 0, NULL }
-#define FLAG                                                                                                 \
-    { MOVE_FLAG, 0, NULL }
+#define FLAG(text)                                                                                           \
+    { MOVE_FLAG, 0, text }
 #define IGNORED(text)                                                                                        \
     { MOVE_IGNORED, 0, text }
 #define REFUSED(text)                                                                                        \
@@ -34,11 +34,14 @@
     [MEMBER_EVENT_SOAKED] = REFUSED(text)
 /* Operators' words. Who is gone is gone from every state: nothing may hang on a node that no longer exists. */
 #define GOES [MEMBER_EVENT_RETIRE] = TO(RETIRED)
-#define NO_RETRY [MEMBER_EVENT_RETRY] = REFUSED("it has not failed")
+#define NO_RETRY                                                                                             \
+    [MEMBER_EVENT_RETRY] = REFUSED("it has not failed; `run resume` lets a run that is paused go on")
 #define SKIPS [MEMBER_EVENT_SKIP] = TO(SKIPPED)
 #define NO_SKIP(text) [MEMBER_EVENT_SKIP] = REFUSED(text)
 #define NO_PROMOTION(text) [MEMBER_EVENT_PROMOTE] = REFUSED(text)
-#define WAIVES [MEMBER_EVENT_WAIVE] = FLAG
+#define WAIVES                                                                                               \
+    [MEMBER_EVENT_WAIVE] =                                                                                   \
+        FLAG("until the waiver ends, the gate's no or unknown does not keep it from being stopped")
 #define NO_WAIVER(text) [MEMBER_EVENT_WAIVE] = REFUSED(text)
 #define CHANGED "it was switched; finish it, or roll the run back"
 
@@ -47,13 +50,16 @@
     [MEMBER_EVENT_BEGUN] = IGNORED("under way, the report follows"), [MEMBER_EVENT_REPORTED_DONE] = done,    \
     [MEMBER_EVENT_REPORTED_WAITS] = waits, [MEMBER_EVENT_REPORTED_REFUSED] = refused,                        \
     [MEMBER_EVENT_REPORTED_FAILED] = failed, [MEMBER_EVENT_REPORTED_RETURNED] = returned,                    \
-    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"), NO_RETRY, GOES,              \
+    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"),                              \
+    GOES, [MEMBER_EVENT_RETRY] = REFUSED("an order is in flight; wait for its report"),                      \
     NO_SKIP("an order is in flight; wait for its report, or retire the member"),                             \
-    NO_PROMOTION("an order is in flight"), WAIVES
+    NO_PROMOTION("an order is in flight; wait for its report"), WAIVES
 
 #define LATE "no order is in flight: a repeated report"
 #define BUSY "another order is in flight"
 #define DOWN "it is stopped at the barrier"
+#define DOWN_STAYS                                                                                           \
+    "it is stopped at the barrier; `run abort` or `run rollback` returns it, if its way back is open"
 
 static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
     {
@@ -143,7 +149,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_RETRY,
                 GOES,
                 NO_SKIP(CHANGED),
-                [MEMBER_EVENT_PROMOTE] = FLAG,
+                [MEMBER_EVENT_PROMOTE] = FLAG("it is promoted without the rest of its soak"),
                 WAIVES,
             },
         [MEMBER_PROMOTING] =
@@ -204,8 +210,10 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("it is done"),
                 NO_RETRY,
                 GOES,
-                NO_SKIP("it is done"),
-                [MEMBER_EVENT_PROMOTE] = FLAG, /* a canary's approval; see commands.c */
+                NO_SKIP("it is done; `run rollback` takes the run back"),
+                [MEMBER_EVENT_PROMOTE] =
+                    FLAG(
+                        "a canary is approved, and the other waves begin; refused when no wave waits for it"),
                 WAIVES,
             },
         [MEMBER_FAILED] =
@@ -241,7 +249,8 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
                 NO_REPORTS(LATE),
                 NO_GATES("its agent holds it"),
-                [MEMBER_EVENT_RETRY] = REFUSED("its agent holds it, with an alarm"),
+                [MEMBER_EVENT_RETRY] =
+                    REFUSED("its agent holds it, with an alarm, until somebody has looked at it"),
                 GOES,
                 SKIPS,
                 NO_PROMOTION("its agent holds it"),
@@ -337,7 +346,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES(DOWN),
                 NO_RETRY,
                 GOES,
-                NO_SKIP(DOWN),
+                NO_SKIP(DOWN_STAYS),
                 NO_PROMOTION(DOWN),
                 NO_WAIVER(DOWN),
             },
@@ -375,7 +384,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES(DOWN),
                 NO_RETRY,
                 GOES,
-                NO_SKIP(DOWN),
+                NO_SKIP(DOWN_STAYS),
                 NO_PROMOTION(DOWN),
                 NO_WAIVER(DOWN),
             },

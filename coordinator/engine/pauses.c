@@ -24,6 +24,19 @@ bool run_has_pause(const struct run *run, enum pause_kind kind, uint32_t member)
     return pause_find(run, kind, member) != NULL;
 }
 
+/* An operator has paused it with these words. */
+bool run_is_paused_by(const struct run *run, const char *text) {
+    const struct pause *pause = pause_find(run, PAUSE_WORD, NO_MEMBER);
+    return pause && text && strstr(pause->text, text);
+}
+
+/* Two operators paused it: who resumes it reads what both of them said. */
+static void also_by(struct pause *pause, const char *text) {
+    char both[KEDGE_REASON_MAX];
+    snprintf(both, sizeof(both), "%s; %s", pause->text, text);
+    text_set(&pause->text, both);
+}
+
 /* What `pause_reason` says is all of them. */
 static void reason_make(struct run *run) {
     char text[KEDGE_REASON_MAX];
@@ -55,7 +68,10 @@ bool pause_fold(struct run *run, const struct record *record) {
                                 .member = is_about_member(kind) ? record->member : NO_MEMBER,
                                 .since_ms = record->at_ms};
     }
-    text_set(&pause->text, record->text);
+    if (kind == PAUSE_WORD && pause->text)
+        also_by(pause, record->text);
+    else
+        text_set(&pause->text, record->text);
     reason_make(run);
     return true;
 }

@@ -7,8 +7,8 @@
 
 #define TO(state)                                                                                            \
     { RUN_MOVE_TO, RUN_##state, NULL }
-#define FLAG                                                                                                 \
-    { RUN_MOVE_FLAG, 0, NULL }
+#define FLAG(text)                                                                                           \
+    { RUN_MOVE_FLAG, 0, text }
 #define IGNORED(text)                                                                                        \
     { RUN_MOVE_IGNORED, 0, text }
 #define REFUSED(text)                                                                                        \
@@ -24,6 +24,15 @@
 #define NO_MEMBERS(text)                                                                                     \
     [RUN_EVENT_RETRY] = REFUSED(text), [RUN_EVENT_SKIP] = REFUSED(text), [RUN_EVENT_RETIRE] = MEMBER,        \
     [RUN_EVENT_PROMOTE] = REFUSED(text), [RUN_EVENT_WAIVE] = REFUSED(text)
+
+/* What an operator may say about the whole run, and a newer plan. */
+#define WORDS                                                                                                \
+    [RUN_EVENT_PAUSE] = FLAG("nothing new begins; what is in flight finishes"),                              \
+    [RUN_EVENT_RESUME] = FLAG("it goes on, and what failed is tried again; refused when it is not paused"),  \
+    [RUN_EVENT_ABORT] = FLAG("for good: what is in flight finishes or returns, then the closing moves"),     \
+    [RUN_EVENT_SUPERSEDE] = FLAG("as aborted, and the newer plan waits for its end")
+#define CLOSES "the run closes its side actions by itself, and nothing else begins"
+#define ENDED "the run has ended; `run rollback` takes it back, or make a new plan"
 
 #define NOT_CLOSING "side actions are closed when the run ends; only then one can be left"
 #define NOT_NOW "it does not happen in this state"
@@ -42,13 +51,10 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
-                [RUN_EVENT_PAUSE] = FLAG,
-                [RUN_EVENT_RESUME] = FLAG,
-                [RUN_EVENT_ABORT] = FLAG,
+                WORDS,
                 [RUN_EVENT_ROLLBACK] = REFUSED("nothing was changed yet; `run abort` ends the run"),
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
-                [RUN_EVENT_SUPERSEDE] = FLAG,
                 [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_OPENING] =
@@ -63,13 +69,10 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = TO(RETURNING),
                 [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
-                [RUN_EVENT_PAUSE] = FLAG,
-                [RUN_EVENT_RESUME] = FLAG,
-                [RUN_EVENT_ABORT] = FLAG,
+                WORDS,
                 [RUN_EVENT_ROLLBACK] = REFUSED("no member was changed yet; `run abort` ends the run"),
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
-                [RUN_EVENT_SUPERSEDE] = FLAG,
                 [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_WAVES] =
@@ -84,13 +87,10 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = TO(RETURNING),
                 [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
-                [RUN_EVENT_PAUSE] = FLAG,
-                [RUN_EVENT_RESUME] = FLAG,
-                [RUN_EVENT_ABORT] = FLAG,
-                [RUN_EVENT_ROLLBACK] = FLAG,
+                WORDS,
+                [RUN_EVENT_ROLLBACK] = FLAG("what is in flight finishes, then the changed members go back"),
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
-                [RUN_EVENT_SUPERSEDE] = FLAG,
                 [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_RETURNING] =
@@ -105,13 +105,10 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = IGNORED("it rolls back already"),
                 [RUN_EVENT_ALL_BACK] = TO(CLOSING),
                 [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
-                [RUN_EVENT_PAUSE] = FLAG,
-                [RUN_EVENT_RESUME] = FLAG,
-                [RUN_EVENT_ABORT] = FLAG,
+                WORDS,
                 [RUN_EVENT_ROLLBACK] = IGNORED("it rolls back already"),
                 MEMBERS(REFUSED("the run goes back; nothing is promoted")),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
-                [RUN_EVENT_SUPERSEDE] = FLAG,
                 [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
         [RUN_CLOSING] =
@@ -126,15 +123,15 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_CLOSED] = TO(ENDED),
-                [RUN_EVENT_PAUSE] = REFUSED("the run closes its side actions; nothing else begins"),
-                [RUN_EVENT_RESUME] = FLAG,
-                [RUN_EVENT_ABORT] = FLAG,
-                [RUN_EVENT_ROLLBACK] =
-                    REFUSED("the run closes its side actions; ask again when it has ended"),
-                NO_MEMBERS("the run closes its side actions; nothing else begins"),
+                [RUN_EVENT_PAUSE] = REFUSED(CLOSES),
+                [RUN_EVENT_RESUME] = REFUSED(CLOSES),
+                [RUN_EVENT_ABORT] =
+                    IGNORED(CLOSES "; `run waive` with its close step leaves one that cannot be closed"),
+                [RUN_EVENT_ROLLBACK] = REFUSED(CLOSES "; ask again when it has ended"),
+                NO_MEMBERS(CLOSES "; make a new plan when it has ended"),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
                 [RUN_EVENT_SUPERSEDE] = IGNORED("it closes already"),
-                [RUN_EVENT_LEAVE] = FLAG,
+                [RUN_EVENT_LEAVE] = FLAG("the run ends without closing it"),
             },
         [RUN_ENDED] =
             {
@@ -148,9 +145,9 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
-                [RUN_EVENT_PAUSE] = REFUSED("the run has ended"),
-                [RUN_EVENT_RESUME] = REFUSED("the run has ended"),
-                [RUN_EVENT_ABORT] = REFUSED("the run has ended"),
+                [RUN_EVENT_PAUSE] = REFUSED(ENDED),
+                [RUN_EVENT_RESUME] = REFUSED(ENDED),
+                [RUN_EVENT_ABORT] = REFUSED(ENDED),
                 [RUN_EVENT_ROLLBACK] = TO(OPENING),
                 NO_MEMBERS("the run has ended; make a new plan"),
                 [RUN_EVENT_CLEAR] = REFUSED(NOT_NOW),
@@ -169,13 +166,10 @@ static const struct run_move moves[RUN_STATES][RUN_EVENTS] =
                 [RUN_EVENT_ROLLS_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_ALL_BACK] = REFUSED(NOT_NOW),
                 [RUN_EVENT_CLOSED] = REFUSED(NOT_NOW),
-                [RUN_EVENT_PAUSE] = FLAG,
-                [RUN_EVENT_RESUME] = FLAG,
-                [RUN_EVENT_ABORT] = FLAG,
+                WORDS,
                 [RUN_EVENT_ROLLBACK] = REFUSED("nothing was changed yet; `run abort` ends the run"),
                 MEMBERS(MEMBER),
                 [RUN_EVENT_CLEAR] = TO(PREPARING),
-                [RUN_EVENT_SUPERSEDE] = FLAG,
                 [RUN_EVENT_LEAVE] = REFUSED(NOT_CLOSING),
             },
 };

@@ -137,3 +137,41 @@ TEST("F31 F08 it is back when the run is aborted: nothing is opened any more") {
     check(!w->side_in_force);
     replay_equals(w);
 }
+
+/* ---- words while it closes ---- */
+
+static enum outcome close_hangs(struct world *world, unsigned member, const char *step) {
+    (void)world;
+    (void)member;
+    return strncmp(step, "close", 5) == 0 ? OUTCOME_FAILED : OUTCOME_DONE;
+}
+
+TEST(
+    "F06 F08 F31 words to a run that closes are refused with what to do, and take nothing from its verdict") {
+    _cleanup_(world_freep) struct world *w = world_new(&canary_rolling);
+    w->step = close_hangs;
+    require(world_begin(w) == 0);
+    world_run(w, 20000);
+    require(world_run_of(w)->state == RUN_CLOSING);
+    static const enum run_event words[] = {RUN_EVENT_PAUSE, RUN_EVENT_RESUME, RUN_EVENT_ABORT,
+                                           RUN_EVENT_ROLLBACK};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        check(world_command(w, words[i], "alice") == ENGINE_REFUSED);
+        check_contains((const char *)w->refused.data, "closes its side actions by itself");
+    }
+    check_contains((const char *)w->refused.data, "ask again when it has ended");
+    check(!world_run_of(w)->aborting);
+    check_eq_int(world_run_of(w)->verdict, VERDICT_DONE);
+    w->step = NULL;
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    for (size_t i = 0; i < 3; i++) {
+        check(world_command(w, words[i], "alice") == ENGINE_REFUSED);
+        check_contains((const char *)w->refused.data, "`run rollback` takes it back");
+    }
+    check(world_command(w, RUN_EVENT_ROLLBACK, "alice") == 0);
+    check(world_command(w, RUN_EVENT_ROLLBACK, "bob") == 0); /* from a second console it is no mistake */
+    w->step = NULL;
+    world_run(w, 120000);
+    check_eq_int(world_run_of(w)->verdict, VERDICT_ROLLED_BACK);
+}
