@@ -50,6 +50,8 @@
     X(replay_drops_reason, COMMON, "why a member failed is not replayed from the journal")                   \
     X(order_not_recorded, COMMON, "an order goes out that the journal does not hold")                        \
     X(abort_forgotten, COMMON, "after an abort the waves go on")                                             \
+    X(abort_leaves, COMMON, "an abort leaves a member on the new release that the plan takes back")          \
+    X(abort_takes_all, COMMON, "an abort takes back a member that the plan leaves")                          \
     X(side_left_open, COMMON, "a run that is aborted ends with its side action in force")                    \
     X(superseded_goes_on, COMMON, "a run that a newer plan has overtaken goes on")                           \
     X(locks_ignored, COMMON, "a run begins while another holds its cluster, or one that depends on it")      \

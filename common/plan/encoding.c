@@ -203,6 +203,7 @@ static const struct codec_field shape_fields[] = {
     FIELD_LINE_OR_EMPTY(shape, point_of_no_return, SAYS_MAX),
     FIELD_LINES(shape, depends_on, 32, KEDGE_NAME_MAX),
     FIELD_SUBS(shape, budgets, BUDGETS, &budget_codec),
+    FIELD_BOOL(shape, return_on_abort),
     FIELD_FIXED_IF(shape, diffs),
 };
 CODEC_MESSAGE(shape, "shape", shape, kedge__shape__descriptor);

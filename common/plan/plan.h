@@ -52,6 +52,8 @@ struct shape {
     size_t n_depends_on;
     const struct budget *budgets; /* of the run's members, each kind once */
     size_t n_budgets;
+    bool
+        return_on_abort; /* aborted, members that are changed and not done go back; else they stay as they are */
     bool has_diffs;
     struct digest diffs; /* of the plan's diffs, see plan_diffs_digest; plans of older planners lack it */
 };

@@ -85,6 +85,7 @@ static const struct {
                  {"soak-read-only", "soak-read-only"},
                  {"wait-limit", "wait-limit"},
                  {"on-inconclusive", "on-inconclusive"},
+                 {"on-abort", "on-abort"},
                  {"budget", "budget"},
                  {"hold-limit", "hold-limit"},
                  {"config", "config"},

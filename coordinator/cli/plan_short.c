@@ -1,6 +1,7 @@
 /* What a signature covers is what stands here: the digest on top is that of the header, and everything below hangs on it
  * through the Merkle root, which was checked before a page is made. */
 #include "coordinator/cli/plan_short.h"
+#include "coordinator/control/plan_words.h"
 
 #include <time.h>
 
@@ -121,6 +122,7 @@ void plan_short(const struct verified_plan *plan, struct buffer *out) {
     side_actions(out, plan);
     for (size_t i = 0; i < plan->shape.n_warnings; i++)
         optional_line(out, "warning", plan->shape.warnings[i]);
+    buffer_format(out, "on abort     %s\n", words_on_abort(&plan->shape));
     buffer_format(out, "no return    %s\n",
                   *plan->shape.point_of_no_return ? plan->shape.point_of_no_return
                                                   : "none: the way back stays open");

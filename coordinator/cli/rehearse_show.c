@@ -1,6 +1,7 @@
 /* One rehearsal for people and for programs. Both are made from the same notes and figures; the text leaves out what a
  * column says already. */
 #include "coordinator/cli/rehearse.h"
+#include "coordinator/control/plan_words.h"
 
 #include <string.h>
 
@@ -88,6 +89,7 @@ void rehearse_head(const struct rehearse *asked) {
     else if (rehearse_wants_approval(plan))
         printf("assumed: an operator approves the canary %s after it is done\n",
                text_duration((int64_t)asked->approve_us / 1000).s);
+    printf("on abort: %s\n", words_on_abort(&plan->shape));
     gates_print(asked->plan);
     for (size_t i = 0; i < asked->n_items; i++)
         printf("wanted: %s\n", asked->items[i].says);
@@ -246,6 +248,8 @@ json_t *rehearse_head_json(const struct rehearse *asked) {
                             asked->approve_us == UINT64_MAX
                                 ? json_null()
                                 : json_integer((json_int_t)asked->approve_us / 1000));
+    json_object_set_new(json, "on_abort",
+                        json_string(asked->plan->shape.return_on_abort ? "return" : "leave"));
     if (asked->one)
         json_object_set_new(json, "seed", json_integer((json_int_t)asked->seed));
     return json;

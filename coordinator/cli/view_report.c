@@ -68,6 +68,8 @@ static void head(struct buffer *out, const json_t *run) {
     signatures(out, run);
     field(out, "applied by", json_text(run, "by"));
     budget(out, run);
+    if (strcmp(json_text(run, "on_abort"), "return") == 0)
+        field(out, "on abort", "who is changed and not done goes back");
     verdict(out, run);
 }
 

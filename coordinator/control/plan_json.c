@@ -191,6 +191,7 @@ char *plan_json(const struct verified_plan *plan) {
     put(object, "budgets", budgets_json(shape->budgets, shape->n_budgets));
     put(object, "warnings", texts_json(shape->warnings, shape->n_warnings));
     put(object, "point_of_no_return", json_string(shape->point_of_no_return));
+    put(object, "on_abort", json_string(shape->return_on_abort ? "return" : "leave"));
     put(object, "may_stop", gate_names_json(plan, shape->may_stop, shape->n_may_stop));
     put(object, "recovered", gate_names_json(plan, shape->recovered, shape->n_recovered));
     for (size_t i = 0; i < shape->n_waves; i++)

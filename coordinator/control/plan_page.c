@@ -218,6 +218,7 @@ static void head(struct page *page) {
     digest_entry(page, "charter", &header->charter);
     budgets_entry(page, "budget", plan->shape.budgets, plan->shape.n_budgets, plan->n_orders, true);
     entry(page, "way back", words_way_back(narrowest(plan)));
+    entry(page, "on abort", words_on_abort(&plan->shape));
     entry(page, "no return",
           *plan->shape.point_of_no_return ? plan->shape.point_of_no_return
                                           : "nothing in this plan is final; nothing is finalized by itself");

@@ -47,6 +47,15 @@ const char *words_way_back(enum way_back way_back) {
     return "?";
 }
 
+const char *words_on_abort(const struct shape *shape) {
+    if (shape->n_waves > 0 && shape->waves[0].kind == WAVE_STOP)
+        return "all go back, until the next thing behind the barrier begins; after it nobody does";
+    return shape->return_on_abort ? "who is changed and not done goes back, one after the other, when it may "
+                                    "stop; who could not "
+                                    "within the wait limit stays as it is; who is done stays"
+                                  : "every member stays as it is by then, changed or not";
+}
+
 const char *words_failure(const struct row *row) {
     switch (row->on_failure) {
     case ON_FAILURE_STOP:

@@ -24,6 +24,8 @@ void words_check(FILE *out, const struct check *check);
 void words_budgets(FILE *out, const struct budget *budgets, size_t n, size_t n_members, bool of_run);
 /* How far the way back reaches, as a sentence. */
 const char *words_way_back(enum way_back way_back);
+/* What an abort does with members that are changed and not done. */
+const char *words_on_abort(const struct shape *shape);
 const char *words_gate_name(const struct verified_plan *plan, const struct digest *digest);
 
 #endif

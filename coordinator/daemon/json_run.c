@@ -492,6 +492,7 @@ static void head_put(const struct daemon *d, json_t *json, const struct run *run
     put_text(json, "to", header->to_version);
     put_text(json, "strategy", run->plan->shape.strategy);
     put_text(json, "point_of_no_return", run->plan->shape.point_of_no_return);
+    put_text(json, "on_abort", run->plan->shape.return_on_abort ? "return" : "leave");
     json_put(json, "behind_no_return", json_boolean(run_is_behind(run)));
     put_text(json, "state", run_state_text(run->state));
     json_put(json, "paused", json_boolean(run->paused));

@@ -127,6 +127,13 @@ static int take_inconclusive(struct taking *t, const char *name, const char *tex
     return 0;
 }
 
+static int take_abort(struct taking *t, const char *name, const char *text) {
+    if (strcmp(text, "return") != 0 && strcmp(text, "leave") != 0)
+        return error_set(t->err, -EINVAL, "%s \"%s\": expected return or leave", name, text);
+    t->options->return_on_abort = strcmp(text, "return") == 0;
+    return 0;
+}
+
 /* "2" or "25%" */
 static int take_limit(struct taking *t, const char *name, const char *text) {
     size_t len = strlen(text);
@@ -258,6 +265,7 @@ static const struct {
     {"hold-limit", take_hold_limit},
     {"approve-after-canary", take_approval},
     {"on-inconclusive", take_inconclusive},
+    {"on-abort", take_abort},
     {"supersede", take_nothing},
     {"depends-on", take_depends_on},
 };
@@ -305,5 +313,10 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
         r = error_set(err, -EINVAL, "approve-after-canary: this plan has no canary; see --strategy");
     if (r == 0 && options->return_inconclusive && !options->canary)
         r = error_set(err, -EINVAL, "on-inconclusive: this plan has no canary; see --strategy");
+    if (r == 0 && options->return_on_abort && options->goal == PLANNER_GOAL_DOWNTIME)
+        r = error_set(err, -EINVAL,
+                      "on-abort return: in a downtime all go back together, as the plan says of its barrier");
+    if (r == 0 && options->return_on_abort && options->goal == PLANNER_GOAL_FINALIZE)
+        r = error_set(err, -EINVAL, "on-abort return: no way leads back from what is finalized");
     return r;
 }

@@ -37,11 +37,15 @@ static void say_members(const struct run *run, const char *what, char *text, siz
                                    run_n_present(run), header->to_version);
     for (uint32_t i = 0; i < run->n_members && used < size; i++) {
         const struct run_member *m = &run->members[i];
-        if (member_state_is_in_change(m->state) || m->state == MEMBER_HELD || m->state == MEMBER_SKIPPED ||
-            m->state == MEMBER_RETIRED)
-            used += (size_t)snprintf(text + used, size - used, ", %s is %s%s", m->order->member,
+        bool changes = member_state_is_in_change(m->state);
+        char left[KEDGE_REASON_MAX] = "";
+        if (changes)
+            abort_left_text(run, i, left, sizeof(left));
+        if (changes || m->state == MEMBER_HELD || m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED ||
+            (run->aborting && m->state == MEMBER_BACK))
+            used += (size_t)snprintf(text + used, size - used, ", %s is %s%s%s", m->order->member,
                                      member_state_text(m->state),
-                                     m->mode == MODE_READ_ONLY ? " (read-only)" : "");
+                                     m->mode == MODE_READ_ONLY ? " (read-only)" : "", left);
     }
 }
 
@@ -166,7 +170,7 @@ static bool advance_closing(struct run *run) {
 /* ---- one change ---- */
 
 static bool has_expired(struct run *run) {
-    if (wall_now_ms(run->engine) / 1000 <= run->plan->header.not_after_s || run->state == RUN_RETURNING)
+    if (wall_now_ms(run->engine) / 1000 <= run->plan->header.not_after_s || run_takes_back(run))
         return false;
     run_pause(run, PAUSE_EXPIRED, NO_MEMBER, "the plan has expired; make and approve a new one, or abort");
     return true;
@@ -191,9 +195,9 @@ static void candidate_none(struct run *run) {
     reasons_clear(&run->wait);
 }
 
-/* Nothing more is stopped before all side actions are in force again. */
+/* Nothing more is stopped before all side actions are in force again. After an abort no agent opens one: may-stop says so. */
 static bool reopens(struct run *run) {
-    if (!sides_are_back(run))
+    if (run->aborting || !sides_are_back(run))
         return false;
     candidate_none(run);
     return !sides_open(run);
@@ -315,11 +319,17 @@ static uint32_t wave_next(const struct run *run) {
     return run->wave + 1;
 }
 
+static bool advance_aborting(struct run *run) {
+    if (!orders_drained(run))
+        return false;
+    return abort_is_over(run) ? aborted(run) : !is_asking(run) && change_next(run);
+}
+
 static bool advance_waves(struct run *run) {
     const struct shape *shape = &run->plan->shape;
     const struct wave *wave = run->wave < shape->n_waves ? &shape->waves[run->wave] : NULL;
     if (run->aborting && !KEDGE_MUTANT(abort_forgotten))
-        return (!barrier_may_return(run) || barrier_returns(run)) && aborted(run);
+        return (!barrier_may_return(run) || barrier_returns(run)) && advance_aborting(run);
     if (run->rollback)
         return rolls_back(run);
     if (!wave)
@@ -362,7 +372,7 @@ static bool all_back(struct run *run) {
 
 static bool advance_returning(struct run *run) {
     if (run->aborting)
-        return aborted(run);
+        return advance_aborting(run);
     if (run_is_downtime(run))
         return !run->paused && barrier_rolls_back(run) && (run->n_in_flight > 0 || all_back(run));
     if (run->wave_open[run->wave] == 0) {

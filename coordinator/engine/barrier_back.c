@@ -87,9 +87,23 @@ static bool restores(struct run *run, bool *issued) {
     return false;
 }
 
+/* Who is held and, by its own last report, not down may run the new release still: it goes back while nobody else runs. */
+static bool starts_held_first(struct run *run, bool *issued) {
+    bool left = false;
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        bool runs = m->state == MEMBER_HELD && m->mode != MODE_DOWN && !m->stays;
+        left = left || runs || (m->state == MEMBER_REVERTING && m->before == MEMBER_HELD);
+        *issued = (runs && return_one(run, i)) || *issued;
+    }
+    return left;
+}
+
 /* The old generation; false when all are back. */
 static bool starts_old(struct run *run, bool *issued) {
     bool left = false;
+    if (starts_held_first(run, issued))
+        return true;
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
         bool down = m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED || m->state == MEMBER_HELD;

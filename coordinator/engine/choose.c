@@ -118,14 +118,18 @@ static uint32_t choose_next(const struct run *run, const struct wave *wave) {
 /* Asked before anybody is: while the wave is full, nobody's evidence is needed. */
 bool choose_has_room(const struct run *run) {
     const struct wave *wave = &run->plan->shape.waves[run->wave];
+    if (run->aborting)
+        return abort_next(run) != NO_MEMBER;
     uint32_t member = run->state == RUN_RETURNING ? choose_open(run, wave) : choose_promotion(run, wave);
     return member != NO_MEMBER || n_in_change(run) < wave_limit(run, wave);
 }
 
 uint32_t choose_change(const struct run *run, const char **step) {
     const struct wave *wave = &run->plan->shape.waves[run->wave];
-    bool back = run->state == RUN_RETURNING;
+    bool back = run_takes_back(run);
     *step = back ? "return" : "promote";
+    if (run->aborting)
+        return abort_next(run);
     uint32_t member = back ? choose_open(run, wave) : choose_promotion(run, wave);
     if (member != NO_MEMBER || n_in_change(run) >= wave_limit(run, wave))
         return member;

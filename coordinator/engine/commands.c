@@ -25,7 +25,7 @@ static int check_again(const struct run *run, struct actions *actions) {
     return 0;
 }
 
-static bool way_is_closed(const struct run_member *m) {
+bool way_is_closed(const struct run_member *m) {
     enum way_back way = m->order->way_back;
     bool promoted = m->state == MEMBER_SETTLING || m->state == MEMBER_SOAKING || m->state == MEMBER_DONE;
     return way == WAY_BACK_UNTIL_START || way == WAY_BACK_NEVER ||

@@ -3,6 +3,7 @@
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void say(struct why *why, const char *headline, const char *then) {
     snprintf(why->headline, sizeof(why->headline), "%s", headline);
@@ -88,6 +89,26 @@ static void explain_read_only(const struct run *run, const struct run_member *m,
     }
 }
 
+/* Changed and not finished, in a run that is being aborted and takes it back. */
+static bool explain_taken_back(const struct run *run, uint32_t member, struct why *why) {
+    const struct run_member *m = &run->members[member];
+    char text[KEDGE_REASON_MAX];
+    if (!run->aborting || !run_takes_back(run) || m->step || m->state == MEMBER_RECOVERING_BACK)
+        return false;
+    if (way_is_closed(m) || m->stays) {
+        abort_left_text(run, member, text, sizeof(text));
+        say(why, "is left as it is: the run is being aborted", "the run ends");
+        reasons_add(&why->reasons, "way back", m->order->member, ANSWER_NO, text + strlen(" and "));
+        return true;
+    }
+    say(why, run->candidate == member && run->wait_since_ms ? "WAITS to return" : "is to be returned",
+        "it is left as it is, and the run ends");
+    if (run->candidate == member)
+        reasons_add_all(&why->reasons, &run->wait, false);
+    why->limit_ms = abort_until_ms(run);
+    return true;
+}
+
 /* A waiver is shown for as long as it is in force, whether its gate says no at the moment or not. */
 static void explain_waivers(const struct run *run, uint32_t member, struct why *why) {
     for (size_t i = 0; i < run->n_waivers; i++) {
@@ -150,9 +171,17 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
     case MEMBER_REVERTING: explain_ordered(run, m, outp); break;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:
-    case MEMBER_RECOVERING_BACK: explain_recovering(run, m, outp); break;
-    case MEMBER_SOAKING_READ_ONLY: explain_read_only(run, m, outp, candidate); break;
+    case MEMBER_RECOVERING_BACK:
+        if (!explain_taken_back(run, member, outp))
+            explain_recovering(run, m, outp);
+        break;
+    case MEMBER_SOAKING_READ_ONLY:
+        if (!explain_taken_back(run, member, outp))
+            explain_read_only(run, m, outp, candidate);
+        break;
     case MEMBER_SOAKING:
+        if (explain_taken_back(run, member, outp))
+            break;
         explain_soak(run, m, outp);
         say(outp, "soaks", "it is done when its gates have held without a break");
         break;
@@ -243,7 +272,8 @@ static void explain_open(const struct run *run, char *text, size_t size) {
         bool wanted = m->step || (run->state == RUN_PREPARING && m->state == MEMBER_PLANNED);
         bool away = wanted && !run->engine->nodes[m->node].up;
         bool ill = member_state_is_in_change(m->state) && m->bad_since_ms && !m->good_since_ms;
-        if (!away && !ill)
+        bool held = run->state == RUN_PREPARING && m->state == MEMBER_HELD; /* all are awaited there */
+        if (!away && !ill && !held)
             continue;
         char reasons[KEDGE_REASON_MAX] = "";
         struct why why;
@@ -253,6 +283,20 @@ static void explain_open(const struct run *run, char *text, size_t size) {
         why_deinit(&why);
         return;
     }
+}
+
+static void explain_abort(const struct run *run, char *text, size_t size) {
+    uint32_t next = run_takes_back(run) ? abort_next(run) : NO_MEMBER;
+    char why[KEDGE_REASON_MAX] = "";
+    const char *word = run->superseded ? "superseded" : "aborting";
+    if (next == NO_MEMBER || run->n_in_flight > 0) {
+        snprintf(text, size, "%s: orders in flight finish or return first", word);
+        return;
+    }
+    if (run->candidate == next && run->wait.n > 0)
+        reasons_text(&run->wait, why, sizeof(why));
+    snprintf(text, size, "%s: %s is returned first, as the plan says%s%s", word,
+             run->members[next].order->member, why[0] ? ", and waits: " : "", why);
 }
 
 /* Nobody is in the way and nothing is wrong: the plan wants a person to look. */
@@ -291,8 +335,7 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
     else if (run->state == RUN_OPENING || run->state == RUN_CLOSING)
         explain_sides(run, text, size);
     else if (run->aborting) {
-        snprintf(text, size, "%s: orders in flight finish or return first",
-                 run->superseded ? "superseded" : "aborting");
+        explain_abort(run, text, size);
         barrier_explain_abort(run, text, size);
     } else if ((run->state == RUN_WAVES || run->state == RUN_RETURNING) && sides_are_back(run))
         explain_sides(run, text, size);

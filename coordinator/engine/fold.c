@@ -443,6 +443,7 @@ static void run_flag(struct run *run, enum run_event event, const struct record 
             recovered_judge_anew(run);
         break;
     case RUN_EVENT_ABORT: /* nobody can resume it any more, so it is not paused: its closing moves go on */
+        run->aborting_ms = run->aborting ? run->aborting_ms : record->at_ms;
         run->aborting = true;
         pauses_clear(run);
         text_set(&run->pause_reason, record->text);

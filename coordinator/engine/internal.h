@@ -194,9 +194,17 @@ bool wave_waits_for_approval(const struct run *run);
 /* In `value2` of the record of a rollback. Numbers are in journals. */
 enum { ROLLBACK_BY_WORD, ROLLBACK_BY_PLAN };
 
+bool way_is_closed(const struct run_member *member);
 void run_abort(struct run *run, const char *why);
 bool run_may_return(const struct run *run); /* the canaries, by the plan's word: nothing is in the way */
 void run_return(struct run *run, const char *why);
+
+/* ---- abort.c: members that are changed and not finished ---- */
+bool run_takes_back(const struct run *run); /* nothing more is begun but returns: a rollback, or an abort */
+uint32_t abort_next(const struct run *run); /* or NO_MEMBER */
+uint64_t abort_until_ms(const struct run *run); /* then who is not back is left */
+bool abort_is_over(struct run *run);
+void abort_left_text(const struct run *run, uint32_t member, char *text, size_t size); /* "" or why it is */
 
 /* ---- advance.c ---- */
 void run_look_anew(struct run *run);

@@ -108,7 +108,7 @@ static void wait_again(struct run *run, uint32_t member, const struct engine_rep
 
 /* A canary that failed ends the run (advance.c); any other failure counts in its budget (budgets.c). */
 static void failure(struct run *run, uint32_t member, const struct engine_report *report) {
-    const struct run_member *m = &run->members[member];
+    struct run_member *m = &run->members[member];
     const struct wave *wave = &run->plan->shape.waves[m->wave];
     const char *name = m->order->member;
     bool ends_run = KEDGE_MUTANT(failure_ignored) || run->state == RUN_PREPARING ||
@@ -126,7 +126,8 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
     } else if (m->state == MEMBER_FAILED || m->state == MEMBER_RETURNED) {
         if (!ends_run)
             budget_judge(run, member, BUDGET_FAILED);
-    } else { /* it is where it was before the step, which may be tried again */
+    } else { /* it is where it was before the step, which may be tried again: not after an abort, by nobody */
+        m->stays = m->stays || run->aborting;
         run_pause(run, PAUSE_STEP, member, "%s: %s %s: %s", name, report->step, outcome_text(report->outcome),
                   report->reason);
     }

@@ -42,7 +42,7 @@ static uint64_t needed_ms(const struct run *run, const struct run_member *m) {
 
 /* What takes part in a rollback is looked at there. */
 static bool is_polled(const struct run *run, const struct run_member *m) {
-    if (run->state == RUN_ENDED || (run->state == RUN_RETURNING && m->state != MEMBER_RECOVERING_BACK))
+    if (run->state == RUN_ENDED || (run_takes_back(run) && m->state != MEMBER_RECOVERING_BACK))
         return false;
     return is_recovering(m->state) || is_soaking(m) || is_watched(m);
 }

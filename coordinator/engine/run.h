@@ -126,7 +126,8 @@ struct run_member {
     uint64_t ill_since_ms;            /* the first one after the last yes; 0: that was the last */
     unsigned n_bad;                   /* noes one after the other */
     bool relapsed;
-    bool stays; /* at the barrier: its return was ordered */
+    bool
+        stays; /* its return was ordered, and is not ordered again: at the barrier, or refused after an abort */
     uint64_t backoff_ms;
     struct timer poll, away;
     char *waits; /* what its own agent said when it last declined to stop */
@@ -181,7 +182,7 @@ struct run {
     enum run_state state; /* (durable), as all up to `verdict_text` */
     uint32_t wave;
     bool paused, aborting, rollback, superseded;
-    uint64_t begun_ms, ended_ms, since_ms, paused_ms, stop_ended_ms;
+    uint64_t begun_ms, ended_ms, since_ms, paused_ms, aborting_ms, stop_ended_ms;
     char *by, *pause_reason;
     char *inconclusive;   /* why the canaries go back by the plan's word; NULL: they do not */
     struct pause *pauses; /* all that it is paused by; `pause_reason` is their texts, or who aborted it */

@@ -185,6 +185,7 @@ static int shape_encode(struct planning *p, struct plan *plan) {
                           .n_depends_on = depends_on.n,
                           .budgets = p->budgets,
                           .n_budgets = p->n_budgets,
+                          .return_on_abort = p->input->options.return_on_abort,
                           .has_diffs = true};
     if (plan_diffs_digest(plan->diffs, plan->n_diffs, &shape.diffs) < 0)
         return fail(p, -ENOMEM);

@@ -59,10 +59,11 @@ enum planner_goal {
 
 struct planner_options {
     enum planner_goal goal;
-    bool canary;                 /* strategy canary,rolling; otherwise rolling */
-    bool approve_after_canary;   /* the other waves begin by an operator's signed word */
-    bool return_inconclusive;    /* canaries that are unknown at their wait limit go back; else: pause */
-    uint32_t n_canaries;         /* when no names are given */
+    bool canary;               /* strategy canary,rolling; otherwise rolling */
+    bool approve_after_canary; /* the other waves begin by an operator's signed word */
+    bool return_inconclusive;  /* canaries that are unknown at their wait limit go back; else: pause */
+    bool return_on_abort; /* aborted, members that are changed and not done go back; else: stay as they are */
+    uint32_t n_canaries;  /* when no names are given */
     const char *const *canaries; /* names of members, short ("server@n1") or full */
     size_t n_canary_names;
     uint32_t limit_count;   /* members in change at once, at least 1 */

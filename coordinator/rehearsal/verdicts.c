@@ -247,6 +247,16 @@ static void soaked_read_only(struct world *w, const struct run *run, const struc
                    name_of(run, member), (unsigned long long)h->longest_ms, needed);
 }
 
+/* Only where the plan says so, and only who was changed and not finished. */
+static void abort_returns_it(struct world *w, const struct run *run, const struct trial *trial,
+                             uint32_t member) {
+    if (!run->plan->shape.return_on_abort)
+        world_fail(w, "7: %s is ordered to return after the abort, and the plan leaves it",
+                   name_of(run, member));
+    else if (!trial->heard[member].in_change)
+        world_fail(w, "7: %s is ordered to return after the abort, and was finished", name_of(run, member));
+}
+
 void verdict_order(struct world *w, const struct run *run, const struct trial *trial, uint32_t member,
                    const struct step *step) {
     const struct heard *h = &trial->heard[member];
@@ -264,7 +274,7 @@ void verdict_order(struct world *w, const struct run *run, const struct trial *t
     room_for_one_more(w, run, trial, member, step->name);
     if (trial->paused)
         world_fail(w, "F08: %s is ordered to %s while the run is paused", name_of(run, member), step->name);
-    if (trial->halted[0])
+    if (trial->halted[0] && !run->aborting) /* whose closing moves nobody can resume */
         world_fail(w, "F26: %s is ordered to %s and nobody has resumed the run since %s",
                    name_of(run, member), step->name, trial->halted);
     if (h->waived_until_ms <= w->witness.now_ms) {
@@ -277,6 +287,8 @@ void verdict_order(struct world *w, const struct run *run, const struct trial *t
         waves_before(w, run, trial, member);
     } else if (step->verb == VERB_PROMOTE)
         soaked_read_only(w, run, trial, member);
+    else if (run->aborting)
+        abort_returns_it(w, run, trial, member);
     else
         waves_behind(w, run, trial, member);
 }
@@ -379,6 +391,27 @@ static void all_are_new(struct world *w, const struct run *run, const struct tri
     }
 }
 
+static bool way_is_open(const struct run *run, const struct heard *h, uint32_t member) {
+    enum way_back way = run->members[member].order->way_back;
+    return way == WAY_BACK_UNTIL_FINALIZE || way == WAY_BACK_CLUSTER ||
+           (way == WAY_BACK_UNTIL_PROMOTION && h->state == MEMBER_SOAKING_READ_ONLY);
+}
+
+/* Left as they are only those that could not be returned within the wait limit, or that refused. */
+static void abort_has_returned(struct world *w, const struct run *run, const struct trial *trial) {
+    const struct shape *shape = &run->plan->shape;
+    for (uint32_t i = 0; i < trial->n_members && shape->return_on_abort && !trial->superseded; i++) {
+        const struct heard *h = &trial->heard[i];
+        bool lasted =
+            w->witness.now_ms + SLACK_MS >= trial->aborted_ms + shape->waves[run->wave].wait_limit_ms;
+        bool open = h->changed && h->in_change && !h->retired && way_is_open(run, h, i);
+        bool refused = h->return_ordered && outcome_changed_nothing(h->outcome);
+        if (trial->aborted_ms > 0 && open && !lasted && !refused)
+            world_fail(w, "9: the run was aborted and %s is left %s, where the plan takes it back",
+                       name_of(run, i), member_state_text(h->state));
+    }
+}
+
 void verdict_claims(struct world *w, const struct run *run, struct trial *trial) {
     for (uint32_t i = 0; i < trial->n_members; i++) {
         struct heard *h = &trial->heard[i];
@@ -400,5 +433,7 @@ void verdict_claims(struct world *w, const struct run *run, struct trial *trial)
         all_are_back(w, run, trial);
     if (ended && !trial->ended && run->verdict == VERDICT_DONE)
         all_are_new(w, run, trial);
+    if (ended && !trial->ended && run->verdict == VERDICT_ABORTED)
+        abort_has_returned(w, run, trial);
     trial->ended = ended;
 }

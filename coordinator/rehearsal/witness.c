@@ -376,6 +376,9 @@ static void said(struct world *w) {
         word_about(trial, run, event);
     if (event->command == RUN_EVENT_RESUME)
         failures_accept(run, trial);
+    if (event->command == RUN_EVENT_ABORT && trial->aborted_ms == 0 &&
+        (run->state == RUN_WAVES || run->state == RUN_RETURNING))
+        trial->aborted_ms = w->witness.now_ms;
 }
 
 /* A newer plan came: the older ones of its cluster begin nothing more. */
@@ -427,6 +430,7 @@ static void ordered(struct world *w, const struct action *a) {
         h->was_in_change = h->in_change;
     }
     h->ordered = step->name;
+    h->return_ordered = step->verb == VERB_REVERT;
     h->in_change = true;
     trial->n_changes++;
 }

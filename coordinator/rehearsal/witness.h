@@ -37,6 +37,7 @@ struct heard {
     enum outcome outcome;        /* of its last change */
     bool in_change, was_in_change, changed;
     bool left_out, retired, promote_now;
+    bool return_ordered;
     uint64_t waived_until_ms;
     enum member_state state; /* as the engine said last */
 };
@@ -47,6 +48,7 @@ struct trial {
     struct heard *heard;
     uint32_t (*accepted)[BUDGETS]; /* by wave, and of the run: so many failures an operator has let pass */
     uint64_t n_changes;
+    uint64_t aborted_ms;    /* when the word came, while members were changed; 0: it did not */
     bool superseded;        /* by a newer plan */
     bool paused;            /* by an operator */
     uint32_t halted_by;     /* the member */

@@ -636,3 +636,27 @@ TEST("F06 F07 a report of a return that shows the new release is not believed: h
     return_is_not_believed(&downtime, "start",
                            "it runs 1.1 (generation 1 of its node, read-write), where 1.0");
 }
+
+static enum outcome first_is_held(struct world *world, unsigned member, const char *step) {
+    (void)world;
+    return member == 0 && strcmp(step, "prepare") == 0 ? OUTCOME_HELD : OUTCOME_DONE;
+}
+
+TEST(
+    "F06 F29 who is held before all are prepared is what the run says it waits for, and it can be left out") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    char text[KEDGE_REASON_MAX];
+    w->step = first_is_held;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    if (world_run_of(w)->paused)
+        check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    engine_explain_run(w->engine, world_run_of(w), text, sizeof(text));
+    check_contains(text, "shop/server@n1 HELD by its own agent");
+    check(world_member(w, RUN_EVENT_SKIP, 0, "alice: a new disk is ordered") == 0);
+    if (world_run_of(w)->paused)
+        check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+}

@@ -92,6 +92,7 @@ static struct sim_shape shape_draw(uint64_t seed) {
 struct sim_shape sim_shape_of(uint64_t seed) {
     struct sim_shape shape = shape_draw(seed);
     draw_budgets(&shape, mix(seed * 0x9e3779b97f4a7c15u + 12 * 0xd1342543de82ef95u + 1));
+    shape.return_on_abort = mix(seed * 0x9e3779b97f4a7c15u + 22 * 0xd1342543de82ef95u + 1) % 2;
     return shape;
 }
 
@@ -369,6 +370,7 @@ static void shape(struct verified_plan *plan, const struct sim_shape *s) {
     plan->shape.format = 1;
     plan->shape.strategy = "rolling";
     plan->shape.point_of_no_return = "";
+    plan->shape.return_on_abort = s->return_on_abort && !s->downtime;
     plan->shape.waves = waves;
     plan->shape.may_stop = &asked[0];
     plan->shape.recovered = &asked[1];

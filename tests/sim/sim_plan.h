@@ -18,6 +18,7 @@ struct sim_shape {
     struct budget budgets[2], wave_budget; /* of the run; of the last wave */
     unsigned n_budgets;
     bool has_wave_budget;
+    bool return_on_abort;
 };
 
 struct sim_shape sim_shape_of(uint64_t seed);
