@@ -61,6 +61,17 @@
 #define DOWN_STAYS                                                                                           \
     "it is stopped at the barrier; `run abort` or `run rollback` returns it, if its way back is open"
 
+/* Stopped, nothing in flight: its agent may end its hold by itself, and says so unasked. */
+#define AT_BARRIER                                                                                           \
+    [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING), [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),                  \
+    NO_STOP_BACK(DOWN), [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),                                      \
+    [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN), [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),           \
+    [MEMBER_EVENT_ORDERED_STOP] = REFUSED(DOWN), [MEMBER_EVENT_BEGUN] = IGNORED(LATE),                       \
+    [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE), [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),             \
+    [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE), [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),         \
+    [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED), [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),                \
+    NO_GATES(DOWN), NO_RETRY, GOES, NO_SKIP(DOWN_STAYS), NO_PROMOTION(DOWN), NO_WAIVER(DOWN)
+
 static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
     {
         [MEMBER_PLANNED] =
@@ -327,28 +338,9 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_STOPPED] =
             {
-                [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING),
-                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
-                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(DOWN),
+                AT_BARRIER,
                 [MEMBER_EVENT_ORDERED_PASS] = TO(PASSING),
                 [MEMBER_EVENT_ORDERED_START] = REFUSED("the barrier is not passed"),
-                [MEMBER_EVENT_BEGUN] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED),
-                [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),
-                NO_GATES(DOWN),
-                NO_RETRY,
-                GOES,
-                NO_SKIP(DOWN_STAYS),
-                NO_PROMOTION(DOWN),
-                NO_WAIVER(DOWN),
             },
         [MEMBER_PASSING] =
             {
@@ -365,28 +357,9 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
             },
         [MEMBER_PASSED] =
             {
-                [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING),
-                [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_PREPARE] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(DOWN),
-                [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
-                [MEMBER_EVENT_ORDERED_STOP] = REFUSED(DOWN),
+                AT_BARRIER,
                 [MEMBER_EVENT_ORDERED_PASS] = REFUSED("it has passed the barrier"),
                 [MEMBER_EVENT_ORDERED_START] = TO(STARTING),
-                [MEMBER_EVENT_BEGUN] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),
-                [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED),
-                [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),
-                NO_GATES(DOWN),
-                NO_RETRY,
-                GOES,
-                NO_SKIP(DOWN_STAYS),
-                NO_PROMOTION(DOWN),
-                NO_WAIVER(DOWN),
             },
         [MEMBER_STARTING] =
             {
