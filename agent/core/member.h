@@ -95,8 +95,8 @@ struct machine_event {
     bool same_boot;
     bool running;                /* a process of this member is alive */
     uint32_t running_generation; /* index in the order; UINT32_MAX: another one */
-    bool
-        other; /* it is not the process that the journal names: started by an agent whose journal was lost, or by hand */
+    /* It is not the process that the journal names: started by an agent whose journal was lost, or by hand. */
+    bool other;
 };
 
 enum machine_action_kind {
