@@ -43,13 +43,19 @@ static bool buffer_reserve(struct buffer *buffer, size_t more) {
     return true;
 }
 
-void buffer_append(struct buffer *buffer, const void *data, size_t len) {
+uint8_t *buffer_extend(struct buffer *buffer, size_t len) {
     if (!buffer_reserve(buffer, len))
-        return;
-    if (len > 0)
-        memcpy(buffer->data + buffer->len, data, len);
+        return NULL;
+    uint8_t *at = buffer->data + buffer->len;
     buffer->len += len;
     buffer->data[buffer->len] = 0;
+    return at;
+}
+
+void buffer_append(struct buffer *buffer, const void *data, size_t len) {
+    uint8_t *at = buffer_extend(buffer, len);
+    if (at && len > 0)
+        memcpy(at, data, len);
 }
 
 void buffer_text(struct buffer *buffer, const char *text) {

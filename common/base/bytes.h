@@ -28,6 +28,8 @@ struct buffer {
 
 void buffer_deinit(struct buffer *buffer);
 void buffer_append(struct buffer *buffer, const void *data, size_t len);
+/* Makes it `len` bytes longer; where they are to be written, or NULL when it has failed. */
+uint8_t *buffer_extend(struct buffer *buffer, size_t len) _must_check_;
 void buffer_text(struct buffer *buffer, const char *text);
 void buffer_format(struct buffer *buffer, const char *format, ...) _printf_(2, 3);
 void buffer_u32(struct buffer *buffer, uint32_t value); /* big endian */

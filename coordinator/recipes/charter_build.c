@@ -163,36 +163,51 @@ static int member_fill(struct build *build, const struct cluster_member *member,
 
 /* ---- roster ---- */
 
-static const struct roster_entry *node_find(const struct charter_input *input, const char *name) {
-    for (size_t i = 0; i < input->n_nodes; i++)
-        if (strcmp(input->nodes[i].node, name) == 0)
-            return &input->nodes[i];
-    return NULL;
+struct approved {
+    const struct roster_entry *node;
+    struct roster_entry *entry; /* its own in the charter, once a member lies on it */
+};
+
+static int by_node(const void *a, const void *b) {
+    return strcmp(((const struct approved *)a)->node->node, ((const struct approved *)b)->node->node);
+}
+
+/* Sorted: a cluster may have ten thousand nodes, and each member looks for its own. */
+static struct approved *nodes_sort(const struct charter_input *input, struct arena *arena) {
+    struct approved *nodes = arena_array(arena, input->n_nodes, sizeof(*nodes));
+    for (size_t i = 0; nodes && i < input->n_nodes; i++)
+        nodes[i].node = &input->nodes[i];
+    if (nodes)
+        qsort(nodes, input->n_nodes, sizeof(*nodes), by_node);
+    return nodes;
 }
 
 /* One entry a node, in the order of the members; all its members name the same domain. */
 static int roster_fill(struct build *build) {
     const struct cluster_file *cluster = build->input->cluster;
     struct roster_entry *roster = arena_array(build->arena, cluster->n_members, sizeof(*roster));
+    struct approved *nodes = nodes_sort(build->input, build->arena);
     size_t n = 0;
-    if (!roster)
+    if (!roster || !nodes)
         return no_memory(build);
     for (size_t i = 0; i < cluster->n_members; i++) {
         const struct cluster_member *member = &cluster->members[i];
-        const struct roster_entry *node = node_find(build->input, member->node), *before = NULL;
-        for (size_t k = 0; k < n && !before; k++)
-            before = strcmp(roster[k].node, member->node) == 0 ? &roster[k] : NULL;
-        if (!node)
+        const struct roster_entry wanted = {.node = member->node};
+        struct approved *found = bsearch(&(struct approved){.node = &wanted}, nodes, build->input->n_nodes,
+                                         sizeof(*nodes), by_node);
+        if (!found)
             return error_set(
                 build->err, -ENOENT,
                 "member %s: node %s is not approved here (kedge node list shows those that wait)",
                 member->name, member->node);
-        if (before && strcmp(before->domain, member->domain) != 0)
+        if (found->entry && strcmp(found->entry->domain, member->domain) != 0)
             return error_set(build->err, -EINVAL,
                              "member %s: node %s cannot lie in domain \"%s\" and in \"%s\"", member->name,
-                             member->node, before->domain, member->domain);
-        if (!before)
-            roster[n++] = (struct roster_entry){member->node, node->key, member->domain};
+                             member->node, found->entry->domain, member->domain);
+        if (found->entry)
+            continue;
+        found->entry = &roster[n++];
+        *found->entry = (struct roster_entry){member->node, found->node->key, member->domain};
     }
     build->charter->roster = roster;
     build->charter->n_roster = n;

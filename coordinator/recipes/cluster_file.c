@@ -268,6 +268,52 @@ static int member_load(struct reader *reader, const struct yaml_node *node, stru
     return r < 0 ? r : identity_fill(reader, node, member);
 }
 
+/* What a member must share with no other, and where it stands in the file. */
+struct claim {
+    const char *text;
+    size_t place;
+};
+
+static int by_claim(const void *a, const void *b) {
+    const struct claim *x = a, *y = b;
+    int order = strcmp(x->text, y->text);
+    return order ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+/* The first that claims what another one before it has, or NULL. Sorted, since a cluster may have ten thousand. */
+static const struct claim *claimed_twice(struct claim *claims, size_t n) {
+    const struct claim *first = NULL;
+    qsort(claims, n, sizeof(*claims), by_claim);
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(claims[i - 1].text, claims[i].text) == 0 && (!first || claims[i].place < first->place))
+            first = &claims[i];
+    return first;
+}
+
+static int members_once_judge(struct reader *reader, const struct yaml_node *list,
+                              const struct cluster_member *members) {
+    struct claim *names = arena_array(reader->arena, list->n, sizeof(*names));
+    struct claim *selves = arena_array(reader->arena, list->n, sizeof(*selves));
+    const struct claim *twice;
+    for (size_t i = 0; names && selves && i < list->n; i++) {
+        const struct cluster_member *m = &members[i];
+        names[i] = (struct claim){m->name, i};
+        selves[i] = (struct claim){arena_format(reader->arena, "%s\n%s", m->role->name, m->self), i};
+        if (!selves[i].text)
+            selves = NULL;
+    }
+    if (!names || !selves)
+        return no_memory(reader);
+    if ((twice = claimed_twice(names, list->n)))
+        return yaml_refuse(list->items[twice->place], reader->err, "member %s stands twice",
+                           members[twice->place].name);
+    if ((twice = claimed_twice(selves, list->n)))
+        return yaml_refuse(list->items[twice->place], reader->err, "members %s and %s are both %s",
+                           members[twice[-1].place].name, members[twice->place].name,
+                           members[twice->place].self);
+    return 0;
+}
+
 static int members_load(struct reader *reader, const struct yaml_node *list) {
     struct cluster_file *cluster = reader->cluster;
     struct cluster_member *members = arena_array(reader->arena, list->n, sizeof(*members));
@@ -275,19 +321,12 @@ static int members_load(struct reader *reader, const struct yaml_node *list) {
         return no_memory(reader);
     for (size_t i = 0; i < list->n; i++) {
         int r = member_load(reader, list->items[i], &members[i]);
-        for (size_t k = 0; r == 0 && k < i; k++) {
-            if (strcmp(members[k].name, members[i].name) == 0)
-                r = yaml_refuse(list->items[i], reader->err, "member %s stands twice", members[i].name);
-            else if (members[i].role == members[k].role && strcmp(members[k].self, members[i].self) == 0)
-                r = yaml_refuse(list->items[i], reader->err, "members %s and %s are both %s", members[k].name,
-                                members[i].name, members[i].self);
-        }
         if (r < 0)
             return r;
     }
     cluster->members = members;
     cluster->n_members = list->n;
-    return 0;
+    return members_once_judge(reader, list, members);
 }
 
 /* ---- the file ---- */
