@@ -14,6 +14,7 @@
 enum {
     PROC_FILE_BYTES_MAX = 4 * 1024 * 1024,
     LISTENERS_MAX = 64,
+    RECORD_BYTES = 150, /* of /proc/PID/net/tcp, padded by the kernel */
     TCP_LISTEN = 0x0A,
 };
 
@@ -296,37 +297,55 @@ int procfs_cgroup(pid_t pid, struct arena *arena, const char **outp, struct erro
 
 /* ---- who listens ---- */
 
-/* Inodes of the listening sockets on `port` in one table of /proc/PID/net. The kernel lists all listening sockets before
- * all others, so the read ends at the first other: a host with ten thousand connections costs no more than an idle one. */
-static size_t listeners_in(pid_t pid, const char *table, uint16_t port, uint64_t *inodes, size_t n) {
+/* One table of /proc/PID/net, read record by record: the kernel lists all listening sockets before all others, and what is
+ * not asked for it does not look for. To come to the end of a table it walks through all the room that it has for
+ * connections: milliseconds on a host with much memory, however few there are. */
+struct socket_table {
+    FILE *file;
+    char record[RECORD_BYTES];
+};
+
+static bool table_open(struct socket_table *table, pid_t pid, const char *name) {
     char path[64], line[512];
-    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, table);
-    _cleanup_(fclosep) FILE *file = fopen(path, "re");
-    if (!file || !fgets(line, sizeof(line), file))
-        return n;
-    while (n < LISTENERS_MAX && fgets(line, sizeof(line), file)) {
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+    table->file = fopen(path, "re");
+    return table->file && setvbuf(table->file, table->record, _IOFBF, sizeof(table->record)) == 0 &&
+           fgets(line, sizeof(line), table->file);
+}
+
+/* The inode of the next socket that listens on `port`. */
+static bool table_next(struct socket_table *table, uint16_t port, uint64_t *inode) {
+    char line[512];
+    while (fgets(line, sizeof(line), table->file)) {
         unsigned local, state;
-        uint64_t inode;
         if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*s %x %*s %*s %*s %*s %*s %" SCNu64, &local, &state,
-                   &inode) != 3)
+                   inode) != 3)
             continue;
         if (state != TCP_LISTEN)
-            break;
+            return false;
         if (local == port)
-            inodes[n++] = inode;
+            return true;
     }
+    return false;
+}
+
+static void table_close(struct socket_table *table) {
+    fclosep(&table->file);
+}
+
+static size_t listeners_in(const char *name, uint16_t port, uint64_t *inodes, size_t n) {
+    _cleanup_(table_close) struct socket_table table = {0};
+    if (table_open(&table, getpid(), name))
+        while (n < LISTENERS_MAX && table_next(&table, port, &inodes[n]))
+            n++;
     return n;
 }
 
-static size_t listeners(pid_t pid, uint16_t port, uint64_t inodes[static LISTENERS_MAX]) {
-    size_t n = listeners_in(pid, "net/tcp", port, inodes, 0);
-    return listeners_in(pid, "net/tcp6", port, inodes, n);
-}
-
+/* Whether an open file of the process is one of these sockets; with none given, whether any is a socket. */
 static bool has_socket(pid_t pid, const uint64_t *inodes, size_t n) {
     char folder[64], path[PATH_MAX], target[64];
     snprintf(folder, sizeof(folder), "/proc/%d/fd", (int)pid);
-    DIR *dir = n > 0 ? opendir(folder) : NULL;
+    DIR *dir = opendir(folder);
     if (!dir)
         return false;
     bool found = false;
@@ -339,6 +358,7 @@ static bool has_socket(pid_t pid, const uint64_t *inodes, size_t n) {
         target[len] = 0;
         if (sscanf(target, "socket:[%" SCNu64 "]", &inode) != 1)
             continue;
+        found = n == 0;
         for (size_t i = 0; i < n; i++)
             found = found || inodes[i] == inode;
     }
@@ -346,17 +366,25 @@ static bool has_socket(pid_t pid, const uint64_t *inodes, size_t n) {
     return found;
 }
 
-/* The second table is read only when the first does not say so: to list what little is in it the kernel looks through
- * all the room that it has for connections, half a millisecond. */
+static bool owns_port_in(pid_t pid, const char *name, uint16_t port) {
+    _cleanup_(table_close) struct socket_table table = {0};
+    uint64_t inode;
+    if (table_open(&table, pid, name))
+        while (table_next(&table, port, &inode))
+            if (has_socket(pid, &inode, 1))
+                return true;
+    return false;
+}
+
+/* A service that is being started has no socket at all for a while: then no table needs to be read. */
 bool procfs_owns_port(pid_t pid, uint16_t port) {
-    uint64_t inodes[LISTENERS_MAX];
-    return has_socket(pid, inodes, listeners_in(pid, "net/tcp", port, inodes, 0)) ||
-           has_socket(pid, inodes, listeners_in(pid, "net/tcp6", port, inodes, 0));
+    return has_socket(pid, NULL, 0) &&
+           (owns_port_in(pid, "net/tcp", port) || owns_port_in(pid, "net/tcp6", port));
 }
 
 int procfs_listener(uint16_t port, pid_t *outp, struct error *err) {
     uint64_t inodes[LISTENERS_MAX];
-    size_t n = listeners(getpid(), port, inodes);
+    size_t n = listeners_in("net/tcp6", port, inodes, listeners_in("net/tcp", port, inodes, 0));
     *outp = 0;
     if (n == 0)
         return 0;

@@ -83,10 +83,26 @@ TEST("F07 the listening socket is known by its owner") {
     check(procfs_owns_port(getpid(), port));
     check_eq_int(procfs_listener(port, &owner, &err), 0);
     check_eq_int(owner, getpid());
+    check(!procfs_owns_port(getppid(), port));
+    int other = socket(AF_INET, SOCK_STREAM, 0); /* to have one is not to listen there */
     close(fd);
+    check(!procfs_owns_port(getpid(), port));
+    close(other);
     check(!procfs_owns_port(getpid(), port));
     check_eq_int(procfs_listener(port, &owner, &err), 0);
     check_eq_int(owner, 0);
+}
+
+TEST("F07 a listening socket of IPv6 is known as well") {
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    socklen_t len = sizeof(address);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0)
+        return; /* this host has none */
+    require(listen(fd, 1) == 0 && getsockname(fd, (struct sockaddr *)&address, &len) == 0);
+    check(procfs_owns_port(getpid(), ntohs(address.sin6_port)));
+    close(fd);
+    check(!procfs_owns_port(getpid(), ntohs(address.sin6_port)));
 }
 
 /* ---- commands ---- */
