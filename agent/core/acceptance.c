@@ -78,7 +78,7 @@ bool acceptance_has_begun(const struct member_machine *machine, const struct wor
 
 bool acceptance_needs_facts(const struct machine_record *record, const struct work_order *order,
                             const struct step *step) {
-    bool first = record->serial != order->serial || !record->started_new;
+    bool first = record->serial != order->serial || !record->started_new || record->adopts;
     return (first && (step->verb == VERB_PREPARE || step->verb == VERB_SWITCH)) ||
            step->verb == VERB_FINALIZE;
 }

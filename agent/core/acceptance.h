@@ -58,7 +58,8 @@ bool acceptance_is_answered(enum outcome outcome, uint64_t epoch, uint64_t expir
 bool acceptance_has_begun(const struct member_machine *machine, const struct work_order *order,
                           const struct step *step, bool ended);
 
-/* Before the first change of a member in a plan its facts are held against the signed ones. */
+/* Before the first change of a member in a plan its facts are held against the signed ones; and once more after what other
+ * hands had started could not be proven. */
 bool acceptance_needs_facts(const struct machine_record *record, const struct work_order *order,
                             const struct step *step);
 

@@ -12,6 +12,9 @@ size_t rows_now(const struct member_machine *machine);
 /* Begins the row that record.row names: journal, then execute. Concludes when there is none left. */
 void row_begin(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
+/* Goes on from this start as if it had just been made: whether it is up, and all that proves it, is asked. */
+void prove_start(struct member_machine *m, uint32_t row, uint64_t now_us, struct machine_actions *actions);
+
 /* The row under way is done: the next one. */
 void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 

@@ -116,6 +116,8 @@ static void order_begin(struct member_machine *m, const struct machine_event *ev
     m->evidence_us = m->evidence_limit_us = 0;
     m->stale = 0;
     m->record.reason[0] = 0;
+    const struct row *start = step_last_row(m->step, PRIMITIVE_START);
+    m->record.adopts = event->runs_already && start;
     way_plan(m);
     machine_move(m, MACHINE_FORWARD);
     if (m->latched && !step_is_closing(m->order, m->step)) {
@@ -123,7 +125,10 @@ static void order_begin(struct member_machine *m, const struct machine_event *ev
         conclude(m, OUTCOME_REFUSED, actions);
         return;
     }
-    row_begin(m, event->now_us, actions);
+    if (m->record.adopts)
+        prove_start(m, (uint32_t)(start - m->step->rows), event->now_us, actions);
+    else
+        row_begin(m, event->now_us, actions);
 }
 
 static void ordered(struct member_machine *m, const struct machine_event *event,

@@ -56,6 +56,8 @@ struct machine_record {
     enum barrier barrier;          /* of a downtime: how far */
     uint64_t hold_until_us;        /* monotonic: the end of the hold limit; meaningful with `barrier` */
     uint64_t barrier_serial;       /* of the plan at whose barrier it is; meaningful with `barrier` */
+    bool
+        adopts; /* this step, or the last one, only proves what other hands have started: it changes nothing */
 };
 
 enum machine_event_kind {
@@ -83,6 +85,8 @@ struct machine_event {
     const char
         *refused; /* NULL, or why the executor would not act on it (differences to the signed facts, paths) */
     bool latched; /* its plan was aborted */
+    bool
+        runs_already; /* exactly what the step would start runs, started by other hands: it is proven, not done again */
 
     /* ANSWER, FAILED, STALE: which action they answer; others are ignored */
     uint32_t op;

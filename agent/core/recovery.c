@@ -47,6 +47,12 @@ static bool is_not_begun(const struct member_machine *m, const struct row *row,
     return row < stop || (row == stop && event->running && m->record.stopped_at_us == 0);
 }
 
+/* What other hands started may have ended while nobody looked, and is not started by us. */
+static void adopt_again_by_order(struct member_machine *m, struct machine_actions *actions) {
+    reason_set(m, "the agent was restarted while it looked at what runs; it waits to be ordered again", NULL);
+    conclude(m, OUTCOME_WAITS, actions);
+}
+
 static void wait_for_order(struct member_machine *m, struct machine_actions *actions) {
     m->record.changed = m->record.stopped = false;
     reason_set(m, "the agent was restarted before it stopped anything; it waits to be ordered again", NULL);
@@ -76,9 +82,7 @@ static const struct row *find_start(const struct row *rows, size_t n, uint32_t g
     return NULL;
 }
 
-/* Goes on from this start as if it had just been made: whether it is up, and all that proves it, is asked. */
-static void prove_start(struct member_machine *m, uint32_t row, uint64_t now_us,
-                        struct machine_actions *actions) {
+void prove_start(struct member_machine *m, uint32_t row, uint64_t now_us, struct machine_actions *actions) {
     m->record.row = row;
     row_begin(m, now_us, actions);
     if (actions->n == 0 || actions->items[actions->n - 1].kind != MACHINE_ACTION_EXECUTE)
@@ -177,6 +181,10 @@ void machine_recover(struct member_machine *m, const struct machine_event *event
     }
     if (!row) { /* killed between the last row and the conclusion */
         row_begin(m, event->now_us, actions);
+        return;
+    }
+    if (m->record.state == MACHINE_FORWARD && m->record.adopts) {
+        adopt_again_by_order(m, actions);
         return;
     }
     if (m->record.state == MACHINE_FORWARD && m->step->verb == VERB_ACT &&

@@ -224,7 +224,7 @@ static enum mode mode_of(const struct member_machine *m, const struct row *row) 
 
 /* What is true from the moment on at which the row begins, whether or not it succeeds. */
 static void note_begin(struct member_machine *m, const struct row *row) {
-    if (primitive_rule(row->primitive)->changes)
+    if (primitive_rule(row->primitive)->changes && !m->record.adopts)
         m->record.changed = true;
     if (m->record.state != MACHINE_FORWARD)
         return;

@@ -74,78 +74,7 @@ pid_t member_find(const struct member *m, struct error *err) {
     return 0;
 }
 
-/* ---- a process that the journal does not name ---- */
-
-static bool same_words(const struct proc_texts *found, const struct start_spec *spec) {
-    bool same = found->n > 0 && found->n == spec->n_arguments;
-    for (size_t i = 0; same && i < found->n; i++)
-        same = strcmp(found->items[i], spec->arguments[i]) == 0;
-    return same;
-}
-
-/* Started as this generation is: the same words in the same folder. */
-static bool runs_as(pid_t pid, const struct start_spec *spec) {
-    _cleanup_(arena_freep) struct arena *arena = arena_new(4 * 1024 * 1024);
-    struct proc_texts words;
-    const char *directory;
-    return arena && pid != getpid() && procfs_arguments(pid, arena, &words, NULL) == 0 &&
-           same_words(&words, spec) && procfs_link(pid, "cwd", arena, &directory, NULL) == 0 &&
-           strcmp(directory, spec->directory) == 0;
-}
-
-static pid_t find_started_as(const struct start_spec *spec) {
-    pid_t found = 0;
-    DIR *dir = opendir("/proc");
-    for (struct dirent *entry; dir && found == 0 && (entry = readdir(dir));) {
-        char *end;
-        long pid = strtol(entry->d_name, &end, 10);
-        if (*end == 0 && pid > 0 && runs_as((pid_t)pid, spec))
-            found = (pid_t)pid;
-    }
-    if (dir)
-        closedir(dir);
-    return found;
-}
-
-/* `current` is moved only while the member is down, so what was started as its generation runs that generation. */
-static bool find_other(struct member *m, struct process_id *outp, uint32_t *numberp) {
-    _cleanup_(arena_freep) struct arena *arena = arena_new(8 * 1024 * 1024);
-    struct generation_record record;
-    struct error err;
-    pid_t owner = 0;
-    int current = generation_current(m->folder);
-    *numberp = UINT32_MAX;
-    pid_t pid = current >= 0 && arena && generation_load(m, (uint32_t)current, arena, &record) == 0
-                    ? find_started_as(&record.spec)
-                    : 0;
-    if (pid > 0)
-        *numberp = (uint32_t)current;
-    else if (m->charter->port > 0 && procfs_listener((uint16_t)m->charter->port, &owner, &err) == 0 &&
-             owner > 0)
-        pid = member_find(m, &err) == owner ? owner : 0;
-    return pid > 0 && process_may_be_taken(pid, &err) == 0 && procfs_identify(pid, outp, &err) == 0;
-}
-
-/* What the journal names has ended. An agent whose journal was lost may have started it again without a record, and so may
- * other hands: what lives counts, not what is written. */
-bool member_take_other(struct member *m, uint32_t *numberp) {
-    struct process_id id;
-    if (!m->has_generation || !find_other(m, &id, numberp))
-        return false;
-    log_warning("alarm", "%s: process %d runs, which this agent's journal does not name", m->name,
-                (int)id.pid);
-    m->process.id = id;
-    m->process.origin = ORIGIN_NONE;
-    m->instance[0] = 0;
-    if (*numberp != UINT32_MAX && *numberp != m->generation.number) {
-        m->process.generation = *numberp;
-        arena_free(m->spec_arena);
-        m->spec_arena = arena_new(8 * 1024 * 1024);
-        m->has_generation = m->spec_arena && generation_load(m, *numberp, m->spec_arena, &m->generation) == 0;
-    }
-    member_process_put(m);
-    return true;
-}
+/* ---- generation 0 ---- */
 
 /* A file of ours for a service whose output led to nobody's file; its user must be able to write it. */
 static const char *fallback_output(const struct member *m, struct arena *arena, struct error *err) {

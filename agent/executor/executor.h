@@ -231,10 +231,18 @@ int member_adopt(struct member *member, struct error *err) _must_check_;
 /* The member's process as found by its charter: pid, or 0 with a sentence. */
 pid_t member_find(const struct member *member, struct error *err);
 
+/* ---- hands.c ---- */
+
 /* Looks for a process of the member that the journal does not name: started by an agent that could not write, or by other
  * hands. It becomes the member's (member_watch is the caller's); *numberp is its generation's number, UINT32_MAX when it
  * was not started as `current` is. */
 bool member_take_other(struct member *member, uint32_t *numberp);
+
+/* While nothing is under way: the same for what was started as a generation that is known, and nothing else; watched. */
+bool member_take_known(struct member *member);
+
+/* Who serves the member's port and looks like it, without being taken; 0: nobody. */
+pid_t member_find_stranger(const struct member *member);
 
 /* ---- rows.c ---- */
 
@@ -247,6 +255,9 @@ void row_forget(
     struct member *member); /* whatever is under way for the row: ended or left alone, never half done */
 
 void row_observe(struct member *member, const struct row *row); /* observe.c */
+
+/* Its executable, or an open file where the charter says so, lies in this release folder. */
+bool process_runs_from(const struct member *member, pid_t pid, const char *folder, struct arena *arena);
 
 /* The number of the generation with this index in the open order; -ENOENT. */
 int generation_number(const struct member *member, const struct work_order *order, uint32_t index,

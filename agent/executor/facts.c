@@ -192,6 +192,20 @@ static void add_user(struct facts_run *run) {
     add(run, "user", found ? found->pw_name : number);
 }
 
+/* Managed, and somebody else serves in its place. */
+static bool is_stranger(const struct facts_run *run) {
+    return run->pid > 0 && run->member->process.managed && run->pid != run->member->process.id.pid;
+}
+
+/* What Kedge started, or nothing runs. What other hands started as a generation is held against its release. */
+static bool runs_its_generation(const struct facts_run *run) {
+    const struct member *m = run->member;
+    if (is_stranger(run))
+        return false;
+    return run->pid == 0 || m->process.origin != ORIGIN_OPERATOR ||
+           process_runs_from(m, run->pid, m->generation.release, run->arena);
+}
+
 static void add_spec(struct facts_run *run) {
     struct member *m = run->member;
     const char *folder = "", *version = "";
@@ -200,12 +214,12 @@ static void add_spec(struct facts_run *run) {
     add_user(run);
     add_arguments(run);
     add_environment(run);
-    if (m->has_generation && m->generation.serial != 0) {
+    if (m->has_generation && m->generation.serial != 0 && runs_its_generation(run)) {
         folder = m->generation.release;
         version = m->generation.version;
     } else {
         find_release(run, &folder, &version);
-        if (!folder[0] && m->has_generation) { /* down: as it was found */
+        if (!folder[0] && m->has_generation && !is_stranger(run)) { /* down: as it was found */
             folder = m->generation.release;
             version = m->generation.version;
         }
@@ -243,7 +257,12 @@ static void add_node(struct facts_run *run) {
     struct statvfs fs;
     add_flag(run, "adopted", m->has_generation);
     add_flag(run, "managed", m->process.managed);
-    add_number(run, "generation", m->has_generation ? m->generation.number : 0);
+    if (!is_stranger(run))
+        add_number(run, "generation", m->has_generation ? m->generation.number : 0);
+    if (run->pid > 0 && !is_stranger(run) && m->has_generation && m->generation.serial != 0) {
+        add_number(run, "plan.serial", m->generation.serial);
+        add_number(run, "plan.generation", m->generation.index);
+    }
     add(run, "finalized", finalize_version(m));
     add(run, "starts.ms", start_history(m));
     add_proven(run);
@@ -361,10 +380,15 @@ static int on_finish(sd_event_source *source, void *userdata) {
 
 /* ---- a run ---- */
 
-/* Nobody's of ours: its owner may have started it anew. One that was adopted is adopted again as it runs now; what differs
- * from the plan shows in the facts. */
+/* Nobody's of ours: other hands may have started it anew. As a generation that is known: then it is that one. One that
+ * Kedge never started is adopted again as it runs now. Anybody else is only looked at. What differs from the plan shows in
+ * the facts. */
 static pid_t find_again(struct member *m, struct error *err) {
     bool adopted = m->has_generation && m->generation.number == 0 && !machine_is_busy(&m->machine);
+    if (member_take_known(m))
+        return m->process.id.pid;
+    if (m->process.managed)
+        return machine_is_busy(&m->machine) ? 0 : member_find_stranger(m);
     if (adopted && member_adopt(m, err) == 0)
         return m->process.id.pid;
     return member_find(m, err);
@@ -376,7 +400,7 @@ static void find_spec(struct facts_run *run) {
     struct error err = {""};
     if (m->process.id.pid > 0 && procfs_alive(&m->process.id))
         run->pid = m->process.id.pid;
-    else if (!m->process.managed)
+    else
         run->pid = find_again(m, &err);
     if (run->pid > 0 && spec_read(run->pid, "", run->arena, &run->spec, &err) == 0) {
         run->has_spec = true;

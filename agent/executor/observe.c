@@ -13,11 +13,10 @@ static bool lies_under(const char *path, const char *folder) {
 }
 
 /* The files of another release would prove nothing: only those that lie in this one count. */
-static bool runs_from(const struct member *m, const char *folder, struct arena *arena) {
+bool process_runs_from(const struct member *m, pid_t pid, const char *folder, struct arena *arena) {
     struct error err;
     struct proc_texts files = {0};
     const char *executable;
-    pid_t pid = m->process.id.pid;
     if (procfs_link(pid, "exe", arena, &executable, &err) == 0 && lies_under(executable, folder))
         return true;
     if (m->charter->release_from == RELEASE_FROM_EXECUTABLE || procfs_files(pid, arena, &files, &err) < 0)
@@ -37,7 +36,8 @@ static bool is_wrong(struct member *m, const struct row *row, char *why, size_t 
         snprintf(why, size, "no process of it runs");
     else if (r < 0 || m->process.generation != number || !m->has_generation || m->generation.number != number)
         snprintf(why, size, "another generation than the wanted one runs");
-    else if (!arena || (m->generation.release[0] && !runs_from(m, m->generation.release, arena)))
+    else if (!arena || (m->generation.release[0] &&
+                        !process_runs_from(m, m->process.id.pid, m->generation.release, arena)))
         snprintf(why, size, "process %d has nothing open from %.300s", (int)m->process.id.pid,
                  m->generation.release);
     else if (m->charter->port > 0 && !procfs_owns_port(m->process.id.pid, (uint16_t)m->charter->port))

@@ -197,9 +197,9 @@ int order_restore(struct member *m, const char *step, struct verified_order **ou
     return order_verify(&context, &claim, outp, err);
 }
 
-/* All is checked: the machine takes over. `refused` "" or the differences. */
+/* All is checked: the machine takes over. `refused` "" or the differences; `runs_already` as the machine's event has it. */
 static void begin(struct member *m, struct verified_order *v, const struct order_claim *claim,
-                  const char *refused) {
+                  const char *refused, bool runs_already) {
     struct error err = {""};
     char why[KEDGE_REASON_MAX] = "";
     snprintf(why, sizeof(why), "%.500s", refused);
@@ -233,6 +233,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
                                   .order = v->order,
                                   .step = v->step,
+                                  .runs_already = runs_already,
                                   .latched = acceptance_is_latched(&seen, v->header.serial)};
     member_feed(m, &event);
     verified_order_free(at_barrier);
@@ -284,12 +285,35 @@ static void facts_unsure(struct member *m, const char *why) {
     order_forget(m);
 }
 
+static bool fact_is(const struct facts *facts, const char *name, const char *wanted) {
+    const char *value = fact_get(facts->items, facts->n, name);
+    return value && wanted && strcmp(value, wanted) == 0;
+}
+
+/* Other hands have started just what this step would start: the generation of this order, with the signed configuration, as
+ * the same user. Release, port, mode and gates are the step's own proof. */
+static bool runs_already(const struct member *m, const struct verified_order *v, const struct facts *facts) {
+    const struct work_order *order = v->order;
+    const struct row *start = step_last_row(v->step, PRIMITIVE_START);
+    char digest[KEDGE_DIGEST_TEXT_SIZE];
+    uint32_t number;
+    if (!start || start->generation == 0 || m->process.id.pid == 0 || m->process.origin != ORIGIN_OPERATOR ||
+        generation_number(m, order, start->generation, &number) < 0 || m->process.generation != number)
+        return false;
+    const struct render *render = order->generations[start->generation - 1].render;
+    if (render)
+        digest_format(digest, &render->new_digest);
+    return fact_is(facts, "user", fact_get(order->binding, order->n_binding, "user")) &&
+           (!render || fact_is(facts, "config.digest", digest));
+}
+
 static void on_facts(void *context, const struct facts *facts) {
     struct member *m = context;
     const struct work_order *order = m->incoming->order;
     bool unsure;
     m->facts = NULL;
     const char *why = facts_compare(facts, order->binding, order->n_binding, m->incoming_arena, &unsure);
+    bool adopts = why[0] && m->incoming->step->verb == VERB_SWITCH && runs_already(m, m->incoming, facts);
     if (unsure && !why[0] && m->incoming->step->verb != VERB_PREPARE) { /* which stops nothing: switch asks */
         facts_unsure(m, facts->unsure);
         return;
@@ -297,12 +321,12 @@ static void on_facts(void *context, const struct facts *facts) {
     struct verified_order *v = TAKE(m->incoming);
     struct arena *arena = TAKE(m->incoming_arena);
     char sentence[KEDGE_REASON_MAX] = "";
-    if (why[0])
+    if (why[0] && !adopts)
         snprintf(sentence, sizeof(sentence),
                  "%.150s is not as the plan says: %.290s. Make and approve a new plan", m->name, why);
     else if ((why = preflight(m, facts, arena)) && why[0])
         snprintf(sentence, sizeof(sentence), "%.500s", why);
-    begin(m, v, m->incoming_claim, sentence);
+    begin(m, v, m->incoming_claim, sentence, adopts);
     arena_free(arena);
 }
 
@@ -356,7 +380,7 @@ static void accept(struct member *m, struct verified_order *v, const struct orde
         return;
     }
     if (!acceptance_needs_facts(&m->machine.record, v->order, v->step)) {
-        begin(m, v, claim, "");
+        begin(m, v, claim, "", false);
         return;
     }
     m->incoming = v;

@@ -42,11 +42,13 @@ void machine_record_pack(const struct machine_record *record, struct buffer *out
     buffer_u64(out, record->interruption_us);
     buffer_u64(out, record->evidence_age_us);
     pack_text(out, record->reason);
-    if (record->barrier == BARRIER_NONE)
+    if (record->barrier == BARRIER_NONE && !record->adopts)
         return; /* as agents wrote it that knew no barrier */
     pack_u8(out, record->barrier);
     buffer_u64(out, record->hold_until_us);
     buffer_u64(out, record->barrier_serial);
+    if (record->adopts) /* as those wrote it that adopted nothing */
+        pack_u8(out, record->adopts);
 }
 
 int machine_record_unpack(struct bytes packed, struct machine_record *out) {
@@ -75,6 +77,8 @@ int machine_record_unpack(struct bytes packed, struct machine_record *out) {
         out->hold_until_us = unpack_u64(&from);
         out->barrier_serial = unpack_u64(&from);
     }
+    if (!from.failed && from.rest.len > 0)
+        out->adopts = unpack_below(&from, 2);
     return done(&from);
 }
 

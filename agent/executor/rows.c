@@ -133,7 +133,9 @@ static void row_ask(struct member *m, const struct row *row) {
             if (digest_equal(&m->order->gate_digests[k], &row->gates[i]))
                 gates[i].bytes = m->order->gate_bytes[k];
     }
-    m->questions = questions_ask(&asker, gates, row->n_gates, row->sample, on_gates, m);
+    bool nothing_kept = row->sample == SAMPLE_COMPARE && m->machine.record.adopts; /* nobody asked before */
+    m->questions =
+        questions_ask(&asker, gates, row->n_gates, nothing_kept ? SAMPLE_CAPTURE : row->sample, on_gates, m);
     if (!m->questions)
         member_fail(m, m->op, "the questions could not be asked: out of memory");
 }

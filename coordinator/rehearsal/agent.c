@@ -208,6 +208,14 @@ static void lease_opens(struct world *w, struct member *m, uint64_t serial, cons
     m->lease_heard_us[lease - order->leases] = w->now_us;
 }
 
+/* What runs was started by nobody whom the journal names; from now on it names it. */
+static void service_is_ours(struct member *m) {
+    m->written.ran = true;
+    m->written.ran_content = m->service.content;
+    m->written.process = m->service.token;
+    disk_write(m);
+}
+
 static void order_begin(struct world *w, struct member *m, const struct message *message,
                         const struct offer *offer) {
     if (m->journal_lost) {
@@ -237,10 +245,15 @@ static void order_begin(struct world *w, struct member *m, const struct message 
     oracle_accept(w, m, message);
     oracle_begins(w, m, message);
     bool compares = acceptance_needs_facts(&m->machine.record, offer->order, offer->step);
+    const char *differs = compares ? facts_differ(m, message->serial) : NULL;
+    bool runs_already = differs && hands_did(m, message->serial, offer->step);
+    if (runs_already)
+        service_is_ours(m);
     struct machine_event event = {.kind = MACHINE_EVENT_ORDER,
                                   .order = offer->order,
                                   .step = offer->step,
-                                  .refused = compares ? facts_differ(m, message->serial) : NULL,
+                                  .refused = runs_already ? NULL : differs,
+                                  .runs_already = runs_already,
                                   .latched = acceptance_is_latched(&disk->seen, message->serial)};
     agent_feed(w, m, &event);
 }
@@ -510,12 +523,8 @@ void agent_start(struct world *w, struct member *m) {
                  open ? step_at(m, disk->step) : NULL);
     if (open && acceptance_is_latched(&disk->seen, record->serial))
         m->machine.latched = true;
-    if (m->service.running && same_boot && !named) {
-        disk->ran = true;
-        disk->ran_content = m->service.content;
-        disk->process = m->service.token;
-        disk_write(m);
-    }
+    if (m->service.running && same_boot && !named)
+        service_is_ours(m);
     world_say(w, "agent    %s: is back, step %s is %s, the service %s", m->order->member,
               disk->has_order ? step_at(m, disk->step)->name : "-", open ? "open" : "not open",
               m->service.running ? "runs" : "does not run");

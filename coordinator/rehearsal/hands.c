@@ -21,6 +21,13 @@ const char *facts_differ(const struct member *m, uint64_t serial) {
     return NULL;
 }
 
+/* What the step would start was started by hand already. */
+bool hands_did(const struct member *m, uint64_t serial, const struct step *step) {
+    const struct row *start = step_last_row(step, PRIMITIVE_START);
+    return step->verb == VERB_SWITCH && start && start->generation > 0 && m->service.running &&
+           !m->service.stopping && m->service.content == content_of(m, serial, start->generation);
+}
+
 /* One is down before anybody makes a plan. */
 void hands_begin(struct world *w) {
     if (w->config->elects || !world_chance(w, FAULT_CRASH, 4)) /* a plan of people says what ran */
@@ -56,9 +63,22 @@ static void start_between(struct world *w, struct member *m) {
     m->service.foreign = true;
 }
 
+/* As Kedge would have done it, from what was prepared. */
+static void upgrade(struct world *w, struct member *m) {
+    world_say(w, "hands    %s is upgraded by somebody", m->order->member);
+    m->touched = true;
+    service_end(w, m, "somebody stopped it");
+    m->link = content_of(m, m->prepared, 1);
+    service_start(w, m, m->link);
+}
+
 static void replace(struct world *w, struct member *m) {
     if (!m->service.running || m->service.stopping || machine_is_busy(&m->machine))
         return;
+    if (m->prepared > 0 && world_random(w, FAULT_HANDS) % 2) {
+        upgrade(w, m);
+        return;
+    }
     world_say(w, "hands    of %s: something else is started in its place", m->order->member);
     m->touched = true;
     service_end(w, m, "somebody stopped it");

@@ -447,6 +447,7 @@ void images_mend(struct world *w, struct member *m);
 
 /* ---- hands.c ---- */
 const char *facts_differ(const struct member *m, uint64_t serial);
+bool hands_did(const struct member *m, uint64_t serial, const struct step *step);
 void hands_begin(struct world *w);
 void hands_strike(struct world *w, struct member *m);
 void hands_mend(struct world *w, struct member *m);

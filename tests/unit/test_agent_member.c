@@ -1,5 +1,6 @@
 #include "tests/unit/test.h"
 
+#include "agent/core/acceptance.h"
 #include "tests/unit/machine_world.h"
 
 #include <signal.h>
@@ -349,6 +350,69 @@ TEST("F08 abort before the stop changes nothing, closings go on, the way back st
                                          .latched = true,
                                          .now_us = 3});
     check_eq_int(w.outcome, OUTCOME_DONE);
+}
+
+/* ---- what other hands have done already ---- */
+
+/* Other hands have started generation 1, and the switch to it is ordered. */
+static void order_what_runs(struct world *w) {
+    w->running = true;
+    w->running_generation = 1;
+    world_run(w, (struct machine_event){.kind = MACHINE_EVENT_ORDER,
+                                        .now_us = w->now_us,
+                                        .order = &order,
+                                        .step = step_named("switch"),
+                                        .runs_already = true});
+}
+
+TEST("F06 what other hands have started already is proven, and neither stopped nor started") {
+    struct world w;
+    world_init(&w);
+    order_what_runs(&w);
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.n_signals + w.n_starts, 0);
+    check_eq_int(w.m.record.generation, 1);
+    check(w.m.record.started_new && w.m.record.promoted); /* the data has met the new release */
+    do_step(&w, "return");
+    check_eq_int(w.outcome, OUTCOME_DONE);
+    check_eq_int(w.running_generation, 0);
+}
+
+TEST("F06 what other hands have started and cannot be proven is left as it is") {
+    static const struct {
+        unsigned bad;
+        enum outcome outcome;
+    } cases[] = {{PRIMITIVE_START, OUTCOME_FAILED},
+                 {PRIMITIVE_OBSERVE, OUTCOME_FAILED},
+                 {PRIMITIVE_ASK, OUTCOME_WAITS}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct world w;
+        world_init(&w);
+        w.bad = cases[i].bad;
+        w.bad_answer = ANSWER_NO;
+        w.bad_times = -1;
+        order_what_runs(&w);
+        check_eq_int(w.outcome, cases[i].outcome);
+        check_eq_int(w.n_signals + w.n_starts, 0);
+        check(w.running && w.running_generation == 1);
+        check_eq_int(w.m.record.state, MACHINE_IDLE);
+        check(
+            acceptance_needs_facts(&w.m.record, &order, step_named("switch"))); /* before it is tried again */
+    }
+}
+
+TEST("F06 F27 an agent that dies while it proves what others started starts nothing in its place") {
+    for (int row = 3; row < 7; row++) {
+        struct world w;
+        world_init(&w);
+        w.die_at_row = row;
+        order_what_runs(&w);
+        require(w.dead);
+        w.running = row % 2 == 0; /* its owner may have stopped it meanwhile */
+        restart(&w, true, "switch");
+        check_eq_int(w.outcome, OUTCOME_WAITS);
+        check_eq_int(w.n_signals + w.n_starts, 0);
+    }
 }
 
 TEST("a stop that is too slow is killed, and one that never ends is reported") {
