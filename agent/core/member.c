@@ -77,6 +77,14 @@ static const char *barrier_refuses(const struct member_machine *m, const struct 
     return half || step->verb == VERB_REVERT || step->verb == VERB_BACK ? NULL : "it is stopped at a barrier";
 }
 
+bool machine_holds_service(const struct member_machine *m) {
+    const struct machine_record *record = &m->record;
+    if (!m->order || record->state != MACHINE_FORWARD)
+        return m->order || record->state == MACHINE_HELD;
+    return record->stopped || record->barrier != BARRIER_NONE || step_find_row(m->step, PRIMITIVE_STOP) ||
+           step_find_row(m->step, PRIMITIVE_START);
+}
+
 const char *machine_refuses(const struct member_machine *m, const struct work_order *order,
                             const struct step *step) {
     const struct machine_record *record = &m->record;

@@ -175,6 +175,10 @@ static inline bool machine_is_busy(const struct member_machine *machine) {
     return machine->order != NULL;
 }
 
+/* The open step has stopped the service or will start it, or it is held: nobody else starts it, at boot either. A step that
+ * only runs a command (a side action, the act that finalizes) leaves it alone. */
+bool machine_holds_service(const struct member_machine *machine);
+
 /* A step of this verb, when it is done, has proven what runs. */
 bool verb_proves(enum verb verb);
 

@@ -56,7 +56,7 @@ static bool recover_order(struct member *m, struct machine_record *record) {
 /* After a restart of the host: what was proven last and ran is started; what was down stays down. */
 static void start_at_boot(struct member *m, bool ran) {
     struct error err = {""};
-    if (machine_is_busy(&m->machine) || m->machine.record.state == MACHINE_HELD || !ran || !m->has_generation)
+    if (machine_holds_service(&m->machine) || !ran || !m->has_generation)
         return;
     if (m->charter->port > 0) {
         pid_t owner = 0;

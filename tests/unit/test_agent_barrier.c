@@ -310,3 +310,24 @@ TEST("F06 F30 after an abort a pass is refused and the member stays at the barri
         check_eq_int(w.outcome, OUTCOME_RETURNED);
     }
 }
+
+TEST("F27 F30 a command leaves the service alone, so it starts at boot; not at a barrier, nor in the middle "
+     "of a switch") {
+    struct member_machine m;
+    struct machine_record record = {.state = MACHINE_FORWARD, .changed = true, .serial = 8};
+    machine_init(&m, &record, &downtime, work_order_step(&downtime, "act format"));
+    check(!machine_holds_service(&m));
+    m.record.barrier = BARRIER_STOPPED;
+    check(machine_holds_service(&m));
+    machine_init(&m, &record, &downtime, work_order_step(&downtime, "stop"));
+    check(machine_holds_service(&m));
+    machine_init(&m, &record, &newer, work_order_step(&newer, "switch"));
+    check(machine_holds_service(&m));
+    machine_init(&m, &record, &newer, work_order_step(&newer, "prepare"));
+    check(!machine_holds_service(&m));
+    struct machine_record held = {.state = MACHINE_HELD, .held = true, .serial = 8};
+    machine_init(&m, &held, NULL, NULL);
+    check(machine_holds_service(&m));
+    machine_init(&m, &(struct machine_record){0}, NULL, NULL);
+    check(!machine_holds_service(&m));
+}
