@@ -113,6 +113,21 @@ static bool starts_old(struct run *run, bool *issued) {
     return left;
 }
 
+/* As it has said last, against the report that it is stopped, or because its stop has failed. */
+static bool held_runs(struct run *run) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        if (m->state != MEMBER_HELD || (m->mode != MODE_READ_ONLY && m->mode != MODE_READ_WRITE))
+            continue;
+        run_pause(
+            run, PAUSE_STEP, i,
+            "%s is held and still runs (%s): nobody starts %s beside it; end it by hand and retire it: %s",
+            m->order->member, mode_text(m->mode), run->plan->header.from_version, m->reason ? m->reason : "");
+        return true;
+    }
+    return false;
+}
+
 const char *barrier_is_final(const struct run *run) {
     const struct shape *shape = &run->plan->shape;
     const char *final = NULL;
@@ -131,7 +146,11 @@ const char *barrier_is_final(const struct run *run) {
 /* True when it has ordered something, or has nothing left to do. */
 bool barrier_rolls_back(struct run *run) {
     bool issued = false;
-    if (halts(run, &issued) || restores(run, &issued) || starts_old(run, &issued))
+    if (halts(run, &issued))
+        return issued;
+    if (held_runs(run) && !KEDGE_MUTANT(old_beside_held))
+        return false;
+    if (restores(run, &issued) || starts_old(run, &issued))
         return issued;
     for (uint32_t i = 0; i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];

@@ -32,6 +32,13 @@ bool way_is_closed(const struct run_member *m) {
            (way == WAY_BACK_UNTIL_PROMOTION && promoted);
 }
 
+/* It will be, as soon as what is under way is done. */
+static bool way_is_closing(const struct run_member *m) {
+    enum way_back way = m->order->way_back;
+    return (m->state == MEMBER_SWITCHING && way_is_closed(m)) ||
+           (m->state == MEMBER_PROMOTING && way == WAY_BACK_UNTIL_PROMOTION);
+}
+
 /* A way back that is closed is said before anything is touched. */
 static int check_rollback(const struct run *run, struct actions *actions) {
     const char *final = run_is_downtime(run) ? barrier_is_final(run) : NULL;
@@ -50,10 +57,9 @@ static int check_rollback(const struct run *run, struct actions *actions) {
     int r = run->state == RUN_ENDED ? check_again(run, actions) : 0;
     for (uint32_t i = 0; r == 0 && i < run->n_members; i++) {
         const struct run_member *m = &run->members[i];
-        if (!member_state_is_changed(m->state))
-            continue;
-        n_changed++;
-        if (way_is_closed(m))
+        bool changed = member_state_is_changed(m->state);
+        n_changed += changed;
+        if ((changed && way_is_closed(m)) || way_is_closing(m))
             return engine_refuse(actions, "%s cannot go back: its way back was \"%s\"", m->order->member,
                                  way_back_text(m->order->way_back));
     }

@@ -34,13 +34,14 @@ static void list_finish(struct run *run, struct gate_list *list, struct digest *
     list->timeout_ms += ANSWER_SLACK_MS;
 }
 
-/* The member's own gates in a stage are those that its work order asks, after the start, in the step that leads there. */
+/* The member's own gates in a stage are those that its work order asks, after the start, in the step that leads there; of one
+ * that finalizes, and stops nothing, all. */
 static void member_list_make(struct run *run, struct run_member *member, enum stage stage,
                              const char *step_name, const struct digest *last) {
     struct digest gates[KEDGE_GATES_MAX];
     struct gate_list *list = &member->gates[stage];
     const struct step *step = work_order_step(member->order, step_name);
-    bool started = false;
+    bool started = step && step->verb == VERB_FINALIZE;
     for (size_t i = 0; step && i < step->n_rows; i++) {
         const struct row *row = &step->rows[i];
         started = started || row->primitive == PRIMITIVE_START;

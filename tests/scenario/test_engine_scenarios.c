@@ -319,6 +319,19 @@ TEST("F22 nothing is final: rollback of a run that has ended opens the side acti
     replay_equals(w);
 }
 
+TEST("F22 while the order is under way that closes the way back, a rollback is refused; an abort is not") {
+    struct world_config config = canary_rolling;
+    config.way_back = WAY_BACK_UNTIL_START;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_SWITCHING, 60000));
+    check_eq_int(world_command(w, RUN_EVENT_ROLLBACK, "alice"), ENGINE_REFUSED);
+    check_contains((const char *)w->refused.data, "cannot go back: its way back was \"until");
+    check_eq_int(world_command(w, RUN_EVENT_ABORT, "alice"), 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+}
+
 TEST("F22 a way back that is closed is said before anything is touched") {
     struct world_config config = canary_rolling;
     config.way_back = WAY_BACK_UNTIL_START;

@@ -121,7 +121,8 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
     bool lies = w->liar == member + 1 && strcmp(w->lies_at, step_names[step]) == 0,
          done = outcome == OUTCOME_DONE;
     bool starts_new = (done != lies) && (step == 1 || step == 2 || step == 8);
-    bool downs = done && !lies && (step == 6 || step == 7 || step == 9 || step == 12);
+    bool downs = (done && !lies && (step == 6 || step == 7 || step == 9 || step == 12)) ||
+                 outcome == OUTCOME_HELD; /* it was stopped, whatever ran */
     struct world_item *item = queue_add(w, at_ms);
     item->is_report = true;
     item->node = member;
