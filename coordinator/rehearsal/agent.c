@@ -486,7 +486,7 @@ void agent_gone(struct world *w, struct member *m) {
 }
 
 static void boot_start(struct world *w, struct member *m, bool ran) {
-    if (machine_is_busy(&m->machine) || m->machine.record.state == MACHINE_HELD || !ran || m->service.running)
+    if (machine_holds_service(&m->machine) || !ran || m->service.running)
         return;
     m->link = m->written.ran_content;
     m->written.boot = m->boot;

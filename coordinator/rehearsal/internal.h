@@ -140,6 +140,7 @@ struct member {
     bool new_promoted;
     bool touched;                 /* by other hands, or by a fault after its last report */
     uint64_t judged_serial;       /* of what is noted here about steps */
+    uint64_t finalized;           /* by the plan of this serial; 0: by none */
     bool has_prepared[PLANS_MAX]; /* it said so once */
     uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
     uint64_t latched;             /* serial that was aborted, as its agent knows */
@@ -430,6 +431,7 @@ void cluster_forget(struct world *w, const struct member *m);
 /* ---- oracle.c ---- */
 void oracle_signal(struct world *w, struct member *m);
 void oracle_start(struct world *w, struct member *m, const struct row *row);
+void oracle_finalizes(struct world *w, struct member *m);
 void oracle_conclude(struct world *w, struct member *m, enum outcome outcome);
 void oracle_order(struct world *w, const struct run *run, const struct action *action);
 void oracle_report(struct world *w, struct member *m, const struct message *message);

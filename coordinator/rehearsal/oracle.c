@@ -100,7 +100,8 @@ void oracle_order(struct world *w, const struct run *run, const struct action *a
     uint32_t number = step_number(m, action->step);
     const struct step *step = step_at(m, number);
     uint64_t serial = run->plan->header.serial;
-    bool changes = step_find_row(step, PRIMITIVE_STOP) || step_find_row(step, PRIMITIVE_START);
+    bool changes = step_find_row(step, PRIMITIVE_STOP) || step_find_row(step, PRIMITIVE_START) ||
+                   step->verb == VERB_FINALIZE;
     bool *ordered = &m->ordered[plan_index(m->cluster, serial)][number], repeated = *ordered;
     if (run->aborting && !run->rollback && !step_closes(m, step) && !repeated)
         world_fail(w, "7: %s is ordered to %s after the abort", m->order->member, step->name);
@@ -111,7 +112,8 @@ void oracle_order(struct world *w, const struct run *run, const struct action *a
     if (!repeated && !w->result->failed) {
         order_evidence(w, run, m->index, step->name);
         order_limits(w, run, m, step->name);
-        if (!all_prepared(w, cluster, serial) && (step->verb == VERB_SWITCH || step->verb == VERB_STOP))
+        if (!all_prepared(w, cluster, serial) &&
+            (step->verb == VERB_SWITCH || step->verb == VERB_STOP || step->verb == VERB_FINALIZE))
             world_fail(w, "F32: %s is ordered to %s before all are prepared", m->order->member, step->name);
         cluster->last_change_ms = w->now_us / MS;
         for (uint32_t i = 0; i < cluster->n_members; i++)
@@ -236,6 +238,7 @@ void oracle_start(struct world *w, struct member *m, const struct row *row) {
     bool back = row->generation == 0 && m->machine.record.state != MACHINE_IDLE;
     bool closed =
         way == WAY_BACK_UNTIL_PROMOTION ? m->new_promoted : way != WAY_BACK_UNTIL_FINALIZE && m->new_started;
+    closed = closed || m->finalized == m->machine.record.serial;
     bool ordered_back = m->machine.step->verb == VERB_REVERT && way == WAY_BACK_CLUSTER;
     if (m->machine.step->verb == VERB_SWITCH && m->service.read_only &&
         content_mode(m, content) != MODE_READ_ONLY)
@@ -258,10 +261,20 @@ void oracle_start(struct world *w, struct member *m, const struct row *row) {
     m->stopped_by_kedge = false;
 }
 
+/* The act after which nothing leads back (F22): lesson 6, abort is looked at before every irreversible act. */
+void oracle_finalizes(struct world *w, struct member *m) {
+    uint64_t serial = m->machine.record.serial;
+    if (m->latched >= serial)
+        world_fail(w, "7: %s is finalized after its agent heard of the abort", m->order->member);
+    m->finalized = serial;
+}
+
 /* ---- a step ends ---- */
 
 static void done_is_true(struct world *w, const struct member *m, const struct step *step) {
     const struct row *start = step_last_row(step, PRIMITIVE_START);
+    if (step->verb == VERB_FINALIZE && m->finalized != m->machine.record.serial)
+        world_fail(w, "9: %s reports that it is finalized, and is not", m->order->member);
     /* The machine of a liar has only the lies of its own prober; what it tells is judged apart. */
     if (!start || agent_lies(w, m))
         return;
@@ -323,6 +336,11 @@ static void member_end(struct world *w, const struct run *run, struct member *m)
     if (machine_is_busy(&m->machine) && run->state == RUN_ENDED)
         world_fail(w, "4: the run has ended and %s has a step open", m->order->member);
     bool old = m->service.content / 10 != plan_index(m->cluster, serial) + 1;
+    if (done && m->order->n_generations == 0) {
+        if (m->finalized != serial && !m->lied)
+            world_fail(w, "9: the verdict is done and %s is not finalized", m->order->member);
+        return;
+    }
     if (done && !m->touched && (!m->service.running || old))
         world_fail(w, "9: the verdict is done and %s does not run the new release", m->order->member);
 }

@@ -32,11 +32,12 @@ void oracle_row_after(struct world *w, const struct member *m, const struct row 
                    m->order->member);
 }
 
-/* What was asked after the last start was answered yes, last. */
+/* What was asked after the last start, or after the act that finalizes, was answered yes, last. */
 void oracle_done(struct world *w, const struct member *m, const struct step *step) {
+    enum primitive change = step->verb == VERB_FINALIZE ? PRIMITIVE_RUN : PRIMITIVE_START;
     size_t after = 0;
     for (size_t i = 0; i < step->n_rows; i++)
-        after = step->rows[i].primitive == PRIMITIVE_START ? i + 1 : after;
+        after = step->rows[i].primitive == change ? i + 1 : after;
     for (size_t i = after; after > 0 && i < step->n_rows && i < 32; i++) {
         enum primitive primitive = step->rows[i].primitive;
         bool asks = primitive == PRIMITIVE_ASK || primitive == PRIMITIVE_OBSERVE;

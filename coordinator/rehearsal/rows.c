@@ -197,6 +197,13 @@ static void run(struct world *w, struct member *m) {
     size_t side;
     bool opens;
     struct item *item;
+    if (m->machine.step->verb == VERB_FINALIZE) {
+        item = row_later(w, m, habit(w, 20 * MS), ANSWER_YES);
+        item->failed = world_chance(w, FAULT_STEP, 8) || !m->service.running || !m->service.ready;
+        if (!item->failed)
+            oracle_finalizes(w, m);
+        return;
+    }
     if (!side_of(&m->cluster->plans[0]->shape, m->machine.step->name, &side, &opens)) {
         oracle_barrier_act(w, m);
         item = row_later(w, m, habit(w, 20 * MS), ANSWER_YES);

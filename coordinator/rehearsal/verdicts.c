@@ -191,7 +191,7 @@ static void waves_before(struct world *w, const struct run *run, const struct tr
 static void waves_behind(struct world *w, const struct run *run, const struct trial *trial, uint32_t member) {
     for (uint32_t i = 0; i < trial->n_members; i++)
         if (run->members[i].wave > run->members[member].wave && trial->heard[i].changed &&
-            !trial->heard[i].retired)
+            !trial->heard[i].retired && trial->heard[i].outcome != OUTCOME_HELD)
             world_fail(w, "F21: %s is ordered to return before %s, which was changed after it",
                        name_of(run, member), name_of(run, i));
 }
@@ -281,7 +281,7 @@ void verdict_order(struct world *w, const struct run *run, const struct trial *t
         others_said_yes(w, run, trial, member, step->name);
         cluster_said_yes(w, run, trial, member, step->name);
     }
-    if (step->verb == VERB_SWITCH) {
+    if (step->verb == VERB_SWITCH || step->verb == VERB_FINALIZE) {
         broken_first(w, run, trial, member, "is ordered to switch", 0);
         last_is_last(w, run, trial, member);
         waves_before(w, run, trial, member);

@@ -74,7 +74,7 @@ static void gates_add(const struct run *run, struct gates_asked *all, const stru
 struct gates_asked own_gates(const struct run *run, uint32_t member, const char *name) {
     struct gates_asked all = {.timeout_ms = WAY_MS};
     const struct step *step = work_order_step(run->members[member].order, name);
-    bool started = false;
+    bool started = step && step->verb == VERB_FINALIZE; /* nothing is: all that it asks is about what runs */
     for (size_t i = 0; step && i < step->n_rows; i++) {
         const struct row *row = &step->rows[i];
         started = started || row->primitive == PRIMITIVE_START;
@@ -423,7 +423,8 @@ static void ordered(struct world *w, const struct action *a) {
     bool repeated = h->ordered && strcmp(h->ordered, a->step) == 0;
     if (!repeated && step->verb != VERB_ACT)
         verdict_begins(w, run, a->member, step);
-    if (step->verb != VERB_SWITCH && step->verb != VERB_PROMOTE && step->verb != VERB_REVERT)
+    if (step->verb != VERB_SWITCH && step->verb != VERB_PROMOTE && step->verb != VERB_REVERT &&
+        step->verb != VERB_FINALIZE)
         return;
     if (!repeated) {
         verdict_order(w, run, trial, a->member, step);

@@ -7,9 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum gate_number { GATE_MAY_STOP, GATE_RECOVERED, GATE_OLD, GATE_NEW, GATE_LAST, GATE_SAMPLE, GATE_COUNT };
-static const char *const gate_names[GATE_COUNT] = {"writable",  "replicated", "old-alive",
-                                                   "new-alive", "leader",     "reads-back"};
+enum gate_number {
+    GATE_MAY_STOP,
+    GATE_RECOVERED,
+    GATE_OLD,
+    GATE_NEW,
+    GATE_LAST,
+    GATE_SAMPLE,
+    GATE_IN_FORCE, /* one for each side action */
+    GATE_COUNT = GATE_IN_FORCE + SIM_SIDES
+};
+static const char *const gate_names[GATE_COUNT] = {"writable",       "replicated",     "old-alive",
+                                                   "new-alive",      "leader",         "reads-back",
+                                                   "in-force:delay", "in-force:freeze"};
+
+/* What the second one finds in force is no number. */
+static const struct {
+    const char *name, *open, *close, *ours, *previous;
+} sides[SIM_SIDES] = {{"delay", "open delay", "close delay", "600", NULL},
+                      {"freeze", "open freeze", "close freeze", "frozen", "moving"}};
+
+enum { WIDER = 740 /* the first draw of draw_wider() */ };
 
 static void *keep(struct arena *arena, size_t n, size_t size) {
     void *p = arena_array(arena, n ? n : 1, size);
@@ -49,10 +67,35 @@ static unsigned members_of(uint64_t small, uint64_t large) {
     return 2 + (unsigned)(small % 7);
 }
 
+static uint64_t draw(uint64_t seed, unsigned number) {
+    return mix(seed * 0x9e3779b97f4a7c15u + number * 0xd1342543de82ef95u + 1);
+}
+
+/* A quarter of the seeds; by a number that leaves all seeds as they were that had been kept before there were these. */
+static void draw_wider(struct sim_shape *s, uint64_t seed) {
+    uint64_t goal = draw(seed, WIDER + 1), many = draw(seed, WIDER + 2);
+    if (draw(seed, WIDER) % 4 != 0)
+        return;
+    if (!s->downtime && goal % 3 == 0)
+        s->goal = goal / 3 % 2 ? SIM_RESTART : SIM_FINALIZE;
+    if (s->goal == SIM_FINALIZE) {
+        s->n_canaries = s->n_sides = 0;
+        s->way_back = WAY_BACK_NEVER;
+        return;
+    }
+    s->n_sides = s->downtime ? 0 : (unsigned)(many % 3);
+    s->in_force = many / 3 % 4 != 0;
+    if (s->one_domain && many / 12 % 2) { /* large domains: a whole one is down at once */
+        s->limit = 2 + (unsigned)(many / 24 % 4);
+        s->members_per_domain = 2 + (unsigned)(many / 96 % 3);
+        s->limit_percent = many / 288 % 3 ? 0 : 60;
+    }
+}
+
 static struct sim_shape shape_draw(uint64_t seed) {
     uint64_t r[21];
     for (unsigned i = 0; i < 21; i++)
-        r[i] = mix(seed * 0x9e3779b97f4a7c15u + i * 0xd1342543de82ef95u + 1);
+        r[i] = draw(seed, i);
     unsigned limit = 1 + (unsigned)(r[1] % 3), n = members_of(r[0], r[18]);
     bool domains = r[2] % 2 == 0;
     if (n > 8)
@@ -73,7 +116,7 @@ static struct sim_shape shape_draw(uint64_t seed) {
         .depends = r[16] % 2 == 0,
         .one_domain = domains && r[5] % 2 == 0,
         .has_last = !downtime && r[6] % 2 == 0,
-        .side_action = !downtime && r[7] % 3 != 0,
+        .n_sides = !downtime && r[7] % 3 != 0,
         .sample = r[8] % 2 == 0,
         .soak_ms = r[9] % 3 == 0 ? 0 : 400,
         .soak_read_only_ms = r[9] % 5 == 0 ? 0 : 300,
@@ -91,8 +134,9 @@ static struct sim_shape shape_draw(uint64_t seed) {
 
 struct sim_shape sim_shape_of(uint64_t seed) {
     struct sim_shape shape = shape_draw(seed);
-    draw_budgets(&shape, mix(seed * 0x9e3779b97f4a7c15u + 12 * 0xd1342543de82ef95u + 1));
-    shape.return_on_abort = mix(seed * 0x9e3779b97f4a7c15u + 22 * 0xd1342543de82ef95u + 1) % 2;
+    draw_budgets(&shape, draw(seed, 12));
+    shape.return_on_abort = draw(seed, 22) % 2;
+    draw_wider(&shape, seed);
     return shape;
 }
 
@@ -150,6 +194,17 @@ static struct step change(struct arena *arena, const struct sim_shape *s, const 
     return step_of(&rows, name, verb);
 }
 
+/* Nothing is stopped; what is asked before the act is asked after it. */
+static struct step finalize(struct arena *arena) {
+    struct rows rows = {.arena = arena};
+    ask(&rows, GATE_OLD, -1, ON_FAILURE_STOP);
+    struct row *row = add(&rows, PRIMITIVE_RUN, 0, ON_FAILURE_STOP);
+    row->command = keep(arena, 1, sizeof(struct command));
+    row->done_if = keep(arena, 1, sizeof(struct check));
+    ask(&rows, GATE_OLD, -1, ON_FAILURE_STOP);
+    return step_of(&rows, "switch", VERB_FINALIZE);
+}
+
 /* The halves of a downtime, as the planner makes them. */
 static struct step half(struct arena *arena, const struct sim_shape *s, const char *name, enum verb verb) {
     struct rows rows = {.arena = arena};
@@ -181,10 +236,14 @@ static struct step act(struct arena *arena, const char *name, enum verb verb) {
     return step_of(&rows, name, verb);
 }
 
-static struct step prepare(struct arena *arena) {
+static struct step prepare(struct arena *arena, const struct sim_shape *s) {
     struct rows rows = {.arena = arena};
-    add(&rows, PRIMITIVE_STAGE, 1, ON_FAILURE_STOP);
-    add(&rows, PRIMITIVE_RENDER, 1, ON_FAILURE_STOP);
+    if (s->goal == SIM_FINALIZE)
+        ask(&rows, GATE_OLD, -1, ON_FAILURE_STOP);
+    if (s->goal == SIM_UPGRADE)
+        add(&rows, PRIMITIVE_STAGE, 1, ON_FAILURE_STOP);
+    if (s->goal != SIM_FINALIZE)
+        add(&rows, PRIMITIVE_RENDER, 1, ON_FAILURE_STOP);
     return step_of(&rows, "prepare", VERB_PREPARE);
 }
 
@@ -202,7 +261,15 @@ static struct step side(struct arena *arena, const char *name, const char *value
     return step_of(&rows, name, VERB_ACT);
 }
 
+static const char *previous_of(struct arena *arena, const struct sim_shape *s, unsigned side) {
+    return sides[side].previous ? sides[side].previous : arena_format(arena, "%u", s->previous);
+}
+
 static const char *const clusters[] = {"shop", "zk", "log", "mail"};
+
+static const char *from_version(const struct sim_shape *s) {
+    return s->goal == SIM_UPGRADE ? "1.0" : "1.1";
+}
 
 static const struct work_order *order(struct arena *arena, const struct sim_shape *s, uint64_t serial,
                                       unsigned i) {
@@ -210,13 +277,15 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
     struct work_order *o = keep(arena, 1, sizeof(*o));
     struct step *steps = keep(arena, 12, sizeof(*steps));
     struct generation *generations = keep(arena, 2, sizeof(*generations));
-    struct lease *lease = keep(arena, 1, sizeof(*lease));
+    struct lease *leases = keep(arena, SIM_SIDES, sizeof(*leases));
     bool canary = i < s->n_canaries;
     generations[0].mode = canary ? MODE_READ_ONLY : MODE_READ_WRITE;
     generations[1].mode = MODE_READ_WRITE;
     size_t n = 0;
-    steps[n++] = prepare(arena);
-    if (s->downtime) {
+    steps[n++] = prepare(arena, s);
+    if (s->goal == SIM_FINALIZE) {
+        steps[n++] = finalize(arena);
+    } else if (s->downtime) {
         steps[n++] = half(arena, s, "stop", VERB_STOP);
         steps[n++] = half(arena, s, "pass", VERB_PASS);
         steps[n++] = half(arena, s, "start", VERB_START);
@@ -235,17 +304,19 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
         steps[n++] = change(arena, s, "promote", VERB_PROMOTE, 2);
     if (!s->downtime)
         steps[n++] = change(arena, s, "return", VERB_REVERT, 0);
-    const char *previous = arena_format(arena, "%u", s->previous);
-    steps[n++] = side(arena, "open delay", "600");
-    steps[n++] = side(arena, "close delay", previous);
-    *lease = (struct lease){.name = "delay",
-                            .close_step = "close delay",
-                            .previous = previous,
-                            .ours = "600",
-                            .ttl_ms = 8000,
-                            .delta_ms = 2000,
-                            .rank = i,
-                            .on_loss = ON_LOSS_UNDO};
+    for (unsigned k = 0; k < s->n_sides || k == 0; k++) {
+        const char *previous = previous_of(arena, s, k);
+        steps[n++] = side(arena, sides[k].open, sides[k].ours);
+        steps[n++] = side(arena, sides[k].close, previous);
+        leases[k] = (struct lease){.name = sides[k].name,
+                                   .close_step = sides[k].close,
+                                   .previous = previous,
+                                   .ours = sides[k].ours,
+                                   .ttl_ms = 8000,
+                                   .delta_ms = 2000,
+                                   .rank = i,
+                                   .on_loss = ON_LOSS_UNDO};
+    }
     static const struct fact found[] = {{"generation", "0"}};
     *o = (struct work_order){
         .format = 1,
@@ -261,12 +332,14 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
         .end_mode = MODE_READ_WRITE,
         .way_back = s->way_back,
         .generations = generations,
-        .n_generations = canary ? 2 : 1,
+        .n_generations = s->goal == SIM_FINALIZE ? 0
+                         : canary                ? 2
+                                                 : 1,
         .steps = steps,
         .n_steps = n,
-        .leases = lease,
-        .n_leases = s->side_action ? 1 : 0,
-        .from_version = "1.0",
+        .leases = leases,
+        .n_leases = s->n_sides,
+        .from_version = from_version(s),
         .to_version = "1.1"};
     return o;
 }
@@ -330,7 +403,8 @@ static void gates(struct verified_plan *plan, const struct sim_shape *s) {
     struct sample *sample = keep(plan->arena, 1, sizeof(*sample));
     for (unsigned g = 0; g < GATE_COUNT; g++) {
         list[g] = (struct gate){.name = gate_names[g],
-                                .scope = g <= GATE_RECOVERED ? GATE_SCOPE_CLUSTER : GATE_SCOPE_MEMBER,
+                                .scope = g <= GATE_RECOVERED || g >= GATE_IN_FORCE ? GATE_SCOPE_CLUSTER
+                                                                                   : GATE_SCOPE_MEMBER,
                                 .sample = g == GATE_SAMPLE ? sample : NULL,
                                 .detection_ms = s->detection_ms,
                                 .evidence_age_ms = 1000};
@@ -345,8 +419,8 @@ static void shape(struct verified_plan *plan, const struct sim_shape *s) {
     struct arena *arena = plan->arena;
     struct wave *waves = keep(arena, 6 + s->n_roles, sizeof(*waves));
     unsigned from = s->n_canaries, left = s->n_members - s->n_canaries;
-    struct digest *asked = keep(arena, 2, sizeof(*asked));
-    struct side_action *sides = keep(arena, 1, sizeof(*sides));
+    struct digest *asked = keep(arena, 2 + SIM_SIDES, sizeof(*asked));
+    struct side_action *list = keep(arena, SIM_SIDES, sizeof(*list));
     if (s->n_canaries > 0)
         waves[plan->shape.n_waves++] = wave(arena, s, WAVE_CANARY, 0, s->n_canaries);
     if (s->downtime)
@@ -363,20 +437,24 @@ static void shape(struct verified_plan *plan, const struct sim_shape *s) {
         waves[plan->shape.n_waves - 1].budgets = &s->wave_budget;
         waves[plan->shape.n_waves - 1].n_budgets = 1;
     }
-    asked[0] = gate_digest(GATE_MAY_STOP);
-    asked[1] = gate_digest(GATE_RECOVERED);
-    *sides = (struct side_action){
-        "delay", "open delay", "close delay", arena_format(arena, "%u", s->previous), "600", 8000};
+    asked[0] = gate_digest(GATE_RECOVERED);
+    asked[1] = gate_digest(GATE_MAY_STOP);
+    for (unsigned k = 0; k < s->n_sides; k++) {
+        asked[2 + k] = gate_digest((enum gate_number)(GATE_IN_FORCE + k));
+        list[k] = (struct side_action){sides[k].name, sides[k].open, sides[k].close, previous_of(arena, s, k),
+                                       sides[k].ours, 8000};
+    }
     plan->shape.format = 1;
     plan->shape.strategy = "rolling";
     plan->shape.point_of_no_return = "";
     plan->shape.return_on_abort = s->return_on_abort && !s->downtime;
     plan->shape.waves = waves;
-    plan->shape.may_stop = &asked[0];
-    plan->shape.recovered = &asked[1];
-    plan->shape.n_may_stop = plan->shape.n_recovered = 1;
-    plan->shape.side_actions = sides;
-    plan->shape.n_side_actions = s->side_action ? 1 : 0;
+    plan->shape.recovered = &asked[0];
+    plan->shape.may_stop = &asked[1];
+    plan->shape.n_recovered = 1;
+    plan->shape.n_may_stop = 1 + (s->in_force ? s->n_sides : 0);
+    plan->shape.side_actions = list;
+    plan->shape.n_side_actions = s->n_sides;
 }
 
 struct verified_plan *sim_plan(void *context, uint64_t serial) {
@@ -392,7 +470,7 @@ struct verified_plan *sim_plan(void *context, uint64_t serial) {
                                    .serial = serial,
                                    .supersedes = low > 1 ? serial - 1 : 0,
                                    .root = {{0x30, low, high}},
-                                   .from_version = "1.0",
+                                   .from_version = from_version(s),
                                    .to_version = "1.1",
                                    .author = "alice",
                                    .ticket = "",
