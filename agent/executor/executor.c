@@ -401,9 +401,10 @@ static int load_key(struct executor *executor, struct error *err) {
     char path[KEDGE_PATH_MAX + 1];
     snprintf(path, sizeof(path), "%s/agent.key", executor->config.state);
     if (access(path, F_OK) == 0)
-        return key_pair_load(&executor->key, path, err);
+        return key_pair_load(&executor->key, path, NULL, NULL, err);
     key_pair_generate(&executor->key);
-    return key_pair_save(&executor->key, path, "identity key of this node's kedge-agent; never copy it", err);
+    return key_pair_save(&executor->key, path, "identity key of this node's kedge-agent; never copy it", NULL,
+                         err);
 }
 
 static int open_state(struct executor *executor, struct error *err) {

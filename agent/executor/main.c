@@ -58,7 +58,7 @@ static int say_identity(const struct agent_config *config, struct arena *arena, 
             return r;
         executor_free(executor);
     }
-    int r = key_pair_load(&pair, path, err);
+    int r = key_pair_load(&pair, path, NULL, NULL, err);
     if (r < 0)
         return r;
     public = pair.public;

@@ -1,6 +1,7 @@
 /* Why link() and not rename(): a key file must never replace another one, and link() says so in one atomic step.
  * Why the seed only: it fits one line and the public half follows from it. */
 #include "common/trust/keys.h"
+#include "common/trust/seal.h"
 
 #include "common/base/file.h"
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static const char secret_prefix[] = "ed25519-secret:";
+static const char secret_prefix[] = "ed25519-secret:", sealed_prefix[] = "ed25519-sealed:";
 
 enum { SEED_LEN = crypto_sign_SEEDBYTES, KEY_FILE_BYTES_MAX = 1024 };
 
@@ -79,7 +80,25 @@ static bool comment_is_clean(const char *comment) {
     return strlen(comment) <= 256;
 }
 
-int key_pair_save(const struct key_pair *pair, const char *path, const char *comment, struct error *err) {
+/* The line that holds the secret. */
+static int secret_line(struct buffer *out, const struct key_pair *pair, const struct passphrase *passphrase,
+                       struct error *err) {
+    char hex[2 * SEALED_BYTES + 1];
+    uint8_t sealed[SEALED_BYTES];
+    int r = passphrase ? seed_seal(sealed, pair->secret.b, passphrase, err) : 0;
+    if (r < 0)
+        return r;
+    if (passphrase)
+        hex_encode(hex, sealed, sizeof(sealed));
+    else
+        hex_encode(hex, pair->secret.b, SEED_LEN);
+    buffer_format(out, "%s%s\n", passphrase ? sealed_prefix : secret_prefix, hex);
+    sodium_memzero(hex, sizeof(hex));
+    return 0;
+}
+
+int key_pair_save(const struct key_pair *pair, const char *path, const char *comment,
+                  const struct passphrase *passphrase, struct error *err) {
     char public_path[KEDGE_PATH_MAX + 1];
     int n = snprintf(public_path, sizeof(public_path), "%s.pub", path);
     if (n < 0 || (size_t)n >= sizeof(public_path))
@@ -90,13 +109,11 @@ int key_pair_save(const struct key_pair *pair, const char *path, const char *com
         return error_set(err, -EEXIST, "%s exists; a key is never overwritten, choose another name",
                          public_path);
 
-    char seed[2 * SEED_LEN + 1];
-    hex_encode(seed, pair->secret.b, SEED_LEN);
     _cleanup_(buffer_wipe) struct buffer secret_text = {0};
-    buffer_format(&secret_text, "# secret half, keep it to yourself: %s\n%s%s\n", comment, secret_prefix,
-                  seed);
-    sodium_memzero(seed, sizeof(seed));
-
+    buffer_format(&secret_text, "# secret half, keep it to yourself: %s\n", comment);
+    int r = secret_line(&secret_text, pair, passphrase, err);
+    if (r < 0)
+        return r;
     char public_text_key[KEDGE_PUBLIC_KEY_TEXT_SIZE];
     public_key_format(public_text_key, &pair->public);
     _cleanup_(buffer_deinit) struct buffer public_text = {0};
@@ -104,7 +121,7 @@ int key_pair_save(const struct key_pair *pair, const char *path, const char *com
     if (secret_text.failed || public_text.failed)
         return error_errno(err, -ENOMEM, "%s", path);
 
-    int r = file_create_once(path, buffer_bytes(&secret_text), 0600, err);
+    r = file_create_once(path, buffer_bytes(&secret_text), 0600, err);
     if (r < 0)
         return r;
     r = file_create_once(public_path, buffer_bytes(&public_text), 0644, err);
@@ -137,7 +154,28 @@ static int private_file_check(const char *path, struct error *err) {
     return 0;
 }
 
-int key_pair_load(struct key_pair *pair, const char *path, struct error *err) {
+static bool has_prefix(const char *line, const char *prefix) {
+    return line && strncmp(line, prefix, strlen(prefix)) == 0;
+}
+
+static int seed_unseal(uint8_t seed[static SEED_LEN], const char *hex, const char *path, passphrase_fn *ask,
+                       void *user, struct error *err) {
+    _cleanup_(passphrase_deinit) struct passphrase passphrase = {""};
+    uint8_t sealed[SEALED_BYTES];
+    if (!hex_decode(sealed, sizeof(sealed), hex))
+        return error_set(err, -EBADMSG, "%s: this sealed key is damaged: not %d digits", path,
+                         2 * SEALED_BYTES);
+    if (!ask)
+        return error_set(err, -EACCES, "%s is sealed with a passphrase; this key must be one without", path);
+    int r = ask(user, path, &passphrase, err);
+    if (r < 0)
+        return r;
+    r = seed_open(seed, sealed, &passphrase, err);
+    return r < 0 ? error_context(err, r, "%s", path) : 0;
+}
+
+int key_pair_load(struct key_pair *pair, const char *path, passphrase_fn *ask, void *user,
+                  struct error *err) {
     _cleanup_(buffer_wipe) struct buffer file = {0};
     uint8_t seed[SEED_LEN];
     int r = private_file_check(path, err);
@@ -147,15 +185,39 @@ int key_pair_load(struct key_pair *pair, const char *path, struct error *err) {
     if (r < 0)
         return r;
     const char *line = key_line(&file);
-    size_t prefix_len = sizeof(secret_prefix) - 1;
-    if (!line || strncmp(line, secret_prefix, prefix_len) != 0 ||
-        !hex_decode(seed, sizeof(seed), line + prefix_len))
-        return error_set(err, -EBADMSG,
-                         "%s: not a secret key of Kedge (a comment line, then %s and %d digits)", path,
-                         secret_prefix, 2 * SEED_LEN);
+    if (has_prefix(line, sealed_prefix))
+        r = seed_unseal(seed, line + strlen(sealed_prefix), path, ask, user, err);
+    else if (!has_prefix(line, secret_prefix) ||
+             !hex_decode(seed, sizeof(seed), line + strlen(secret_prefix)))
+        r = error_set(err, -EBADMSG, "%s: not a secret key of Kedge (a comment line, then %s and %d digits)",
+                      path, secret_prefix, 2 * SEED_LEN);
+    if (r < 0)
+        return r;
     secret_key_lock(&pair->secret);
     crypto_sign_seed_keypair(pair->public.b, pair->secret.b, seed);
     sodium_memzero(seed, sizeof(seed));
+    return 0;
+}
+
+/* ---- passphrases ---- */
+
+void passphrase_deinit(struct passphrase *passphrase) {
+    sodium_memzero(passphrase, sizeof(*passphrase));
+}
+
+int passphrase_read(struct passphrase *passphrase, const char *path, struct error *err) {
+    _cleanup_(buffer_wipe) struct buffer file = {0};
+    int r = private_file_check(path, err);
+    if (r == 0)
+        r = file_read(path, KEY_FILE_BYTES_MAX, &file, err);
+    if (r < 0)
+        return r;
+    size_t n = file.data ? strcspn((const char *)file.data, "\r\n") : 0;
+    if (n == 0 || n > PASSPHRASE_BYTES_MAX)
+        return error_set(err, -EINVAL, "%s: its first line must be a passphrase of at most %d bytes", path,
+                         PASSPHRASE_BYTES_MAX);
+    memcpy(passphrase->text, file.data, n);
+    passphrase->text[n] = 0;
     return 0;
 }
 
@@ -165,7 +227,7 @@ int public_key_load(struct public_key *key, const char *path, struct error *err)
     if (r < 0)
         return r;
     const char *line = key_line(&file);
-    if (line && strncmp(line, secret_prefix, sizeof(secret_prefix) - 1) == 0)
+    if (has_prefix(line, secret_prefix) || has_prefix(line, sealed_prefix))
         return error_set(err, -EBADMSG, "%s: this is a secret key; its public half is %s.pub", path, path);
     if (!line || !public_key_parse(key, line))
         return error_set(err, -EBADMSG,

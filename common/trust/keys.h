@@ -24,13 +24,31 @@ void key_pair_generate(struct key_pair *pair);
 void key_pair_deinit(struct key_pair *pair);
 void secret_key_deinit(struct secret_key *key);
 
-/* Writes PATH (the secret, 0600) and PATH.pub. Each is two lines: `# ` and the comment ("operator key of alice"), and
- * the key. Refuses to overwrite either (-EEXIST) and leaves nothing half written. */
-int key_pair_save(const struct key_pair *pair, const char *path, const char *comment,
-                  struct error *err) _must_check_;
+enum { PASSPHRASE_BYTES_MIN = 8, PASSPHRASE_BYTES_MAX = 255 };
 
-/* Refuses a file that group or others may read, or that is not one of ours; the sentence says what to do. */
-int key_pair_load(struct key_pair *pair, const char *path, struct error *err) _must_check_;
+/* Declare it with `_cleanup_(passphrase_deinit)`. */
+struct passphrase {
+    char text[PASSPHRASE_BYTES_MAX + 1];
+};
+
+void passphrase_deinit(struct passphrase *passphrase);
+
+/* The first line of a file that only its owner may read. */
+int passphrase_read(struct passphrase *passphrase, const char *path, struct error *err) _must_check_;
+
+/* Asks somebody for the passphrase of the key in `path`. */
+typedef int passphrase_fn(void *user, const char *path, struct passphrase *out, struct error *err);
+
+/* Writes PATH (the secret, 0600) and PATH.pub. Each is two lines: `# ` and the comment ("operator key of alice"), and
+ * the key. With a passphrase (NULL: without) the secret is sealed. Refuses to overwrite either (-EEXIST) and leaves
+ * nothing half written. */
+int key_pair_save(const struct key_pair *pair, const char *path, const char *comment,
+                  const struct passphrase *passphrase, struct error *err) _must_check_;
+
+/* Refuses a file that group or others may read, or that is not one of ours; the sentence says what to do. A sealed one is
+ * opened with what `ask` gives (NULL: nobody can be asked, which is refused). */
+int key_pair_load(struct key_pair *pair, const char *path, passphrase_fn *ask, void *user,
+                  struct error *err) _must_check_;
 
 /* Reads PATH.pub; given a secret file, the sentence says that its .pub is meant. */
 int public_key_load(struct public_key *key, const char *path, struct error *err) _must_check_;

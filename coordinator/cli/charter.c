@@ -1,9 +1,9 @@
 /* cluster add and adopt: from the cluster file and its recipe to the charter, here, on the side of the person who signs.
  * kedged is asked for one thing only, the keys of the nodes that were approved; what they are is shown before signing. */
 #include "coordinator/cli/view.h"
+#include "coordinator/cli/passphrase.h"
 #include "common/base/file.h"
 #include "common/plan/encoding.h"
-#include "common/trust/keys.h"
 #include "coordinator/recipes/charter_build.h"
 
 #include <string.h>
@@ -129,7 +129,7 @@ static int inputs_read(struct cli *cli, struct inputs *in, const struct cluster_
         r = recipe_parse(cli->arena, path, buffer_bytes(&in->recipe), &recipe, cli->err);
     if (r == 0)
         r = cluster_file_parse(cli->arena, file, buffer_bytes(&in->cluster), recipe, clusterp, cli->err);
-    return r == 0 ? key_pair_load(&in->key, key_path, cli->err) : r;
+    return r == 0 ? cli_key_load(cli, key_path, &in->key) : r;
 }
 
 static int charter_upload(struct cli *cli, struct inputs *in, bool adopt) {

@@ -1,6 +1,6 @@
 /* Keys of people and build systems: made and kept here, never sent anywhere. */
 #include "coordinator/cli/client.h"
-#include "common/trust/keys.h"
+#include "coordinator/cli/passphrase.h"
 
 #include <string.h>
 
@@ -31,9 +31,14 @@ int cmd_key_new(struct cli *cli) {
     snprintf(comment, sizeof(comment), "%s key of %s", role, whose);
     if (strpbrk(comment, "\n\r"))
         return error_set(cli->err, -EINVAL, "--comment: must be one line");
+    bool seals = cli_flag(cli, "passphrase");
+    _cleanup_(passphrase_deinit) struct passphrase passphrase = {""};
+    int r = seals ? cli_passphrase_new(cli, path, &passphrase) : 0;
+    if (r < 0)
+        return r;
     _cleanup_(key_pair_deinit) struct key_pair pair;
     key_pair_generate(&pair);
-    int r = key_pair_save(&pair, path, comment, cli->err);
+    r = key_pair_save(&pair, path, comment, seals ? &passphrase : NULL, cli->err);
     if (r < 0)
         return r;
     if (!cli->json)

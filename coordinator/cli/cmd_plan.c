@@ -1,13 +1,13 @@
 /* plan, approve, apply: kedged computes, a person reads and signs here, kedged runs. The plan file is checked by the same
  * code on the way out and on the way in (common/plan/verify.h); its page comes from the file, not from kedged's words. */
 #include "coordinator/cli/client.h"
+#include "coordinator/cli/passphrase.h"
 #include "coordinator/cli/plan_file.h"
 #include "coordinator/cli/plan_short.h"
 #include "coordinator/control/plan_page.h"
 #include "common/base/file.h"
 #include "common/plan/encoding.h"
 #include "common/plan/verify.h"
-#include "common/trust/keys.h"
 
 #include <string.h>
 #include <sys/ioctl.h>
@@ -198,7 +198,7 @@ int cmd_approve(struct cli *cli) {
     if (r == 0)
         r = plan_read(cli, path, &file, &plan);
     if (r == 0)
-        r = key_pair_load(&key, key_path, cli->err);
+        r = cli_key_load(cli, key_path, &key);
     if (r == 0 && !cli->json)
         r = page_print(cli, plan);
     if (r == 0)

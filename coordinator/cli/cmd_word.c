@@ -2,9 +2,9 @@
  * has no key with which it could say so itself. Cluster and plan come from kedged, so they are on the page that the
  * person reads before the signature; an agent accepts the word for that plan alone. */
 #include "coordinator/cli/view.h"
+#include "coordinator/cli/passphrase.h"
 #include "common/plan/encoding.h"
 #include "common/plan/word.h"
-#include "common/trust/keys.h"
 
 #include <string.h>
 #include <time.h>
@@ -104,7 +104,7 @@ static int keys_sign(struct cli *cli, struct signed_blob *blob) {
         _cleanup_(key_pair_deinit) struct key_pair key = {0};
         if (strcmp(cli->options[i].name, "key") != 0)
             continue;
-        r = key_pair_load(&key, cli->options[i].value, cli->err);
+        r = cli_key_load(cli, cli->options[i].value, &key);
         if (r == 0)
             r = signed_blob_sign(blob, &key, cli->err);
     }

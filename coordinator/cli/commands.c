@@ -5,6 +5,7 @@
 static const struct cli_option key_new_options[] = {
     {"role", "operator|release", "what the key is for, written into its comment (operator)"},
     {"comment", "TEXT", "whose key it is"},
+    {"passphrase", NULL, "seal the secret with a passphrase: asked for twice, and at each use"},
     {0}};
 static const struct cli_option sign_cluster_options[] = {
     {"key", "KEY", "operator key that signs the charter"},

@@ -1,11 +1,11 @@
 /* release cut: which files an archive holds, as the stager will see them (common/archive is the same reader there),
  * signed here by the release key. The archive itself is not changed. */
 #include "coordinator/cli/client.h"
+#include "coordinator/cli/passphrase.h"
 #include "common/archive/pack.h"
 #include "common/archive/tarball.h"
 #include "common/base/file.h"
 #include "common/plan/encoding.h"
-#include "common/trust/keys.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -210,7 +210,7 @@ static int cut_options_take(struct cli *cli, struct cut *cut, struct key_pair *k
     if (r == 0)
         r = number_option(cli, "strip", 16, &cut->strip);
     if (r == 0)
-        r = key_pair_load(key, key_path, cli->err);
+        r = cli_key_load(cli, key_path, key);
     if (r == 0 && stat(cli->arguments[0], &st) < 0)
         r = error_errno(cli->err, -errno, "%s", cli->arguments[0]);
     if (r < 0)

@@ -114,9 +114,9 @@ static int key_take(struct daemon *d, struct error *err) {
     char path[KEDGE_PATH_MAX + 1];
     snprintf(path, sizeof(path), "%.*s/kedged.key", KEDGE_PATH_MAX - 16, d->config->state);
     if (access(path, F_OK) == 0)
-        return key_pair_load(&d->key, path, err);
+        return key_pair_load(&d->key, path, NULL, NULL, err);
     key_pair_generate(&d->key);
-    return key_pair_save(&d->key, path, "coordinator key", err);
+    return key_pair_save(&d->key, path, "coordinator key", NULL, err);
 }
 
 static int node_load(void *user, const struct store_node *node, struct error *err) {

@@ -345,7 +345,7 @@ int main(int argc, char **argv) {
     _cleanup_(key_pair_deinit) struct key_pair key;
     if (argc < 5 || trust_init(&err) < 0)
         die("usage: KEYFILE HOST:PORT REPORT WORD...", &err);
-    if (key_pair_load(&key, argv[1], &err) < 0)
+    if (key_pair_load(&key, argv[1], NULL, NULL, &err) < 0)
         die(argv[1], &err);
     h = (struct hostile){
         .epoch = 1, .expires_s = 60, .report = argv[3], .arena = arena_new((size_t)256 << 20)};

@@ -47,6 +47,26 @@ def cut(kedge, archive, *words, **options):
     return kedge("release", "cut", archive, "--system", "app", "--version", "1.2", "--key", "k", *words, **options)
 
 
+# ---- keys
+
+
+def test_a_sealed_key_signs_with_its_passphrase_alone(kedge, tmp_path):
+    def asked(words):
+        (tmp_path / "passphrase").write_text(words + "\n")
+        (tmp_path / "passphrase").chmod(0o600)
+        return {"KEDGE_PASSPHRASE_FILE": "passphrase"}
+    tar(tmp_path / "app.tar.gz", ("bin/app", b"x"))
+    sign = ["release", "cut", "app.tar.gz", "--system", "app", "--version", "1.2", "--key", "sealed"]
+    new = ["key", "new", "sealed", "--role", "release", "--passphrase"]
+    assert "guessed: no key was made" in kedge(*new, environment=asked("short"), code=BAD_INPUT)
+    assert not (tmp_path / "sealed").exists()
+    kedge(*new, environment=asked("correct horse"))
+    assert "this is not its passphrase" in kedge(*sign, environment=asked("correct house"), code=REFUSED)
+    assert not list(tmp_path.glob("*.release"))
+    kedge(*sign, environment=asked("correct horse"))
+    assert list(tmp_path.glob("*.release"))
+
+
 # ---- words
 
 

@@ -54,19 +54,53 @@ TEST("a key pair survives its file") {
     struct stat st;
 
     key_pair_generate(&pair);
-    check_eq_int(key_pair_save(&pair, in_folder("alice"), "operator key of alice", &err), 0);
+    check_eq_int(key_pair_save(&pair, in_folder("alice"), "operator key of alice", NULL, &err), 0);
     require(stat(in_folder("alice"), &st) == 0);
     check_eq_int(st.st_mode & 07777, 0600);
-    require(key_pair_load(&back, in_folder("alice"), &err) == 0);
+    require(key_pair_load(&back, in_folder("alice"), NULL, NULL, &err) == 0);
     check_eq_mem(&back, &pair, sizeof(pair));
     require(public_key_load(&public, in_folder("alice.pub"), &err) == 0);
     check(public_key_equal(&public, &pair.public));
 
-    check_eq_int(key_pair_save(&pair, in_folder("alice"), "x", &err), -EEXIST);
+    check_eq_int(key_pair_save(&pair, in_folder("alice"), "x", NULL, &err), -EEXIST);
     check_contains(err.text, "never overwritten");
     check_eq_int(public_key_load(&public, in_folder("alice"), &err), -EBADMSG);
     check_contains(err.text, "its public half is");
-    check_eq_int(key_pair_save(&pair, in_folder("two"), "two\nlines", &err), -EINVAL);
+    check_eq_int(key_pair_save(&pair, in_folder("two"), "two\nlines", NULL, &err), -EINVAL);
+}
+
+static int gives(void *user, const char *path, struct passphrase *out, struct error *err) {
+    (void)path, (void)err;
+    snprintf(out->text, sizeof(out->text), "%s", (const char *)user);
+    return 0;
+}
+
+TEST("a key sealed with a passphrase opens with that one alone, and shows nothing of its seed") {
+    _cleanup_(key_pair_deinit) struct key_pair pair, back;
+    _cleanup_(buffer_deinit) struct buffer file = {0};
+    struct passphrase passphrase = {"correct horse"};
+    struct public_key public;
+    char seed[2 * 32 + 1], wrong[] = "correct hors", right[] = "correct horse";
+    struct error err;
+
+    key_pair_generate(&pair);
+    require(key_pair_save(&pair, in_folder("sealed"), "operator key of bob", &passphrase, &err) == 0);
+    require(key_pair_load(&back, in_folder("sealed"), gives, right, &err) == 0);
+    check_eq_mem(&back, &pair, sizeof(pair));
+    check_eq_int(key_pair_load(&back, in_folder("sealed"), gives, wrong, &err), -EKEYREJECTED);
+    check_contains(err.text, "this is not its passphrase");
+    check_eq_int(key_pair_load(&back, in_folder("sealed"), NULL, NULL, &err), -EACCES);
+    check_contains(err.text, "is sealed with a passphrase");
+    check_eq_int(public_key_load(&public, in_folder("sealed"), &err), -EBADMSG);
+    check_contains(err.text, "its public half is");
+
+    require(file_read(in_folder("sealed"), 1024, &file, &err) == 0);
+    hex_encode(seed, pair.secret.b, 32);
+    check(strstr((const char *)file.data, seed) == NULL);
+    char *digit = strstr((char *)file.data, "ed25519-sealed:") + 100; /* within the sealed seed */
+    *digit = *digit == '0' ? '1' : '0';
+    require(file_write(in_folder("sealed"), buffer_bytes(&file), 0600, &err) == 0);
+    check_eq_int(key_pair_load(&back, in_folder("sealed"), gives, right, &err), -EKEYREJECTED);
 }
 
 TEST("a secret key that others may read is refused") {
@@ -74,9 +108,9 @@ TEST("a secret key that others may read is refused") {
     struct error err;
 
     key_pair_generate(&pair);
-    require(key_pair_save(&pair, in_folder("open"), "operator key", &err) == 0);
+    require(key_pair_save(&pair, in_folder("open"), "operator key", NULL, &err) == 0);
     require(chmod(in_folder("open"), 0640) == 0);
-    check_eq_int(key_pair_load(&pair, in_folder("open"), &err), -EPERM);
+    check_eq_int(key_pair_load(&pair, in_folder("open"), NULL, NULL, &err), -EPERM);
     check_contains(err.text, "chmod 600");
     check_contains(err.text, "open");
 }
@@ -96,9 +130,9 @@ TEST("a damaged key file is refused") {
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         require(file_write(in_folder("bad"), bytes_of_text(texts[i]), 0600, &err) == 0);
-        check_eq_int(key_pair_load(&pair, in_folder("bad"), &err), -EBADMSG);
+        check_eq_int(key_pair_load(&pair, in_folder("bad"), NULL, NULL, &err), -EBADMSG);
     }
-    check_eq_int(key_pair_load(&pair, in_folder("none"), &err), -ENOENT);
+    check_eq_int(key_pair_load(&pair, in_folder("none"), NULL, NULL, &err), -ENOENT);
 }
 
 TEST("A5 every context refuses the signatures of every other") {
