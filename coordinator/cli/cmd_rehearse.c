@@ -46,17 +46,16 @@ static uint64_t bound_us(const struct rehearse *asked) {
 /* ---- one rehearsal ---- */
 
 struct watcher {
-    const struct rehearse *asked;
+    struct rehearse *asked;
     json_t *notes; /* NULL: they are printed */
 };
 
 static void see(void *context, const struct rehearsal_note *note) {
     const struct watcher *watcher = context;
-    struct rehearse asked = *watcher->asked;
     if (watcher->notes)
-        json_array_append_new(watcher->notes, rehearse_note_json(&asked, note));
+        json_array_append_new(watcher->notes, rehearse_note_json(watcher->asked, note));
     else
-        rehearse_note_print(&asked, note);
+        rehearse_note_print(watcher->asked, note);
 }
 
 static struct verified_plan *plan_again(void *context, uint64_t serial) {
@@ -145,6 +144,7 @@ static int show(struct cli *cli, struct rehearse *asked) {
         rehearse_timeline_begin(asked);
     int r = rehearse(cli, asked, asked->one ? asked->seed : 0, transcript ? HOW_TRANSCRIPT : HOW_TOLD, NULL,
                      &done);
+    rehearse_line_end(asked);
     if (r < 0)
         return r;
     rehearse_summary(asked, &done);

@@ -6,6 +6,17 @@
 #include "coordinator/cli/client.h"
 #include "coordinator/rehearsal/stage.h"
 
+/* A line of the timeline that more may join; its texts live as long as the plan. */
+struct rehearse_line {
+    enum note_kind kind;
+    bool mixed; /* of several kinds */
+    uint64_t after_us;
+    const char *wave;
+    const char *members[64];
+    size_t n_members;
+    struct buffer text; /* empty: there is none */
+};
+
 struct rehearse {
     const char *path; /* of the plan file */
     const struct verified_plan *plan;
@@ -19,6 +30,7 @@ struct rehearse {
     bool many, one;  /* --seeds, --seed */
     uint64_t n_seeds, seed;
     uint64_t whole_us; /* of the calm rehearsal */
+    struct rehearse_line line;
 };
 
 /* Reads the options; `asked->plan` is there. -EINVAL with a sentence. */
@@ -47,7 +59,10 @@ const char *rehearse_member(const struct rehearse *asked, const char *name);
 /* ---- text ---- */
 void rehearse_head(const struct rehearse *asked);
 void rehearse_timeline_begin(const struct rehearse *asked);
-void rehearse_note_print(void *context, const struct rehearsal_note *note); /* context: struct rehearse */
+void rehearse_note_print(struct rehearse *asked, const struct rehearsal_note *note);
+/* Prints a text that begins in column `indent`, broken at the width of a terminal. */
+void rehearse_text_print(const char *text, size_t indent, enum colour colour);
+void rehearse_line_end(struct rehearse *asked); /* prints what is not printed yet */
 void rehearse_summary(const struct rehearse *asked, const struct rehearsed *done);
 
 /* ---- JSON ---- */

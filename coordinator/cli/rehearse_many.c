@@ -3,12 +3,15 @@
 #include "coordinator/cli/rehearse.h"
 
 #include <ctype.h>
+#include <stddef.h>
 #include <string.h>
 
-enum { ROWS_MAX = 64, BROKEN_MAX = 16, KIND_TEXT = 160 };
+enum { ROWS_MAX = 64, BROKEN_MAX = 16, KIND_TEXT = 240, GATES_MAX = 8, GATE_TEXT = 64 };
 
 struct kind_of_end {
     char end[32], why[KIND_TEXT], after[32];
+    char gates[GATES_MAX][GATE_TEXT]; /* that did not say yes, in any of its runs */
+    size_t n_gates;
     uint64_t n, seed;
 };
 
@@ -63,17 +66,64 @@ static void without_names(const struct rehearse *asked, const char *text, char *
     out[used] = 0;
 }
 
-/* What is the same for two members, or from two probers, by now, is said once. */
-static void kind_text(const struct rehearse *asked, const char *text, char *out, size_t size) {
-    char all[2048], *rest = all;
-    size_t used = 0;
-    without_names(asked, text, all, sizeof(all));
-    out[0] = 0;
-    for (char *part; used < size && (part = strsep(&rest, ";"));) {
-        part += strspn(part, " ");
-        if (*part && !strstr(out, part))
-            used += (size_t)snprintf(out + used, size - used, "%s%s", used ? "; " : "", part);
+static const char *answer_in(const char *part) {
+    static const char *const answers[] = {": no", ": unknown"};
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        size_t n = strlen(answers[i]);
+        for (const char *at = part; (at = strstr(at, answers[i])); at += n)
+            if (at[n] == 0 || at[n] == ':')
+                return at;
     }
+    return NULL;
+}
+
+/* The beginning of the word before `end` that follows a ": ", or of the text. */
+static const char *word_before(const char *text, const char *end) {
+    while (end > text && !(end - text >= 2 && end[-1] == ' ' && end[-2] == ':'))
+        end--;
+    return end;
+}
+
+static void cut_end(char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    if (n >= m && strcmp(text + n - m, end) == 0)
+        text[n - m] = 0;
+}
+
+/* In their order, each once. */
+static void gate_add(struct kind_of_end *kind, const char *gate) {
+    size_t at = 0;
+    while (at < kind->n_gates && strcmp(kind->gates[at], gate) < 0)
+        at++;
+    if (kind->n_gates == GATES_MAX || (at < kind->n_gates && strcmp(kind->gates[at], gate) == 0))
+        return;
+    memmove(kind->gates[at + 1], kind->gates[at], (kind->n_gates - at) * sizeof(kind->gates[0]));
+    snprintf(kind->gates[at], sizeof(kind->gates[0]), "%s", gate);
+    kind->n_gates++;
+}
+
+/* "HEAD: WHO: GATE: no: reason": the head is the kind; which gate it was may differ from one to the next. */
+static void part_add(struct kind_of_end *kind, const char *part) {
+    const char *end = answer_in(part), *gate = end ? word_before(part, end) : NULL;
+    char head[KIND_TEXT], name[GATE_TEXT];
+    size_t used = strlen(kind->why);
+    snprintf(head, sizeof(head), "%.*s", (int)(gate ? gate - part : (ptrdiff_t)strlen(part)), part);
+    cut_end(head, "NODE: ");
+    cut_end(head, "MEMBER: ");
+    cut_end(head, ": ");
+    if (head[0] && !strstr(kind->why, head))
+        snprintf(kind->why + used, sizeof(kind->why) - used, "%s%s", used ? "; " : "", head);
+    if (!gate)
+        return;
+    snprintf(name, sizeof(name), "%.*s", (int)(end - gate), gate);
+    gate_add(kind, name);
+}
+
+static void kind_text(const struct rehearse *asked, const char *text, struct kind_of_end *kind) {
+    char all[2048], *rest = all;
+    without_names(asked, text, all, sizeof(all));
+    for (char *part; (part = strsep(&rest, ";"));)
+        part_add(kind, part + strspn(part, " "));
 }
 
 static void count(const struct rehearse *asked, struct ends *ends, uint64_t seed,
@@ -82,10 +132,10 @@ static void count(const struct rehearse *asked, struct ends *ends, uint64_t seed
     snprintf(kind.end, sizeof(kind.end), "%s", rehearse_end_text(&r->rest));
     if (!r->rest.ended) {
         const char *text = strncmp(r->rest.text, "paused: ", 8) == 0 ? r->rest.text + 8 : r->rest.text;
-        kind_text(asked, text, kind.why, sizeof(kind.why));
+        kind_text(asked, text, &kind);
         snprintf(kind.after, sizeof(kind.after), "%s", r->ended ? r->verdict : "");
     } else if (strcmp(r->rest.verdict, "done") != 0)
-        kind_text(asked, r->rest.text, kind.why, sizeof(kind.why));
+        kind_text(asked, r->rest.text, &kind);
     if (r->rest.after_us > ends->longest_us) {
         ends->longest_us = r->rest.after_us;
         ends->longest_seed = seed;
@@ -94,6 +144,8 @@ static void count(const struct rehearse *asked, struct ends *ends, uint64_t seed
         if (strcmp(ends->rows[i].end, kind.end) == 0 && strcmp(ends->rows[i].why, kind.why) == 0 &&
             strcmp(ends->rows[i].after, kind.after) == 0) {
             ends->rows[i].n++;
+            for (size_t k = 0; k < kind.n_gates; k++)
+                gate_add(&ends->rows[i], kind.gates[k]);
             return;
         }
     if (ends->n < ROWS_MAX)
@@ -118,7 +170,11 @@ static void table_show(const struct ends *ends) {
     for (size_t i = 0; i < ends->n; i++) {
         const struct kind_of_end *kind = &ends->rows[i];
         bool done = strcmp(kind->end, "done") == 0;
-        _cleanup_(freep) char *clean = text_clean(kind->why, false);
+        _cleanup_(buffer_deinit) struct buffer why = {0};
+        buffer_text(&why, kind->why);
+        for (size_t k = 0; k < kind->n_gates; k++)
+            buffer_format(&why, "%s%s%s", k ? ", " : " (", kind->gates[k], k + 1 == kind->n_gates ? ")" : "");
+        _cleanup_(freep) char *clean = text_clean(why.data ? (const char *)why.data : "?", false);
         table_format(&table, COLOUR_NONE, "%llu", (unsigned long long)kind->n);
         table_format(&table, COLOUR_NONE, "%llu", (unsigned long long)kind->seed);
         table_cell(&table, kind->end, done ? COLOUR_GOOD : COLOUR_WARN);
@@ -132,11 +188,14 @@ static void table_show(const struct ends *ends) {
 
 static void show(const struct rehearse *asked, const struct ends *ends) {
     rehearse_head(asked);
-    printf("random faults:");
+    _cleanup_(buffer_deinit) struct buffer faults = {0};
     for (unsigned f = 0; f < FAULTS; f++)
         if (asked->random & 1ull << f)
-            printf(" %s", fault_text((enum fault)f));
-    printf(" (each seed draws some)\n\n");
+            buffer_format(&faults, "%s%s", faults.len ? " " : "", fault_text((enum fault)f));
+    static const char title[] = "random faults, of which each seed draws some: ";
+    fputs(title, stdout);
+    rehearse_text_print(faults.data ? (const char *)faults.data : "none", strlen(title), COLOUR_NONE);
+    putchar('\n');
     table_show(ends);
     printf("\n%llu runs; calm it takes %s, the longest (seed %llu) came to rest after %s\n",
            (unsigned long long)ends->n_seeds, text_duration((int64_t)asked->whole_us / 1000).s,
@@ -158,11 +217,15 @@ static void show(const struct rehearse *asked, const struct ends *ends) {
 static int show_json(const struct rehearse *asked, const struct ends *ends) {
     _cleanup_(json_freep) json_t *json = rehearse_head_json(asked);
     json_t *rows = json_array(), *broken = json_array(), *random = json_array();
-    for (size_t i = 0; i < ends->n; i++)
-        json_array_append_new(rows,
-                              json_pack("{s:s, s:s, s:s, s:I, s:I}", "result", ends->rows[i].end, "why",
-                                        ends->rows[i].why, "after_resume", ends->rows[i].after, "runs",
-                                        (json_int_t)ends->rows[i].n, "seed", (json_int_t)ends->rows[i].seed));
+    for (size_t i = 0; i < ends->n; i++) {
+        const struct kind_of_end *kind = &ends->rows[i];
+        json_t *gates = json_array();
+        for (size_t k = 0; k < kind->n_gates; k++)
+            json_array_append_new(gates, json_string(kind->gates[k]));
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:o, s:s, s:I, s:I}", "result", kind->end, "why",
+                                              kind->why, "gates", gates, "after_resume", kind->after, "runs",
+                                              (json_int_t)kind->n, "seed", (json_int_t)kind->seed));
+    }
     for (size_t i = 0; i < ends->n_broken && i < BROKEN_MAX; i++)
         json_array_append_new(broken, json_pack("{s:I, s:s}", "seed", (json_int_t)ends->broken[i].seed,
                                                 "what", ends->broken[i].what));

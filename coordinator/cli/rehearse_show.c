@@ -62,8 +62,8 @@ static void gates_print(const struct verified_plan *plan) {
             continue;
         printf("  ");
         print_clean(plan->gates[i].name);
-        printf("%*s  %s\n", (int)(width - text_width(plan->gates[i].name)), "",
-               rehearsal_gate_model(plan, i));
+        printf("%*s  ", (int)(width - text_width(plan->gates[i].name)), "");
+        rehearse_text_print(rehearsal_gate_model(plan, i), width + 4, COLOUR_NONE);
     }
 }
 
@@ -95,78 +95,6 @@ void rehearse_head(const struct rehearse *asked) {
         printf("wanted: %s\n", asked->items[i].says);
     if (asked->one)
         printf("random faults: seed %llu\n", (unsigned long long)asked->seed);
-}
-
-/* ---- timeline ---- */
-
-static size_t member_width(const struct rehearse *asked) {
-    size_t width = strlen("MEMBER");
-    for (size_t i = 0; i < asked->plan->n_orders; i++) {
-        size_t n = text_width(rehearse_member(asked, asked->plan->orders[i]->member));
-        width = n > width ? n : width;
-    }
-    return width;
-}
-
-static size_t wave_width(const struct rehearse *asked) {
-    size_t width = strlen("WAVE");
-    for (size_t i = 0; i < asked->plan->shape.n_waves; i++) {
-        size_t n = text_width(asked->plan->shape.waves[i].name);
-        width = n > width ? n : width;
-    }
-    return width;
-}
-
-static void padded(const char *text, size_t width) {
-    print_clean(text);
-    printf("%*s", (int)(width - text_width(text) + 2), "");
-}
-
-void rehearse_timeline_begin(const struct rehearse *asked) {
-    printf("\n%s%12s  %-*s  %-*s  WHAT%s\n", colour_on(COLOUR_STRONG), "TIME", (int)wave_width(asked), "WAVE",
-           (int)member_width(asked), "MEMBER", colour_off());
-}
-
-static enum colour note_colour(const struct rehearsal_note *note) {
-    switch (note->kind) {
-    case NOTE_RUN: return COLOUR_STRONG;
-    case NOTE_FAULT: return COLOUR_BAD;
-    case NOTE_WAIT:
-    case NOTE_OPERATOR:
-    case NOTE_AGENT: return COLOUR_WARN;
-    case NOTE_MEMBER:
-    case NOTE_SIDE: return COLOUR_NONE;
-    case NOTE_SERVICE: return COLOUR_DIM;
-    }
-    return COLOUR_NONE;
-}
-
-static const char *note_mark(enum note_kind kind) {
-    return kind == NOTE_FAULT ? "FAULT: " : kind == NOTE_OPERATOR ? "OPERATOR: " : "";
-}
-
-/* "1:02:03.4": hours, minutes and seconds since the plan was applied. */
-static struct short_text clock_text(uint64_t us) {
-    struct short_text out;
-    unsigned long long tenths = us / 100000;
-    if (tenths < 36000)
-        snprintf(out.s, sizeof(out.s), "%llu:%02llu.%llu", tenths / 600, tenths / 10 % 60, tenths % 10);
-    else
-        snprintf(out.s, sizeof(out.s), "%llu:%02llu:%02llu.%llu", tenths / 36000, tenths / 600 % 60,
-                 tenths / 10 % 60, tenths % 10);
-    return out;
-}
-
-void rehearse_note_print(void *context, const struct rehearsal_note *note) {
-    const struct rehearse *asked = context;
-    printf("%12s  ", clock_text(note->after_us).s);
-    padded(note->wave, wave_width(asked));
-    padded(rehearse_member(asked, note->member), member_width(asked));
-    fputs(colour_on(note_colour(note)), stdout);
-    fputs(note_mark(note->kind), stdout);
-    print_clean(note->text);
-    fputs(colour_off(), stdout);
-    putchar('\n');
 }
 
 /* ---- summary ---- */
@@ -202,6 +130,12 @@ static void broken_print(const struct rehearsed *done) {
            done->result.what, colour_off());
 }
 
+/* What the word before says already is not said again. */
+static const char *without(const char *text, const char *beginning) {
+    size_t n = strlen(beginning);
+    return strncmp(text, beginning, n) == 0 ? text + n : text;
+}
+
 void rehearse_summary(const struct rehearse *asked, const struct rehearsed *done) {
     const struct rehearsal_rest *rest = &done->result.rest;
     printf("\nwhole time  %s%s\nat once     %u away at most\n\n",
@@ -215,10 +149,12 @@ void rehearse_summary(const struct rehearse *asked, const struct rehearsed *done
                    colour_off());
     if (done->result.failed)
         broken_print(done);
-    printf("\n%sEND%s  %s", colour_on(COLOUR_STRONG), colour_off(), rehearse_end_text(rest));
-    printf(": ");
-    print_clean(rest->paused && strncmp(rest->text, "paused: ", 8) == 0 ? rest->text + 8 : rest->text);
-    printf("\n");
+    const char *end = rehearse_end_text(rest);
+    printf("\n%sEND%s  %s: ", colour_on(COLOUR_STRONG), colour_off(), end);
+    rehearse_text_print(without(rest->text, rest->paused       ? "paused: "
+                                            : rest->unapproved ? "waits "
+                                                               : ""),
+                        strlen("END  : ") + strlen(end), COLOUR_NONE);
     if (!rest->ended && done->result.ended)
         printf("     %s with all faults mended, and aborted if that did not help, it ends: %s\n",
                rest->unapproved ? "approved" : "resumed", done->result.verdict);

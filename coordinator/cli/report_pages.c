@@ -8,22 +8,11 @@
 
 enum { HEAD_LINES = 4, INDENT_MAX = 40, PAGES_MAX = 999999 };
 
-/* Where to break: before the last blank that still fits, else in the middle of the word. */
-static size_t line_break(const char *line, size_t indent, size_t width) {
-    size_t fits = text_fit(line, width);
-    if (!line[fits])
-        return fits;
-    for (size_t at = fits; at > indent; at--)
-        if (line[at] == ' ')
-            return at;
-    return fits ? fits : strlen(line);
-}
-
 /* One line, as one or more of at most REPORT_COLUMNS; returns how many. */
 static size_t line_wrap(struct buffer *out, const char *line) {
     size_t own = strspn(line, " "), indent = own + 4 < INDENT_MAX ? own + 4 : INDENT_MAX, n = 0;
     for (size_t room = REPORT_COLUMNS;; room = REPORT_COLUMNS - indent) {
-        size_t len = line_break(line, n ? 0 : own, room);
+        size_t len = text_break(line, n ? 0 : own, room);
         if (n > 0)
             buffer_format(out, "%*s", (int)indent, "");
         buffer_append(out, line, len);

@@ -71,6 +71,16 @@ size_t text_fit(const char *text, size_t width) {
     return at;
 }
 
+size_t text_break(const char *line, size_t indent, size_t width) {
+    size_t fits = text_fit(line, width);
+    if (!line[fits])
+        return fits;
+    for (size_t at = fits; at > indent; at--)
+        if (line[at] == ' ')
+            return at;
+    return fits ? fits : strlen(line);
+}
+
 size_t text_width(const char *text) {
     size_t used = 0;
     while (*text) {

@@ -11,6 +11,10 @@ size_t text_width(const char *text);
 /* The longest beginning of `text`, in bytes, that takes at most `width` columns. */
 size_t text_fit(const char *text, size_t width);
 
+/* Where to break a line that is too wide: before the last blank behind `indent` that still fits, else in the middle of the
+ * word. Its whole length when it fits. */
+size_t text_break(const char *line, size_t indent, size_t width);
+
 /* A copy without control characters (tabs and newlines too, unless `keep_newlines`), marks that change the direction
  * of text, and broken UTF-8: each becomes U+FFFD. malloc'ed; NULL when memory is out. */
 char *text_clean(const char *text, bool keep_newlines) _must_check_;

@@ -278,7 +278,8 @@ static void explain_open(const struct run *run, char *text, size_t size) {
         char reasons[KEDGE_REASON_MAX] = "";
         struct why why;
         engine_explain(run->engine, run, i, &why);
-        reasons_text(&why.reasons, reasons, sizeof(reasons));
+        if (!away) /* that it is away is all that there is to say */
+            reasons_text(&why.reasons, reasons, sizeof(reasons));
         snprintf(text, size, "%s %s%s%s", m->order->member, why.headline, reasons[0] ? ": " : "", reasons);
         why_deinit(&why);
         return;

@@ -55,7 +55,7 @@ static struct kept_outcome outcome_now(const struct world *w, const struct membe
         .at_ms = w->wall_ms + w->now_us / MS,
         .generation = generation_of(m, serial, m->service.running ? m->service.content : m->link),
         .mode = service_mode(m)};
-    snprintf(kept.reason, sizeof(kept.reason), "%.90s", reason ? reason : "");
+    snprintf(kept.reason, sizeof(kept.reason), "%.150s", reason ? reason : "");
     return kept;
 }
 

@@ -352,7 +352,7 @@ static void receive_report(struct world *w, const struct message *message) {
                   outcome_text(k->outcome), w->actions.refused);
 }
 
-static const char *answer_reason(const struct model_gate *gate, enum answer answer) {
+const char *answer_reason(const struct model_gate *gate, enum answer answer) {
     static const char *const noes[] = {[ASKS_MAY_STOP] = "an entry would be lost",
                                        [ASKS_RECOVERED] = "an entry is not everywhere where it belongs",
                                        [ASKS_MEMBER] = "it does not serve as it should",

@@ -54,7 +54,7 @@ struct kept_outcome {
     uint32_t generation;
     enum mode mode;
     bool gives_away; /* a lie: done, and what runs is not what had to run then */
-    char reason[96];
+    char reason[160];
 };
 
 /* What the agent's journal holds of a member. */
@@ -144,11 +144,14 @@ struct member {
     bool has_prepared[PLANS_MAX]; /* it said so once */
     uint8_t concluded[STEPS_MAX]; /* the step has changed the member and has ended; 2: its journal knows it */
     uint64_t latched;             /* serial that was aborted, as its agent knows */
-    uint64_t epoch_obeyed, serial_obeyed;   /* as far as its disk has kept it */
-    uint32_t rows_yes;                      /* rows of the open step whose last answer was yes, as bits */
-    uint64_t left_out, retired;             /* by an operator's word: in the plan of this serial */
-    uint64_t waived_until_ms;               /* an operator set a may-stop gate aside */
-    bool asked_waived;                      /* and so the last question counted as yes */
+    uint64_t epoch_obeyed, serial_obeyed; /* as far as its disk has kept it */
+    uint32_t rows_yes;                    /* rows of the open step whose last answer was yes, as bits */
+    uint64_t left_out, retired;           /* by an operator's word: in the plan of this serial */
+    uint64_t waived_until_ms;             /* an operator set a may-stop gate aside */
+    bool asked_waived;                    /* and so the last question counted as yes */
+    const struct model_gate
+        *doubts; /* the first gate of the last question that did not say yes; NULL: all did */
+    enum answer doubts_answer;
     uint64_t unsafe_since_us;               /* its stop would lose something since then; 0: it would not */
     uint64_t bad_answer_ms;                 /* the coordinator heard last that it is not well */
     uint64_t yes_may_stop_ms, yes_asked_ms; /* the coordinator heard: it may stop; asked then */
@@ -345,6 +348,7 @@ void coordinator_replay_equals(struct world *w);
 const struct run *coordinator_run(const struct world *w);
 const struct run *coordinator_run_of(const struct world *w, const struct cluster *cluster);
 uint64_t coordinator_wall_ms(const struct world *w);
+const char *answer_reason(const struct model_gate *gate, enum answer answer);
 void coordinator_command(struct world *w, const struct run *run, enum run_event command, const char *text);
 void message_send(struct world *w, uint32_t node, bool to_agent, const struct message *message);
 

@@ -67,6 +67,7 @@ static enum answer waive(struct member *m) {
 static void ask(struct world *w, struct member *m, const struct row *row) {
     struct verdict all = {.answer = ANSWER_YES};
     m->asked_waived = false;
+    m->doubts = NULL;
     for (size_t i = 0; i < row->n_gates; i++) {
         const struct model_gate *gate = world_gate(m->cluster, &row->gates[i]);
         struct verdict one = {.answer = ANSWER_YES};
@@ -76,6 +77,10 @@ static void ask(struct world *w, struct member *m, const struct row *row) {
             model_answer(w, gate, m, m->index, asks_before_stop(m) ? m->written.herd : NULL, mode_wanted(m));
         if (one.answer != ANSWER_YES && asks_before_stop(m) && is_waived(w, m, gate))
             one.answer = waive(m);
+        if (one.answer != ANSWER_YES && !m->doubts) {
+            m->doubts = gate;
+            m->doubts_answer = one.answer;
+        }
         verdict_join(&all, &one);
     }
     uint64_t takes = habit(w, MS);
@@ -273,14 +278,33 @@ static bool asks_may_stop(const struct member *m, const struct row *row) {
     return false;
 }
 
+/* As an agent would say it. */
+static void why_not(const struct member *m, const struct row *row, bool failed, char *text, size_t size) {
+    static const char *const does_not[] = {[PRIMITIVE_OBSERVE] = "the new process is not up as it should be",
+                                           [PRIMITIVE_START] = "it does not serve",
+                                           [PRIMITIVE_RUN] = "what it should have done is not so"};
+    static const char *const fails[] = {[PRIMITIVE_STAGE] = "no room on the disk",
+                                        [PRIMITIVE_RENDER] = "no room on the disk",
+                                        [PRIMITIVE_RUN] = "the command ended with exit code 1"};
+    const char *const *texts = failed ? fails : does_not;
+    size_t n = failed ? ARRAY_LEN(fails) : ARRAY_LEN(does_not), kind = row->primitive;
+    if (!failed && row->primitive == PRIMITIVE_ASK && m->doubts)
+        snprintf(text, size, "%s: %s: %s", m->doubts->name, answer_text(m->doubts_answer),
+                 answer_reason(m->doubts, m->doubts_answer));
+    else
+        snprintf(text, size, "%s", kind < n && texts[kind] ? texts[kind] : "it did not work");
+}
+
 void row_finish(struct world *w, struct member *m, const struct item *item) {
     const struct row *row = m->row;
+    char why[KEDGE_REASON_MAX];
+    why_not(m, row, item->failed, why, sizeof(why));
     if (row->primitive == PRIMITIVE_RENDER && !item->failed)
         m->prepared = m->machine.record.serial;
     struct machine_event event = {.kind = item->failed ? MACHINE_EVENT_FAILED : MACHINE_EVENT_ANSWER,
                                   .op = item->op,
                                   .answer = item->answer,
-                                  .reason = item->failed ? "no room on the disk" : "it is not so"};
+                                  .reason = why};
     if (row->primitive == PRIMITIVE_ASK) {
         event.age_us = w->now_us - item->message.asked_us;
         event.limit_us = age_limit_us(m, row);

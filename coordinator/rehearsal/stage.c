@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { STAY_TOLD_US = 20 * SECOND };
+
 const char *note_kind_text(enum note_kind kind) {
     static const char *const texts[NOTE_KINDS] = {"run",  "member", "service",  "wait",
                                                   "side", "fault",  "operator", "agent"};
@@ -100,7 +102,7 @@ void staging_tell(struct world *w, enum note_kind kind, const struct member *m, 
     const struct shape *shape = &w->clusters[0].plans[0]->shape;
     uint32_t wave = !m || !run || m->index >= run->n_members ? UINT32_MAX
                     : barrier_is_declared(w, m->index) && run->state == RUN_WAVES
-                        ? run->wave
+                        ? w->staging->wave
                         : run->members[m->index].wave;
     struct rehearsal_note note = {.kind = kind,
                                   .after_us = staging_after(w),
@@ -120,7 +122,8 @@ static void tell_run_state(struct world *w, const struct run *run) {
                      run->n_members);
         return;
     case RUN_OPENING:
-        staging_tell(w, NOTE_RUN, NULL, "all members are prepared%s",
+        staging_tell(w, NOTE_RUN, NULL, "%s%s",
+                     run->rollback ? "is taken up once more, to roll back" : "all members are prepared",
                      run->n_sides ? "; side actions are opened" : "");
         return;
     case RUN_WAVES: return; /* the wave itself is told */
@@ -270,56 +273,62 @@ static void seconds(char *text, size_t size, uint32_t ms) {
     snprintf(text, size, ms % 1000 ? "%u.%01u s" : "%u s", ms / 1000, ms % 1000 / 100);
 }
 
+/* It counts from the first good answer, which was before it began: what is left of it is what a reader waits for. */
+static void tell_soak(struct world *w, const struct run_member *rm, const char *what, uint32_t soak_ms) {
+    uint64_t now = coordinator_wall_ms(w), until = rm->good_since_ms + soak_ms;
+    char all[32], left[32];
+    seconds(all, sizeof(all), soak_ms);
+    seconds(left, sizeof(left), rm->good_since_ms && until > now ? (uint32_t)(until - now) : 0);
+    staging_tell(w, NOTE_MEMBER, &w->members[rm - coordinator_run(w)->members], "%s %s, %s of it to come",
+                 what, all, left);
+}
+
 static void tell_why(struct world *w, const struct run *run, uint32_t member, enum note_kind kind) {
     struct why why;
     char text[900];
     engine_explain(w->engine, run, member, &why);
     int n = snprintf(text, sizeof(text), "%s", why.headline);
-    for (size_t i = 0; i < why.reasons.n && n >= 0 && (size_t)n < sizeof(text); i++)
-        if (why.reasons.items[i].answer != ANSWER_YES)
-            n += snprintf(text + n, sizeof(text) - (size_t)n, "; %s: %s%s%s", why.reasons.items[i].gate,
-                          answer_text(why.reasons.items[i].answer), why.reasons.items[i].text[0] ? ": " : "",
-                          why.reasons.items[i].text);
+    for (size_t i = 0; i < why.reasons.n && n >= 0 && (size_t)n < sizeof(text); i++) {
+        const struct reason *r = &why.reasons.items[i];
+        const char *mark = kind == NOTE_WAIT && i > 0 ? "; " : ": ";
+        if (kind == NOTE_MEMBER && r->text[0])
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%s", mark, r->text);
+        else if (r->answer != ANSWER_YES)
+            n += snprintf(text + n, sizeof(text) - (size_t)n, "%s%s: %s%s%s", mark, r->gate,
+                          answer_text(r->answer), r->text[0] ? ": " : "", r->text);
+    }
     staging_tell(w, kind, &w->members[member], "%s", text);
     why_deinit(&why);
 }
 
-static void tell_member(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
+/* How far it has come, also when it was ordered on in the same moment. */
+static void tell_reached(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
     const struct run_member *rm = &run->members[index];
-    const struct wave *wave = rm->wave < w->clusters[0].plans[0]->shape.n_waves
-                                  ? &w->clusters[0].plans[0]->shape.waves[rm->wave]
-                                  : NULL;
+    const struct shape *shape = &w->clusters[0].plans[0]->shape;
+    const struct wave *wave = rm->wave < shape->n_waves ? &shape->waves[rm->wave] : NULL;
     struct member *m = &w->members[index];
-    static const char passed[] = "has passed the barrier: it does not go back alone any more";
-    char soak[32] = "";
+    if (was == MEMBER_STOPPING && (rm->state == MEMBER_STOPPED || member_state_is_ordered(rm->state)))
+        staging_tell(w, NOTE_MEMBER, m, "is down and waits at the barrier");
+    if (was == MEMBER_PASSING && (rm->state == MEMBER_PASSED || member_state_is_ordered(rm->state)))
+        staging_tell(w, NOTE_MEMBER, m, "has passed the barrier: it does not go back alone any more");
     switch (rm->state) {
     case MEMBER_PLANNED:
-    case MEMBER_PREPARING: return;
+    case MEMBER_STOPPED:
+    case MEMBER_PASSED:
+    case MEMBER_PREPARING:
+    case MEMBER_SWITCHING:
+    case MEMBER_PROMOTING:
+    case MEMBER_STOPPING:
+    case MEMBER_PASSING:
+    case MEMBER_STARTING:
+    case MEMBER_ACTING:
+    case MEMBER_HALTING:
+    case MEMBER_REVERTING: return;
     case MEMBER_PREPARED:
         if (was == MEMBER_SWITCHING)
             staging_tell(w, NOTE_MEMBER, m, "declined to stop, nothing was changed: %s",
                          rm->reason ? rm->reason : "");
         return;
-    case MEMBER_SWITCHING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to switch"); return;
-    case MEMBER_PROMOTING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to be promoted"); return;
-    case MEMBER_STOPPING: staging_tell(w, NOTE_MEMBER, m, "is ordered to stop for the downtime"); return;
-    case MEMBER_STOPPED: staging_tell(w, NOTE_MEMBER, m, "is down and waits at the barrier"); return;
-    case MEMBER_PASSING:
-        if (was == MEMBER_STOPPING) /* the last one */
-            staging_tell(w, NOTE_MEMBER, m, "is down and waits at the barrier");
-        return;
-    case MEMBER_PASSED: staging_tell(w, NOTE_MEMBER, m, "%s", passed); return;
-    case MEMBER_STARTING:
-        if (was == MEMBER_PASSING)
-            staging_tell(w, NOTE_MEMBER, m, "%s", passed);
-        staging_tell(w, NOTE_MEMBER, m, "is ordered to start");
-        return;
-    case MEMBER_ACTING:
-        staging_tell(w, NOTE_MEMBER, m, "is ordered to do \"%s\" while all are down",
-                     rm->step ? rm->step : "");
-        return;
-    case MEMBER_HALTING: staging_tell(w, NOTE_MEMBER, m, "is ordered to stop for the way back"); return;
-    case MEMBER_REVERTING: staging_tell(w, NOTE_MEMBER, m, "may stop; is ordered to return"); return;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:
     case MEMBER_RECOVERING_BACK:
@@ -327,13 +336,9 @@ static void tell_member(struct world *w, const struct run *run, uint32_t index, 
                      "is proven (release, mode, its gates); now the cluster must have recovered");
         return;
     case MEMBER_SOAKING_READ_ONLY:
-        seconds(soak, sizeof(soak), wave ? wave->soak_read_only_ms : 0);
-        staging_tell(w, NOTE_MEMBER, m, "soaks read-only for %s", soak);
+        tell_soak(w, rm, "soaks read-only for", wave ? wave->soak_read_only_ms : 0);
         return;
-    case MEMBER_SOAKING:
-        seconds(soak, sizeof(soak), wave ? wave->soak_ms : 0);
-        staging_tell(w, NOTE_MEMBER, m, "soaks for %s", soak);
-        return;
+    case MEMBER_SOAKING: tell_soak(w, rm, "soaks for", wave ? wave->soak_ms : 0); return;
     case MEMBER_DONE: staging_tell(w, NOTE_MEMBER, m, "is done"); return;
     case MEMBER_FAILED:
     case MEMBER_RETURNED:
@@ -342,6 +347,29 @@ static void tell_member(struct world *w, const struct run *run, uint32_t index, 
     case MEMBER_SKIPPED:
     case MEMBER_RETIRED: tell_why(w, run, index, NOTE_MEMBER); return;
     }
+}
+
+static const char *order_text(enum member_state state, bool down) {
+    static const char *const texts[MEMBER_STATES] = {
+        [MEMBER_SWITCHING] = "may stop; is ordered to switch",
+        [MEMBER_PROMOTING] = "may stop; is ordered to be promoted",
+        [MEMBER_STOPPING] = "is ordered to stop for the downtime",
+        [MEMBER_STARTING] = "is ordered to start",
+        [MEMBER_HALTING] = "is ordered to stop for the way back",
+        [MEMBER_REVERTING] = "may stop; is ordered to return",
+    };
+    return state == MEMBER_REVERTING && down ? "is ordered to start what it ran before" : texts[state];
+}
+
+static void tell_ordered(struct world *w, const struct run *run, uint32_t index) {
+    const struct run_member *rm = &run->members[index];
+    struct member *m = &w->members[index];
+    const char *text = order_text(rm->state, !m->service.running);
+    if (rm->state == MEMBER_ACTING)
+        staging_tell(w, NOTE_MEMBER, m, "is ordered to do \"%s\" while all are down",
+                     rm->step ? rm->step : "");
+    else if (text)
+        staging_tell(w, NOTE_MEMBER, m, "%s", text);
 }
 
 /* What holds the next member back is told when it begins, and again when the reasons are others. */
@@ -359,16 +387,46 @@ static void look_at_wait(struct world *w, const struct run *run) {
     s->wait = sum;
 }
 
+static uint64_t text_sum(const char *text) { /* numbers count down: they are no other reason */
+    uint64_t sum = 1469598103934665603u;
+    for (; *text; text++)
+        sum = *text >= '0' && *text <= '9' ? sum : (sum ^ (uint64_t)*text) * 1099511628211u;
+    return sum;
+}
+
+/* What else the run waits for, when it has for a while: `run show` says the same. */
+static void look_at_stay(struct world *w, const struct run *run) {
+    struct staging *s = w->staging;
+    char text[KEDGE_REASON_MAX] = "";
+    bool goes = run->state != RUN_ENDED && !run->paused && s->wait == 0 && s->approval_us == 0;
+    if (goes && w->config->stage->see)
+        engine_explain_run(w->engine, run, text, sizeof(text));
+    uint64_t sum = text[0] ? text_sum(text) : 0;
+    if (sum != s->stay)
+        s->stay_since_us = w->now_us;
+    s->stay = sum;
+    if (sum == 0 || sum == s->stay_told || w->now_us - s->stay_since_us < STAY_TOLD_US)
+        return;
+    s->stay_told = sum;
+    staging_tell(w, NOTE_WAIT, NULL, "waits: %s", text);
+}
+
 static void look_at_members(struct world *w, const struct run *run) {
     for (uint32_t i = 0; i < w->n_members; i++) {
         struct last_look *seen = &w->staging->members[i];
         look_at_service(w, &w->members[i]);
-        if (!run || i >= run->n_members)
-            continue;
-        enum member_state was = seen->state;
+        if (run && i < run->n_members && seen->known && seen->state != run->members[i].state)
+            tell_reached(w, run, i, seen->state);
+    }
+}
+
+/* What the run has decided is told before what its members are ordered because of it. */
+static void look_at_orders(struct world *w, const struct run *run) {
+    for (uint32_t i = 0; i < w->n_members && i < run->n_members; i++) {
+        struct last_look *seen = &w->staging->members[i];
+        if (seen->known && seen->state != run->members[i].state)
+            tell_ordered(w, run, i);
         seen->state = run->members[i].state;
-        if (seen->known && was != seen->state)
-            tell_member(w, run, i, was);
         seen->known = true;
     }
 }
@@ -410,7 +468,11 @@ void stage_look(struct world *w) {
     look_at_agents(w);
     look_at_sides(w);
     if (run)
+        look_at_orders(w, run);
+    if (run) {
         look_at_wait(w, run);
+        look_at_stay(w, run);
+    }
     if (w->staging->has_run)
         staged_look(w, run);
 }

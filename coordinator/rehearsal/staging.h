@@ -28,7 +28,8 @@ struct staging {
     enum run_state run_state;
     uint32_t wave, n_away;
     uint64_t wait, candidate_told;
-    uint64_t approval_us; /* when the canary will be approved; 0: none is waited for */
+    uint64_t stay, stay_since_us, stay_told; /* what it says of itself, without the numbers */
+    uint64_t approval_us;                    /* when the canary will be approved; 0: none is waited for */
     struct last_look *members;
     bool *connected, *gone; /* by node; gone: it was told */
     bool side_ours[SIDES_MAX];

@@ -87,6 +87,42 @@ def test_F41_a_rehearsal_foretells_the_run_and_touches_nothing(fleet):
     assert really == switched(calm["timeline"])
 
 
+def test_F18_F41_a_word_that_the_plan_waits_for_is_said_or_not(fleet):
+    fleet.release()
+    fleet.plan("1.1.0", "--strategy", "canary,rolling", "--approve-after-canary")
+    text = fleet.kedge("rehearse", "demo.plan", "--approve-after", "3m")
+    for words in ("assumed: an operator approves the canary 3 m 0 s after it is done", "OPERATOR: promote (assumed)", "END  done"):
+        assert words in text, text
+    said = fleet.ask("rehearse", "demo.plan")
+    assert said["assumed"]["approve_ms"] == 600000 and said["end"]["result"] == "done"
+    text = fleet.kedge("rehearse", "demo.plan", "--approve-after", "never", code=UNFINISHED)
+    assert re.search(r"END  WAITS: for an operator: canary demo/store@n\d is done and well; `kedge run promote", text), text
+    never = fleet.ask("rehearse", "demo.plan", "--approve-after", "never", code=UNFINISHED)
+    assert never["assumed"]["approve_ms"] is None and sorted(m["stops"] for m in never["members"]) == [0, 0, 0, 2]
+
+    fleet.kedge("rehearse", "demo.plan", "--approve-after", "soon", code=BAD_INPUT)
+    fleet.plan("1.1.0", "--strategy", "canary,rolling")
+    fleet.kedge("rehearse", "demo.plan", "--approve-after", "3m", code=BAD_INPUT)
+    assert "waits for no word" in fleet.last.stderr
+
+
+def test_F41_a_rehearsal_is_brief(fleet):
+    """What happens to all in one moment is one line; a kind of end is one row, whichever gate it was."""
+    fleet.release()
+    fleet.plan("1.1.0", "--strategy", "downtime")
+    text = fleet.kedge("rehearse", "demo.plan")
+    timeline = text[text.index("TIME"):text.index("whole time")].splitlines()
+    assert len(timeline) < 25 and any(re.search(r"stop +all 4 +is told to stop$", line) for line in timeline), text
+    first = next(line for line in timeline if "is ordered to stop" in line)
+    assert timeline.index(first) > timeline.index(next(line for line in timeline if "wave 1 of" in line)), text
+
+    fleet.plan("1.1.0", "--strategy", "canary,rolling")
+    many = fleet.ask("rehearse", "demo.plan", "--seeds", "200", timeout=300)
+    kinds = [(end["result"], end["why"], end["after_resume"]) for end in many["ends"]]
+    assert len(set(kinds)) == len(kinds) <= 30, kinds
+    assert any("nothing-missing" in end["gates"] and "nothing-missing" not in end["why"] for end in many["ends"]), many["ends"]
+
+
 def test_F41_it_has_no_line_to_anybody(fleet):
     """Not by the words of its source: by its system calls, and with no kedged to be found."""
     if not shutil.which("strace"):
