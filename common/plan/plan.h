@@ -26,6 +26,7 @@ struct wave {
     size_t n_budgets;
 };
 
+#define SIDE_GATE_PREFIX "in-force:" /* and its name: the gate that asks whether it still is */
 struct side_action {
     const char *name;
     const char *open_step, *close_step; /* names of steps; every work order has them */

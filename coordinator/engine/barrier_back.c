@@ -58,6 +58,23 @@ bool barrier_returns(struct run *run) {
 
 /* ---- rollback ---- */
 
+/* Who is waited for on the way back, and what comes then; the first of them. */
+void barrier_explain_back(const struct run *run, char *text, size_t size) {
+    for (uint32_t i = 0; i < run->n_members; i++) {
+        const struct run_member *m = &run->members[i];
+        bool down = m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED || m->state == MEMBER_HELD;
+        bool halts = member_state_is_changed(m->state), up = is_up(run, m);
+        if ((!halts && (!down || m->stays)) || (up && !node_is_held(run->engine, m->node)))
+            continue;
+        snprintf(text, size, "%s is to be %s, and %s; %s, or it is retired (`kedge run retire`)",
+                 m->order->member, halts ? "stopped for the way back" : "started on what it ran before",
+                 up ? "its node is held by an operator" : "its agent is not connected",
+                 up ? "it goes on when the node is returned (`kedge node return`)"
+                    : "it goes on when its agent is back");
+        return;
+    }
+}
+
 /* Who runs the new release is stopped; false when nobody does any more. */
 static bool halts(struct run *run, bool *issued) {
     bool left = false;

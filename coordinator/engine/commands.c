@@ -122,6 +122,8 @@ void run_return(struct run *run, const char *why) {
 
 static void command_run(struct run *run, const struct event *event) {
     bool why = event->command == RUN_EVENT_PAUSE && !run_is_paused_by(run, event->text);
+    if (event->command == RUN_EVENT_RESUME)
+        sides_resume(run);
     if (why || !is_said(run, event->command))
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
     if (event->command == RUN_EVENT_ROLLBACK)

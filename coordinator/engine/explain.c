@@ -109,6 +109,20 @@ static bool explain_taken_back(const struct run *run, uint32_t member, struct wh
     return true;
 }
 
+/* It runs the new release while the run goes back. */
+static void explain_to_return(const struct run *run, const struct run_member *m, bool candidate,
+                              struct why *why) {
+    bool up = run->engine->nodes[m->node].up;
+    if (candidate && run->wait_since_ms) {
+        explain_waiting(run, m, why, "WAITS to return");
+        return;
+    }
+    if (!up)
+        reasons_add(&why->reasons, "its agent", m->order->node, ANSWER_UNKNOWN, "it is not connected");
+    say(why, up ? "waits for its turn to go back" : "waits to go back, its agent is NOT connected",
+        run->paused ? "nothing, until `kedge run resume`" : "it is returned to what it ran before");
+}
+
 /* A waiver is shown for as long as it is in force, whether its gate says no at the moment or not. */
 static void explain_waivers(const struct run *run, uint32_t member, struct why *why) {
     for (size_t i = 0; i < run->n_waivers; i++) {
@@ -142,11 +156,9 @@ static void explain_hold(const struct run *run, const struct run_member *m, stru
         say(why, "its node is HELD by an operator", "nothing, until the hold ends");
 }
 
-void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp) {
+static void explain_state(const struct run *run, uint32_t member, struct why *outp) {
     const struct run_member *m = &run->members[member];
     bool candidate = run->candidate == member;
-    (void)engine;
-    *outp = (struct why){.state = member_state_text(m->state), .since_ms = m->since_ms};
     switch (m->state) {
     case MEMBER_PLANNED:
         say(outp,
@@ -187,10 +199,7 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
         break;
     case MEMBER_DONE:
         reasons_add_all(&outp->reasons, &m->own.reasons, false);
-        if (candidate && run->wait_since_ms)
-            explain_waiting(run, m, outp, "WAITS to return");
-        else
-            say(outp, m->relapsed ? "RELAPSED" : "done", "it stays watched until the run ends");
+        say(outp, m->relapsed ? "RELAPSED" : "done", "it stays watched until the run ends");
         break;
     case MEMBER_FAILED: say(outp, "failed, nothing was stopped", "`kedge run retry` tries it again"); break;
     case MEMBER_RETURNED:
@@ -207,10 +216,21 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
         say(outp, "is stopped, and the barrier is passed",
             run->aborting || run->state == RUN_ENDED ? "it stays down, with an alarm of its agent: the run "
                                                        "was aborted after the point of no return"
-                                                     : "it is started in its wave; by itself it stays down");
+            : run->state == RUN_RETURNING ? "it is started on what it ran before; by itself it stays down"
+                                          : "it is started in its wave; by itself it stays down");
         break;
     case MEMBER_BACK: say(outp, "is back on what it ran before", "nothing more"); break;
     }
+}
+
+void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp) {
+    const struct run_member *m = &run->members[member];
+    (void)engine;
+    *outp = (struct why){.state = member_state_text(m->state), .since_ms = m->since_ms};
+    if (run->state == RUN_RETURNING && member_state_is_changed(m->state))
+        explain_to_return(run, m, run->candidate == member, outp);
+    else
+        explain_state(run, member, outp);
     explain_hold(run, m, outp);
     explain_waivers(run, member, outp);
     if (m->state != MEMBER_DONE && m->reason && m->reason[0])
@@ -342,6 +362,8 @@ void engine_explain_run(const struct engine *engine, const struct run *run, char
         explain_sides(run, text, size);
     else if (run->candidate != NO_MEMBER && run->wait_since_ms)
         explain_candidate(run, text, size);
+    else if (run->state == RUN_RETURNING && run_is_downtime(run))
+        barrier_explain_back(run, text, size);
     else
         explain_holds(run, text, size);
     if (!text[0])

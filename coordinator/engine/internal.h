@@ -132,6 +132,9 @@ bool sides_can_reopen(const struct run *run);
 bool sides_open(struct run *run);           /* true when all are in force */
 bool sides_close(struct run *run);          /* true when none is */
 bool sides_are_back(const struct run *run); /* one is not in force: an agent has put it back */
+void sides_resume(struct run *run);
+const struct run_side *side_no_longer_in_force(
+    const struct run *run); /* by the gate that is waited for; or NULL */
 void sides_lease(struct run *run, uint32_t member);
 void side_report(struct run *run, uint32_t member, uint32_t side, const struct engine_report *report);
 struct run_side *side_of_close(const struct run *run, const char *step);
@@ -162,6 +165,7 @@ bool act_advance(struct run *run, const struct wave *wave);
 
 /* ---- barrier_back.c: the ways back ---- */
 bool barrier_returns(struct run *run); /* everybody back; true when there is nothing left to wait for */
+void barrier_explain_back(const struct run *run, char *text, size_t size);
 void barrier_explain_abort(const struct run *run, char *text, size_t size); /* whom it waits for */
 bool barrier_rolls_back(struct run *run);
 const char *barrier_is_final(const struct run *run); /* the action that closed every way back, or NULL */

@@ -259,8 +259,9 @@ void may_stop_wait(struct run *run) {
         reasons_text(&run->wait, text, sizeof(text));
         uint64_t waited = now - run->wait_since_ms;
         run->wait_since_ms = 0;
-        run_pause(run, PAUSE_WAIT, run->candidate, "%s has waited %llu s to stop: %s",
-                  run->members[run->candidate].order->member, (unsigned long long)(waited / 1000), text);
+        run_pause(run, PAUSE_WAIT, run->candidate, "%s has waited %llu s to stop: %s%s",
+                  run->members[run->candidate].order->member, (unsigned long long)(waited / 1000), text,
+                  side_no_longer_in_force(run) ? "; `kedge run resume` opens it anew" : "");
         return;
     }
     run->backoff_ms = run->backoff_ms == 0 ? ASK_AGAIN_FIRST_MS : run->backoff_ms * 2;

@@ -7,7 +7,8 @@
  *
  * An agent that has not heard of the run for the time of its lease puts the side action back by itself, and says so when it
  * is heard again: then it is opened anew before anything more is stopped. Agents say what they have done again after each
- * reconnect, so a report counts as new by its time. */
+ * reconnect, so a report counts as new by its time. What nobody reports, because other hands did it, is seen by its gate:
+ * the run waits, pauses at its limit, and opens it anew when it is resumed. */
 #include "coordinator/engine/internal.h"
 
 #include <stdio.h>
@@ -295,22 +296,61 @@ static void commit_side_report(struct run *run, uint32_t member, uint32_t index,
     commit(run->engine, record, NULL);
 }
 
-/* Nobody ordered it: the first time that it is heard it is news, then it is said again. */
-static void side_was_put_back(struct run *run, uint32_t member, uint32_t index,
-                              const struct engine_report *report) {
+static void side_is_back(struct run *run, uint32_t member, uint32_t index, const struct engine_report *report,
+                         const char *why) {
     const struct run_side *side = &run->sides[index];
-    char text[KEDGE_REASON_MAX];
-    if (report->outcome != OUTCOME_DONE || report->at_ms == 0 || report->at_ms == side->closed_ms[member])
-        return;
     bool was_open = side->state == SIDE_OPEN;
-    snprintf(text, sizeof(text), "%s has not heard of the run for too long and has put it back",
-             run->members[member].order->member);
-    commit_side_report(run, member, index, report, text);
+    commit_side_report(run, member, index, report, why);
     if (!was_open)
         return;
     run->n_changes++;
     lease_say(run, side, false);
+}
+
+/* Nobody ordered it: the first time that it is heard it is news, then it is said again. */
+static void side_was_put_back(struct run *run, uint32_t member, uint32_t index,
+                              const struct engine_report *report) {
+    char text[KEDGE_REASON_MAX];
+    if (report->outcome != OUTCOME_DONE || report->at_ms == 0 ||
+        report->at_ms == run->sides[index].closed_ms[member])
+        return;
+    snprintf(text, sizeof(text), "%s has not heard of the run for too long and has put it back",
+             run->members[member].order->member);
+    side_is_back(run, member, index, report, text);
     run_advance(run);
+}
+
+static bool is_no_longer_in_force(const struct run *run, const struct run_side *side) {
+    static const char prefix[] = SIDE_GATE_PREFIX;
+    size_t n = sizeof(prefix) - 1;
+    for (size_t i = 0; side->state == SIDE_OPEN && i < run->wait.n; i++) {
+        const struct reason *r = &run->wait.items[i];
+        if (r->answer == ANSWER_NO && strncmp(r->gate, prefix, n) == 0 &&
+            strcmp(r->gate + n, side->action->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+const struct run_side *side_no_longer_in_force(const struct run *run) {
+    for (uint32_t i = 0; i < run->n_sides; i++)
+        if (is_no_longer_in_force(run, &run->sides[i]))
+            return &run->sides[i];
+    return NULL;
+}
+
+/* Other hands have changed it back, or an agent that never came to say so: its gate says no. That may be meant, so the run
+ * only waits; but who resumes it wants it open. */
+void sides_resume(struct run *run) {
+    for (uint32_t i = 0; i < run->n_sides; i++) {
+        const struct run_side *side = &run->sides[i];
+        if (!is_no_longer_in_force(run, side) || side->carrier == NO_MEMBER)
+            continue;
+        struct engine_report report = {.outcome = OUTCOME_DONE,
+                                       .step = side->action->close_step,
+                                       .at_ms = side->closed_ms[side->carrier]};
+        side_is_back(run, side->carrier, i, &report, "it was no longer in force when the run was resumed");
+    }
 }
 
 void side_report(struct run *run, uint32_t member, uint32_t index, const struct engine_report *report) {

@@ -95,7 +95,7 @@ void side_gate_add(struct planning *p, const struct side_plan *side, struct dige
         .n_values = 1,
         .otherwise = ANSWER_NO,
         .says = keep_format(p, "side action %s is no longer in force: {items}, not %s", name, *ours)};
-    const struct gate gate = {.name = keep_format(p, "in-force:%s", name),
+    const struct gate gate = {.name = keep_format(p, SIDE_GATE_PREFIX "%s", name),
                               .scope = GATE_SCOPE_CLUSTER,
                               .checks = check,
                               .n_checks = 1,

@@ -93,13 +93,31 @@ static void make_read_only(struct world *w, struct member *m) {
     m->service.read_only = true;
 }
 
+/* Only where a gate asks for it: else nobody would see it before the end. */
+bool hands_could_put_back(const struct cluster *cluster) {
+    for (size_t i = 0; i < cluster->n_gates; i++)
+        if (cluster->gates[i].asks == ASKS_IN_FORCE && cluster->side_ours[cluster->gates[i].side])
+            return true;
+    return false;
+}
+
+void hands_put_back(struct world *w, struct cluster *cluster) {
+    for (size_t i = 0; i < cluster->n_gates; i++)
+        if (cluster->gates[i].asks == ASKS_IN_FORCE && cluster->side_ours[cluster->gates[i].side]) {
+            world_say(w, "hands    the side action of %s is put back by somebody", cluster->gates[i].name);
+            cluster->side_ours[cluster->gates[i].side] = false;
+        }
+}
+
 void hands_strike(struct world *w, struct member *m) {
-    switch (world_random(w, FAULT_HANDS) % 6) {
+    unsigned kinds = hands_could_put_back(m->cluster) ? 7 : 6;
+    switch (world_random(w, FAULT_HANDS) % kinds) {
     case 0: stop_by_hand(w, m); return;
     case 1:
     case 2: start_between(w, m); return;
     case 3: replace(w, m); return;
     case 4: make_read_only(w, m); return;
+    case 6: hands_put_back(w, m->cluster); return;
     default:
         world_say(w, "hands    in the prepared folder of %s: a file is gone", m->order->member);
         m->prepared = 0;

@@ -456,6 +456,8 @@ const char *facts_differ(const struct member *m, uint64_t serial);
 bool hands_did(const struct member *m, uint64_t serial, const struct step *step);
 void hands_begin(struct world *w);
 void hands_strike(struct world *w, struct member *m);
+bool hands_could_put_back(const struct cluster *cluster);
+void hands_put_back(struct world *w, struct cluster *cluster);
 void hands_mend(struct world *w, struct member *m);
 void lie_strike(struct world *w, struct member *m);
 bool agent_lies(const struct world *w, const struct member *m);

@@ -29,7 +29,7 @@ static bool leaves_self_out(const struct gate *gate) {
 }
 
 static size_t side_in_force(const struct shape *shape, const char *gate) {
-    static const char prefix[] = "in-force:";
+    static const char prefix[] = SIDE_GATE_PREFIX;
     size_t i = 0, n = sizeof(prefix) - 1;
     while (i < shape->n_side_actions &&
            (strncmp(gate, prefix, n) != 0 || strcmp(gate + n, shape->side_actions[i].name) != 0))

@@ -61,9 +61,10 @@ enum staged_kind {
     STAGED_FLAP,
     STAGED_DISK_FULL,
     STAGED_JOURNAL_LOST,
+    STAGED_SIDE_BACK,
     STAGED_WORD, /* of an operator */
 };
-enum { STAGED_KINDS = 17 };
+enum { STAGED_KINDS = 18 };
 
 struct staged_fault {
     const char *name, *says; /* one sentence */

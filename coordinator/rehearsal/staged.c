@@ -28,6 +28,7 @@ const struct staged_fault *staged_fault_of(enum staged_kind kind) {
         [STAGED_DISK_FULL] = {"disk-full", "there is no room for the new release", "prepare"},
         [STAGED_JOURNAL_LOST] = {"journal-lost",
                                  "the agent cannot write its journal, until somebody restarts it", "switch"},
+        [STAGED_SIDE_BACK] = {"side-back", "somebody puts the side actions back by hand", "soak"},
     };
     return (unsigned)kind < STAGED_KINDS && faults[kind].name ? &faults[kind] : NULL;
 }
@@ -78,6 +79,7 @@ static bool fits(const struct staged *item, const struct member *m) {
     case STAGED_FLAP:
     case STAGED_DISK_FULL:
     case STAGED_WORD: return true;
+    case STAGED_SIDE_BACK: return hands_could_put_back(m->cluster);
     }
     return false;
 }
@@ -230,6 +232,7 @@ static void strike(struct world *w, const struct run *run, const struct staged *
         journal_lost(w, m);
         item_add(w, ITEM_STAGE, item->lasts_us);
         return;
+    case STAGED_SIDE_BACK: hands_put_back(w, m->cluster); return;
     case STAGED_WORD: word(w, run, item, m); return;
     case STAGED_GATE_NO:
     case STAGED_GATE_UNKNOWN:

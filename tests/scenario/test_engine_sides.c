@@ -138,6 +138,39 @@ TEST("F31 F08 it is back when the run is aborted: nothing is opened any more") {
     replay_equals(w);
 }
 
+/* ---- changed back by other hands ---- */
+
+static void cluster_gate_is_about_it(struct verified_plan *plan) {
+    ((struct gate *)(uintptr_t)plan->gates)[GATE_CLUSTER].name = SIDE_GATE_PREFIX "delay";
+}
+
+static enum answer while_in_force(struct world *w, enum world_gate gate, unsigned node, const char *self) {
+    (void)node;
+    (void)self;
+    return gate == GATE_CLUSTER && !w->side_in_force ? ANSWER_NO : gate == GATE_LAST ? ANSWER_NO : ANSWER_YES;
+}
+
+TEST("F29 F31 other hands change it back: the run waits, pauses, and opens it anew when it is resumed") {
+    struct world_config config = canary_rolling;
+    config.amend = cluster_gate_is_about_it;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = in_force_at_stops;
+    w->gate = while_in_force;
+    require(world_begin(w) == 0);
+    require(world_run_until(w, 0, MEMBER_DONE, 60000));
+    w->side_in_force = false; /* and no agent says so */
+    world_run(w, 120000);
+    require(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason, "in-force:delay: no");
+    check_contains(world_run_of(w)->pause_reason, "`kedge run resume` opens it anew");
+    check_eq_int(n_opened(w), 1); /* it may be meant */
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    replay_equals(w);
+    world_run(w, 120000);
+    check_eq_int(n_opened(w), 2);
+    ended(w, VERDICT_DONE);
+}
+
 /* ---- words while it closes ---- */
 
 static enum outcome close_hangs(struct world *world, unsigned member, const char *step) {

@@ -500,7 +500,7 @@ static void item_give(struct world *w, struct world_item item) {
         enum answer answer = w->gate                      ? w->gate(w, item.gates[i], item.node, item.self)
                              : item.gates[i] == GATE_LAST ? ANSWER_NO
                                                           : ANSWER_YES;
-        answers[i] = (struct gate_answer){world_gate_names[item.gates[i]], answer,
+        answers[i] = (struct gate_answer){world_run_of(w)->plan->gates[item.gates[i]].name, answer,
                                           answer == ANSWER_NO        ? "2 would be left, 3 are needed"
                                           : answer == ANSWER_UNKNOWN ? "the connection was refused"
                                                                      : "",

@@ -318,6 +318,21 @@ TEST("F31 F41 a coordinator that is away for longer than the lease opens the sid
     check(!p->result.rest.paused);
 }
 
+TEST("F31 F41 a side action that somebody puts back by hand is opened anew when the run is resumed") {
+    _cleanup_(play_freep) struct play *p = play_new();
+    require(p->plan);
+    p->items[0] = (struct staged){.kind = STAGED_SIDE_BACK, .says = "side-back", .moment = "soak"};
+    p->items[1] = (struct staged){
+        .kind = STAGED_WORD, .says = "resume", .word = RUN_EVENT_RESUME, .at_us = 3600ull * SECOND};
+    p->n_items = 2;
+    play(p);
+    check_eq_str(p->result.what, "");
+    static const char *const notes[][2] = {
+        {"", "is put back: 60 -> 0"}, {"", "PAUSED"},     {"", "resume"}, {"", "is opened: 0 -> 60"},
+        {"", "is put back: 60 -> 0"}, {"", "ENDED: done"}};
+    check(is_told_in_order(p, notes, ARRAY_LEN(notes)));
+}
+
 TEST("F41 a plan with many members, each with gates of its own, is rehearsed as well") {
     enum { BOOKIES = 24 };
     _cleanup_(play_freep) struct play *p = play_of(bookkeeper_world_of(BOOKIES, "4.5.1"));
