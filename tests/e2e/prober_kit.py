@@ -94,7 +94,7 @@ class Prober:
         def part(data):
             return struct.pack(">I", len(data)) + data
         self.sock.send(struct.pack(">IB", self.last_id, kind) + part(document) + part(self_name.encode()) +
-                       part(log[0].encode()) + struct.pack(">Q", log[1]) + part(blob))
+                       struct.pack(">I", 0) + part(log[0].encode()) + struct.pack(">Q", log[1]) + part(blob))
         return self.last_id
 
     def receive(self, id):
