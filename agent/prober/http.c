@@ -1,6 +1,9 @@
 /* Why the multi interface with our own loop: questions of several gates are under way at once, and libcurl tells for
  * which descriptors and until when it waits, so there is no thread. Redirects are answers of somebody else; proxies of
- * the environment would let a stranger answer: both are off, and a status other than 2xx is no answer. */
+ * the environment would let a stranger answer: both are off, and a status other than 2xx is no answer.
+ *
+ * Gates that are asked together often read the same page. Who asks for one before its request has left has the same answer:
+ * it was sent after all of them had asked. Nobody joins a request that has left: the service may have answered already. */
 #include "agent/prober/http.h"
 
 #include "agent/prober/curl_library.h"
@@ -11,13 +14,31 @@
 
 static const struct curl_library *library; /* there as soon as an http has a multi handle */
 
+enum { SPARE_MAX = 4 };
+
+/* One request, and all who asked for it. */
+struct transfer {
+    struct http *http;
+    struct transfer *next; /* of those that have not left */
+    struct http_get *gets;
+    CURL *easy;
+    char *url; /* until it leaves */
+    struct buffer body;
+    bool too_long, is_over;
+};
+
 struct http {
     struct loop *loop;
     CURLM *multi;
-    struct timer timer;
+    struct timer timer, leave;
+    struct transfer *fresh; /* have not left */
+    CURL *spare[SPARE_MAX];
+    size_t n_spare;
 };
 
 static void take_answers(struct http *http);
+
+static void on_leave(void *owner);
 
 static void on_ready(void *owner, uint32_t events);
 
@@ -84,6 +105,7 @@ struct http *http_new(struct loop *loop) {
         return NULL;
     http->loop = loop;
     http->timer = (struct timer){.loop = loop, .due = on_due, .owner = http};
+    http->leave = (struct timer){.loop = loop, .due = on_leave, .owner = http};
     return http;
 }
 
@@ -91,10 +113,13 @@ struct http *http_free(struct http *http) {
     if (!http)
         return NULL;
     if (http->multi) {
+        while (http->n_spare > 0)
+            library->curl_easy_cleanup(http->spare[--http->n_spare]);
         library->curl_multi_cleanup(http->multi);
         library->curl_global_cleanup();
     }
     loop_timer_stop(&http->timer);
+    loop_timer_stop(&http->leave);
     free(http);
     return NULL;
 }
@@ -118,30 +143,100 @@ void http_prepare(struct http *http) {
     (void)open_lazily(http); /* a failure is told to each question */
 }
 
-/* ---- one question ---- */
+/* ---- one request ---- */
 
 static size_t on_body(char *data, size_t one, size_t len, void *context) {
-    struct http_get *get = context;
+    struct transfer *transfer = context;
     (void)one;
-    get->too_long = get->too_long || len > HTTP_BODY_BYTES_MAX - get->body.len;
-    if (get->too_long)
+    transfer->too_long = transfer->too_long || len > HTTP_BODY_BYTES_MAX - transfer->body.len;
+    if (transfer->too_long)
         return CURL_WRITEFUNC_ERROR;
-    buffer_append(&get->body, data, len);
+    buffer_append(&transfer->body, data, len);
     return len;
 }
 
-static void judge(struct http_get *get, CURLcode code) {
+static CURLcode set_options(struct transfer *transfer) {
+    CURL *easy = transfer->easy;
+    CURLcode bad = CURLE_OK;
+#define OPTION(name, value)                                                                                  \
+    bad = bad != CURLE_OK ? bad : library->curl_easy_setopt(easy, CURLOPT_##name, value)
+    OPTION(URL, transfer->url);
+    OPTION(PROTOCOLS_STR, "http,https");
+    OPTION(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    OPTION(HTTPGET, 1L);
+    OPTION(FOLLOWLOCATION, 0L);
+    OPTION(PROXY, "");
+    OPTION(NETRC, (long)CURL_NETRC_IGNORED);
+    OPTION(NOSIGNAL, 1L);
+    OPTION(USERAGENT, "kedge-prober/" KEDGE_VERSION);
+    OPTION(WRITEFUNCTION, on_body);
+    OPTION(WRITEDATA, transfer);
+    OPTION(PRIVATE, transfer);
+#undef OPTION
+    return bad;
+}
+
+static CURL *easy_take(struct http *http) {
+    if (!open_lazily(http))
+        return NULL;
+    return http->n_spare > 0 ? http->spare[--http->n_spare] : library->curl_easy_init();
+}
+
+/* To make one anew for each question costs more than the question. */
+static void easy_give(struct transfer *transfer) {
+    struct http *http = transfer->http;
+    CURL *easy = TAKE(transfer->easy);
+    if (!easy)
+        return; /* then there may be no library either */
+    library->curl_multi_remove_handle(http->multi, easy);
+    library->curl_easy_reset(easy);
+    if (http->n_spare < SPARE_MAX)
+        http->spare[http->n_spare++] = easy;
+    else
+        library->curl_easy_cleanup(easy);
+}
+
+static void transfer_free(struct transfer *transfer) {
+    struct transfer **at = &transfer->http->fresh;
+    while (*at && *at != transfer)
+        at = &(*at)->next;
+    if (*at)
+        *at = transfer->next;
+    easy_give(transfer);
+    buffer_deinit(&transfer->body);
+    free(transfer->url);
+    free(transfer);
+}
+
+static struct transfer *transfer_new(struct http *http, const char *url) {
+    struct transfer *transfer = calloc(1, sizeof(*transfer));
+    if (!transfer || !(transfer->url = strdup(url))) {
+        free(transfer);
+        return NULL;
+    }
+    transfer->http = http;
+    transfer->next = http->fresh;
+    http->fresh = transfer;
+    loop_timer_set(&http->leave, now_us());
+    return transfer;
+}
+
+/* ---- its end ---- */
+
+static void judge(struct http_get *get, const struct transfer *transfer, CURLcode code) {
     char said[128] = "";
-    library->curl_easy_getinfo((CURL *)get->easy, CURLINFO_RESPONSE_CODE, &get->status);
+    buffer_append(&get->body, transfer->body.data, transfer->body.len);
     for (size_t i = 0; i < get->body.len && i < sizeof(said) - 1 && get->body.data[i] != '\n'; i++)
         said[i] = get->body.data[i] ? (char)get->body.data[i] : '?', said[i + 1] = 0;
     text_tame(said, sizeof(said), said);
-    if (get->too_long)
+    if (transfer->too_long)
         snprintf(get->trouble, sizeof(get->trouble), "the answer is longer than 1 MiB");
-    else if (get->body.failed)
+    else if (transfer->body.failed || get->body.failed)
         snprintf(get->trouble, sizeof(get->trouble), "out of memory");
     else if (code != CURLE_OK)
-        snprintf(get->trouble, sizeof(get->trouble), "%s", library->curl_easy_strerror(code));
+        snprintf(get->trouble, sizeof(get->trouble), "%s",
+                 library ? library->curl_easy_strerror(code)
+                         : "cannot be asked: this node has no libcurl.so.4");
     else if (get->status < 200 || get->status > 299)
         snprintf(get->trouble, sizeof(get->trouble), "answers %ld%s%s", get->status, said[0] ? ": " : "",
                  said);
@@ -149,12 +244,22 @@ static void judge(struct http_get *get, CURLcode code) {
         get->answered = true;
 }
 
-static void close_easy(struct http_get *get) {
-    CURL *easy = TAKE(get->easy);
-    if (!easy)
-        return; /* then there may be no library either */
-    library->curl_multi_remove_handle(get->http->multi, easy);
-    library->curl_easy_cleanup(easy);
+/* Whoever hears the answer may end the others' questions. */
+static void transfer_end(struct transfer *transfer, CURLcode code) {
+    struct http_get *get;
+    long status = 0;
+    if (transfer->easy)
+        library->curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+    easy_give(transfer);
+    transfer->is_over = true;
+    while ((get = transfer->gets)) {
+        transfer->gets = get->next;
+        get->transfer = NULL;
+        get->status = status;
+        judge(get, transfer, code);
+        get->done(get->owner);
+    }
+    transfer_free(transfer);
 }
 
 static void take_answers(struct http *http) {
@@ -166,57 +271,66 @@ static void take_answers(struct http *http) {
         if (message->msg != CURLMSG_DONE)
             continue;
         library->curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
-        struct http_get *get = (struct http_get *)(void *)private;
-        judge(get, code);
-        close_easy(get);
-        get->done(get->owner);
+        transfer_end((struct transfer *)(void *)private, code);
     }
 }
 
-static CURLcode set_options(struct http_get *get, const char *url) {
-    CURL *easy = get->easy;
-    CURLcode bad = CURLE_OK;
-#define OPTION(name, value)                                                                                  \
-    bad = bad != CURLE_OK ? bad : library->curl_easy_setopt(easy, CURLOPT_##name, value)
-    OPTION(URL, url);
-    OPTION(PROTOCOLS_STR, "http,https");
-    OPTION(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    OPTION(HTTPGET, 1L);
-    OPTION(FOLLOWLOCATION, 0L);
-    OPTION(PROXY, "");
-    OPTION(NETRC, (long)CURL_NETRC_IGNORED);
-    OPTION(NOSIGNAL, 1L);
-    OPTION(USERAGENT, "kedge-prober/" KEDGE_VERSION);
-    OPTION(WRITEFUNCTION, on_body);
-    OPTION(WRITEDATA, get);
-    OPTION(PRIVATE, get);
-#undef OPTION
-    return bad;
+static void leave(struct transfer *transfer) {
+    transfer->easy = easy_take(transfer->http);
+    CURLcode bad = transfer->easy ? set_options(transfer) : CURLE_OUT_OF_MEMORY;
+    if (bad == CURLE_OK && library->curl_multi_add_handle(transfer->http->multi, transfer->easy) != CURLM_OK)
+        bad = CURLE_FAILED_INIT;
+    if (bad != CURLE_OK)
+        transfer_end(transfer, bad);
 }
+
+static void on_leave(void *owner) {
+    struct http *http = owner;
+    struct transfer *transfer;
+    while ((transfer = http->fresh)) {
+        http->fresh = transfer->next;
+        leave(transfer);
+    }
+}
+
+/* ---- one question ---- */
 
 static void on_failed_start(void *owner) {
     struct http_get *get = owner;
-    close_easy(get);
     get->done(get->owner);
 }
 
 void http_get_start(struct http_get *get, const char *url) {
-    get->answered = get->too_long = false;
+    struct transfer *transfer = get->http->fresh;
+    get->answered = false;
     get->status = 0;
     get->trouble[0] = 0;
     buffer_clear(&get->body);
-    get->timer = (struct timer){.loop = get->http->loop, .due = on_failed_start, .owner = get};
-    get->easy = open_lazily(get->http) ? library->curl_easy_init() : NULL;
-    CURLcode bad = get->easy ? set_options(get, url) : CURLE_OUT_OF_MEMORY;
-    if (bad == CURLE_OK && library->curl_multi_add_handle(get->http->multi, (CURL *)get->easy) == CURLM_OK)
+    while (transfer && strcmp(transfer->url, url) != 0)
+        transfer = transfer->next;
+    if (!transfer)
+        transfer = transfer_new(get->http, url);
+    if (transfer) {
+        get->transfer = transfer;
+        get->next = transfer->gets;
+        transfer->gets = get;
         return;
-    snprintf(get->trouble, sizeof(get->trouble), "%s",
-             library ? library->curl_easy_strerror(bad) : "cannot be asked: this node has no libcurl.so.4");
+    }
+    snprintf(get->trouble, sizeof(get->trouble), "out of memory");
+    get->timer = (struct timer){.loop = get->http->loop, .due = on_failed_start, .owner = get};
     loop_timer_set(&get->timer, now_us());
 }
 
 void http_get_stop(struct http_get *get) {
+    struct transfer *transfer = TAKE(get->transfer);
+    if (transfer) {
+        struct http_get **at = &transfer->gets;
+        while (*at != get)
+            at = &(*at)->next;
+        *at = get->next;
+        if (!transfer->gets && !transfer->is_over)
+            transfer_free(transfer);
+    }
     loop_timer_stop(&get->timer);
-    close_easy(get);
     buffer_deinit(&get->body);
 }

@@ -1,5 +1,5 @@
-/* HTTP GET through libcurl, for the loop. No redirect, no proxy, no retry, http and https only; connections are reused.
- * libcurl is started by the first question. */
+/* HTTP GET through libcurl, for the loop. No redirect, no proxy, no retry, http and https only; connections are reused, and
+ * questions for one URL in one turn of the loop are one request. libcurl is started by the first question. */
 #ifndef KEDGE_AGENT_PROBER_HTTP_H
 #define KEDGE_AGENT_PROBER_HTTP_H
 
@@ -7,6 +7,7 @@
 #include "common/base/bytes.h"
 
 struct http;
+struct transfer;
 
 /* Costs nothing until the first http_get_start. */
 struct http *http_new(struct loop *loop) _must_check_;
@@ -27,8 +28,8 @@ struct http_get {
     long status; /* 0: no answer came */
     struct buffer body;
     char trouble[TROUBLE_MAX];
-    void *easy;
-    bool too_long;
+    struct transfer *transfer; /* what it waits for, with `next` */
+    struct http_get *next;
     struct timer timer;
 };
 

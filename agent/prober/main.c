@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-enum { EXIT_USAGE = 2, FILES_MAX = 512, IDLE_S_DEFAULT = 60, IDLE_S_MAX = 24 * 3600 };
+enum { EXIT_USAGE = 2, FILES_MAX = 512, IDLE_S_DEFAULT = 60, IDLE_S_MAX = 24 * 3600, REQUESTS_AT_ONCE = 16 };
 
 /* How serving ends, beside errors. */
 enum { SERVED_ALL, SERVED_ANEW };
@@ -72,21 +72,28 @@ static void on_idle(void *owner) {
         end(service, SERVED_ANEW);
 }
 
-static void on_request(void *owner, uint32_t events) {
+/* False when there is none, or the executor is gone. */
+static bool request_take(struct service *service) {
     static uint8_t datagram[PROBER_DATAGRAM_BYTES_MAX];
-    struct service *service = owner;
-    (void)events;
     ssize_t n = recv(service->watch.fd, datagram, sizeof(datagram), MSG_DONTWAIT | MSG_TRUNC);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (n <= 0) {
         end(service, n == 0 || errno == ECONNRESET ? SERVED_ALL : -errno);
-        return;
+        return false;
     }
-    if ((size_t)n > sizeof(datagram) || desk_take(&service->desk, (struct bytes){datagram, (size_t)n}) < 0) {
-        log_error("ipc", "a datagram of %zd bytes is no request", n);
-        end(service, -EBADMSG);
-    }
+    if ((size_t)n <= sizeof(datagram) && desk_take(&service->desk, (struct bytes){datagram, (size_t)n}) == 0)
+        return true;
+    log_error("ipc", "a datagram of %zd bytes is no request", n);
+    end(service, -EBADMSG);
+    return false;
+}
+
+/* All that were asked together are taken together: they may share an answer (http.c). */
+static void on_request(void *owner, uint32_t events) {
+    (void)events;
+    for (int i = 0; i < REQUESTS_AT_ONCE && request_take(owner); i++)
+        ;
 }
 
 static int serve(uint32_t idle_s, struct error *err) {

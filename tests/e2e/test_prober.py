@@ -1,5 +1,6 @@
 """kedge-prober: every kind of probe against services that answer, lie, hang and die. Whatever is odd is unknown."""
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -72,6 +73,40 @@ def test_http(prober, web, path, match, rule, values, count, answer, reason):
     assert reply.answer == answer, reply
     assert reason in reply.reason and (answer == UNKNOWN or reply.reason == reason)
     assert 0 < reply.age_us < 3_000_000
+
+
+def test_http_questions_that_are_asked_together_are_one_request(prober):
+    """One page for all who asked before its request left; nobody shares an answer that was under way when he asked."""
+    asked, held = threading.Event(), threading.Event()
+
+    def slow():
+        asked.set()
+        assert held.wait(10)
+        return "mode=read-write\nbehind=0\n"
+    with HttpServer({"/health": "mode=read-write\nbehind=0\n", "/slow": slow}) as web:
+        def send(path, match, timeout_ms=10000):
+            return prober.send(GATE, gate(check(probe(HTTP, web.url + path, match=match, timeout_ms=timeout_ms), PRESENT)))
+        prober.process.send_signal(signal.SIGSTOP)  # so that it finds all of them when it looks
+        ids = [send("/health", match) for match in ("^mode=(.*)", "^behind=(.*)", "^none=")]
+        prober.process.send_signal(signal.SIGCONT)
+        replies = [prober.receive(id) for id in ids]
+        assert [(r.answer, r.reason) for r in replies] == [(YES, "read-write"), (YES, "0"), (NO, "not so: ")]
+        assert web.n_requests == 1
+        first = send("/slow", "^mode=(.*)")
+        assert asked.wait(10)
+        asked.clear()
+        second = send("/slow", "^behind=(.*)")
+        assert asked.wait(10)
+        held.set()
+        assert (prober.receive(first).reason, prober.receive(second).reason) == ("read-write", "0")
+        assert web.n_requests == 3
+        held.clear()
+        prober.process.send_signal(signal.SIGSTOP)
+        ids = [send("/slow", "^mode=(.*)", 300), send("/slow", "^mode=(.*)")]
+        prober.process.send_signal(signal.SIGCONT)
+        assert prober.receive(ids[0]).answer == UNKNOWN  # it does not wait longer than it said
+        held.set()
+        assert prober.receive(ids[1]).reason == "read-write" and web.n_requests == 4
 
 
 def test_http_never_turns_no_into_yes(prober, web):
