@@ -1,6 +1,8 @@
-/* Journal first, then act: conduct_event only notes what the engine decided; nothing leaves the program before
- * conduct_commit has made its records durable. Between two commits any number of events may come, so one fsync serves all
- * that arrived in one turn (group commit), and no callback can slip an order past it. */
+/* Journal first, then act: conduct_event only notes what the engine decided; nothing that changes anything leaves the program
+ * before conduct_commit has made its records durable. Between two commits any number of events may come, so one fsync serves
+ * all that arrived in one turn (group commit), and no callback can slip an order past it.
+ *
+ * Questions change nothing and need not wait for the disk: they are answered while it syncs. */
 #include "coordinator/daemon/clients.h"
 #include "coordinator/daemon/daemon.h"
 
@@ -223,16 +225,27 @@ static void outgoing_send(struct daemon *d, const struct outgoing *out) {
     }
 }
 
+static bool is_question(const struct outgoing *out) {
+    return out->word.len == 0 && out->action.kind == ACTION_ASK;
+}
+
+static void outbox_send(struct daemon *d, bool questions) {
+    for (size_t i = 0; i < d->n_outbox; i++)
+        if (is_question(&d->outbox[i]) == questions)
+            outgoing_send(d, &d->outbox[i]);
+}
+
 void conduct_commit(struct daemon *d) {
     struct error err;
+    if (!d->failed)
+        outbox_send(d, true);
     int r = d->failed ? d->failed : store_commit(d->store, &err);
     if (r < 0 && !d->failed)
         daemon_fail(d, r, &err);
-    for (size_t i = 0; i < d->n_outbox; i++) {
-        if (r == 0)
-            outgoing_send(d, &d->outbox[i]);
+    if (r == 0)
+        outbox_send(d, false);
+    for (size_t i = 0; i < d->n_outbox; i++)
         outgoing_free(&d->outbox[i]);
-    }
     d->n_outbox = 0;
 }
 

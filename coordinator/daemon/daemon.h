@@ -1,9 +1,9 @@
 /* The coordinator's program: one loop around a pure engine. What comes in (agents' words, operators' requests, time) becomes
  * events of the engine; what it decides becomes records, which are made durable once per turn of the loop, and only then
- * orders, questions and replies, which are sent.
+ * orders and replies, which are sent. Questions are sent before: they change nothing.
  *
  *     a turn:  fleet_turn / a request / a timer  ──▶ conduct_event ──▶ engine_step ──▶ records to the store, rest to the outbox
- *     its end: store_commit ──▶ the outbox to the fleet ──▶ replies to clients ──▶ the timer is set again
+ *     its end: questions to the fleet ──▶ store_commit ──▶ the rest of the outbox ──▶ replies to clients ──▶ the timer is set again
  *
  * Where to look:  conduct.c    engine, store and fleet played together; recovery
  *                 clusters.c   charters, and what was seen of their members

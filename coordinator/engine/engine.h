@@ -2,7 +2,7 @@
  * asked of the network, the disk or the clock.
  *
  *     engine_step(engine, event, actions);   then: make the records durable, in their order, in one transaction;
- *                                            then send the rest. Not before.
+ *                                            then send the rest. Not before (but questions may go ahead).
  *     engine_next_deadline(engine)           when to send an EVENT_TICK at the latest
  *
  * Recovery: engine_new(higher epoch), engine_fold() for each record of the journal, engine_resume(). Orders that were in
@@ -89,7 +89,7 @@ struct event {
 /* ---- actions ---- */
 
 enum action_kind {
-    ACTION_RECORD, /* append to the journal; durable before any other action of this step is carried out */
+    ACTION_RECORD, /* append to the journal; durable before any other action of this step but an ASK is done */
     ACTION_ORDER,  /* send step `step` of work order `member` to its node */
     ACTION_ASK,    /* have `gates` answered by `node`'s prober; answer with EVENT_ANSWER, by id */
     ACTION_LEASE,  /* tell every agent of the run that side action `step` is open or closed */
