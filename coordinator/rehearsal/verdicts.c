@@ -39,8 +39,12 @@ static void others_said_yes(struct world *w, const struct run *run, const struct
         if (i == member || h->in_change || h->retired || is_held(w, h) || gates.n == 0)
             continue;
         bool no_matters = !is_broken(self);
+        bool away = !w->witness.nodes[h->node].up;
         bool young = is_young(w, trial, &h->own, h->own.answer == ANSWER_YES ? gates.age_ms : UINT32_MAX);
-        if (!young)
+        if (away)
+            world_fail(w, "1: %s is ordered to %s and the agent of %s is away", name_of(run, member), step,
+                       name_of(run, i));
+        else if (!young)
             world_fail(w, "1: %s is ordered to %s and %s has said nothing since the last change",
                        name_of(run, member), step, name_of(run, i));
         else if (h->own.answer == ANSWER_UNKNOWN || (h->own.answer == ANSWER_NO && no_matters))
@@ -427,7 +431,6 @@ void verdict_claims(struct world *w, const struct run *run, struct trial *trial)
     pause_has_a_cause(w, run, trial);
     waited_for_nothing(w, run, trial);
     relapse(trial, run, w);
-    trial->was_paused = run->paused;
     bool ended = run->state == RUN_CLOSING || run->state == RUN_ENDED;
     if (ended && !trial->ended && run->verdict == VERDICT_ROLLED_BACK)
         all_are_back(w, run, trial);
@@ -435,5 +438,4 @@ void verdict_claims(struct world *w, const struct run *run, struct trial *trial)
         all_are_new(w, run, trial);
     if (ended && !trial->ended && run->verdict == VERDICT_ABORTED)
         abort_has_returned(w, run, trial);
-    trial->ended = ended;
 }

@@ -33,6 +33,7 @@ static struct trial *trial_of(struct witness *wit, const struct run *run) {
     wit->trials = grown(wit->trials, wit->n_trials + 1, sizeof(*wit->trials));
     struct trial *trial = &wit->trials[wit->n_trials++];
     *trial = (struct trial){.run = run->id, .n_members = run->n_members};
+    memset(trial->opening, 0xff, sizeof(trial->opening));
     trial->heard = calloc(run->n_members + 1, sizeof(*trial->heard));
     trial->accepted = calloc(run->plan->shape.n_waves + 1, sizeof(*trial->accepted));
     if (!trial->heard || !trial->accepted)
@@ -421,6 +422,7 @@ static void ordered(struct world *w, const struct action *a) {
     struct heard *h = &trial->heard[a->member];
     const struct step *step = work_order_step(run->members[a->member].order, a->step);
     bool repeated = h->ordered && strcmp(h->ordered, a->step) == 0;
+    duties_begins(w, run, trial, a);
     if (!repeated && step->verb != VERB_ACT)
         verdict_begins(w, run, a->member, step);
     if (step->verb != VERB_SWITCH && step->verb != VERB_PROMOTE && step->verb != VERB_REVERT &&
@@ -429,6 +431,7 @@ static void ordered(struct world *w, const struct action *a) {
     if (!repeated) {
         verdict_order(w, run, trial, a->member, step);
         h->was_in_change = h->in_change;
+        trial->free_ms = w->witness.now_ms;
     }
     h->ordered = step->name;
     h->return_ordered = step->verb == VERB_REVERT;
@@ -450,6 +453,7 @@ void witness_heard(struct world *w, bool refused) {
     for (size_t i = 0; i < engine_n_runs(w->engine); i++) {
         const struct run *run = engine_run_at(w->engine, i);
         verdict_claims(w, run, trial_of(wit, run));
+        duties_after(w, run, trial_of(wit, run));
     }
     for (size_t i = 0; i < w->actions.n; i++) {
         const struct action *a = &w->actions.items[i];
@@ -467,7 +471,9 @@ void witness_forgets(struct world *w) {
     wit->now_ms = 0;
     for (uint32_t i = 0; i < wit->n_nodes; i++)
         wit->nodes[i].up = false;
-    for (size_t t = 0; t < wit->n_trials; t++)
+    for (size_t t = 0; t < wit->n_trials; t++) {
+        wit->trials[t].free_ms = 0; /* another reign, another clock */
+        memset(wit->trials[t].lease_ms, 0, sizeof(wit->trials[t].lease_ms));
         for (uint32_t i = 0; i < wit->trials[t].n_members; i++) {
             struct heard *h = &wit->trials[t].heard[i];
             begin_anew(h);
@@ -475,4 +481,5 @@ void witness_forgets(struct world *w) {
             for (size_t k = 0; k < VOICES; k++)
                 h->may_stop[k] = (struct asking){.id = 0};
         }
+    }
 }

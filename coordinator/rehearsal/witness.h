@@ -8,7 +8,7 @@
 
 struct world;
 
-enum { SPEAKERS = 2 /* for the cluster */, VOICES = 4 /* that are remembered */ };
+enum { SPEAKERS = 2 /* for the cluster */, VOICES = 4 /* that are remembered */, TRIAL_SIDES = 4 };
 
 /* A question to one node. */
 struct asking {
@@ -48,13 +48,17 @@ struct trial {
     struct heard *heard;
     uint32_t (*accepted)[BUDGETS]; /* by wave, and of the run: so many failures an operator has let pass */
     uint64_t n_changes;
-    uint64_t aborted_ms;    /* when the word came, while members were changed; 0: it did not */
-    bool superseded;        /* by a newer plan */
-    bool paused;            /* by an operator */
-    uint32_t halted_by;     /* the member */
-    bool by_budget;         /* a budget halts it */
-    char halted[160];       /* why nothing may be changed until somebody has resumed the run; "" it may */
-    bool was_paused, ended; /* as the engine said last */
+    uint64_t aborted_ms; /* when the word came, while members were changed; 0: it did not */
+    bool superseded;     /* by a newer plan */
+    bool paused;         /* by an operator */
+    uint32_t halted_by;  /* the member */
+    bool by_budget;      /* a budget halts it */
+    char halted[160];    /* why nothing may be changed until somebody has resumed the run; "" it may */
+    bool was_paused, was_aborting, ended; /* as the engine said last, and the next */
+    enum side_state side[TRIAL_SIDES];
+    uint32_t opening[TRIAL_SIDES];  /* who is; NO_MEMBER: nobody */
+    uint64_t lease_ms[TRIAL_SIDES]; /* when agents were told last that the side action is held open */
+    uint64_t free_ms;               /* of the last change, or when a pause was over */
 };
 
 struct witness_node {
@@ -85,6 +89,11 @@ void verdict_order(struct world *w, const struct run *run, const struct trial *t
                    const struct step *step);
 void verdict_claims(struct world *w, const struct run *run, struct trial *trial);
 void verdict_begins(struct world *w, const struct run *run, uint32_t member, const struct step *step);
+
+/* ---- duties.c: what the engine owes besides good orders ---- */
+void duties_begins(struct world *w, const struct run *run, const struct trial *trial,
+                   const struct action *order);
+void duties_after(struct world *w, const struct run *run, struct trial *trial);
 
 /* ---- failures.c: which of them halt the run ---- */
 void failures_reported(struct world *w, const struct run *run, struct trial *trial, uint32_t member,
