@@ -59,6 +59,8 @@ static bool run_finalizes(const struct run *run) {
 
 static bool waves_over(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
+    if (!orders_drained(run)) /* a side action is being opened anew */
+        return false;
     const struct run_member *bad = first_bad(run);
     bool nobody = n_done(run) == 0;
     if (bad)
@@ -362,6 +364,8 @@ static bool advance_waves(struct run *run) {
 
 static bool all_back(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
+    if (!orders_drained(run))
+        return false;
     const struct run_member *held = first_in(run, MEMBER_HELD);
     snprintf(text, sizeof(text), "rolled back: %u members run %s again%s%s%s%s", run->n_state[MEMBER_BACK],
              run->plan->header.from_version, held ? ", still held: " : "", held ? held->order->member : "",

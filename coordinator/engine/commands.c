@@ -126,8 +126,10 @@ static void command_run(struct run *run, const struct event *event) {
         sides_resume(run);
     if (why || !is_said(run, event->command))
         commit_run_event(run, event->command, VERDICT_NONE, event->text);
-    if (event->command == RUN_EVENT_ROLLBACK)
-        away_look(run); /* a run that had ended did not look */
+    if (event->command == RUN_EVENT_ROLLBACK) { /* a run that had ended did not look */
+        away_look(run);
+        holds_wake(run);
+    }
     for (uint32_t i = 0; i < run->n_members; i++)
         run->members[i].stays = false; /* who was told to return once may be told again */
     if (event->command == RUN_EVENT_ABORT)

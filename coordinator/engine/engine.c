@@ -220,11 +220,11 @@ static void agent_down(struct engine *engine, const char *name) {
         const struct node_member *here = members_on(run, node, &n);
         if (n == 0)
             continue;
-        questions_node_lost(run, node);
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; k < n; k++) { /* first: what is lost next may be all that a candidate waits for */
             run->members[here[k].member].own.stale = true;
             away_wait(run, here[k].member);
         }
+        questions_node_lost(run, node);
         run_advance(run);
     }
 }
