@@ -10,8 +10,10 @@
 static int run_exit(const json_t *run) {
     if (json_number(run, "ended_ms") == 0)
         return EXIT_UNFINISHED;
-    return strcmp(json_text(json_object_get(run, "verdict"), "result"), "done") == 0 ? EXIT_DONE
-                                                                                     : EXIT_FAILED;
+    const json_t *verdict = json_object_get(run, "verdict");
+    const char *result = json_text(verdict, "result");
+    bool refused = strcmp(result, "failed") == 0 && json_yes(verdict, "unchanged");
+    return strcmp(result, "done") == 0 ? EXIT_DONE : refused ? EXIT_REFUSED : EXIT_FAILED;
 }
 
 static int buffer_print(struct cli *cli, const struct buffer *text) {

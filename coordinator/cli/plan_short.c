@@ -74,9 +74,12 @@ static void waves(struct buffer *out, const struct verified_plan *plan) {
                       wave->kind == WAVE_CANARY ? "read-only first, soak " : "soak ");
         if (wave->kind == WAVE_CANARY)
             buffer_format(out, "%g s, then ", seconds_of(wave->soak_read_only_ms));
-        buffer_format(out, "%g s; a wait of %g s to stop one pauses the run%s%s\n", seconds_of(wave->soak_ms),
-                      seconds_of(wave->wait_limit_ms),
-                      wave->approval ? "; then an operator's signed word" : "",
+        buffer_format(out, "%g s; ", seconds_of(wave->soak_ms));
+        if (wave->wait_limit_ms > 0)
+            buffer_format(out, "a wait of %g s to stop one pauses the run", seconds_of(wave->wait_limit_ms));
+        else
+            buffer_text(out, "no wait to stop one pauses the run");
+        buffer_format(out, "%s%s\n", wave->approval ? "; then an operator's signed word" : "",
                       wave->return_inconclusive ? "; inconclusive: goes back" : "");
     }
 }

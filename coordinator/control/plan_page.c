@@ -415,7 +415,9 @@ static const char *downtime_words(enum wave_kind kind) {
 static void inconclusive_entry(struct page *page, const struct wave *wave) {
     struct piece piece = {0};
     FILE *out = piece_open(page, &piece);
-    if (out) {
+    if (out && wave->wait_limit_ms == 0) {
+        fputs("never passes: while the gates of a canary are unknown, the run waits", out);
+    } else if (out) {
         fputs("never passes: when the gates of a canary are still unknown after ", out);
         words_duration(out, wave->wait_limit_ms);
         fputs(wave->return_inconclusive
@@ -459,9 +461,12 @@ static void wave_head(struct page *page, size_t index) {
     }
     if (out) {
         words_duration(out, wave->soak_ms);
-        fputs(" after the last step; a member that may not stop for ", out);
-        words_duration(out, wave->wait_limit_ms);
-        fputs(" pauses the run", out);
+        fputs(" after the last step; a member that may not stop ", out);
+        if (wave->wait_limit_ms > 0) {
+            fputs("for ", out);
+            words_duration(out, wave->wait_limit_ms);
+        }
+        fputs(wave->wait_limit_ms > 0 ? " pauses the run" : "is waited for without a limit", out);
     }
     entry(page, "soak", piece_close(page, &piece));
     if (wave->approval)

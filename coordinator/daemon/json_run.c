@@ -451,10 +451,19 @@ static json_t *consents_of(const struct run *run) {
     return list;
 }
 
+/* No member was stopped: as if the run had been refused before it began. */
+static bool is_unchanged(const struct run *run) {
+    for (uint32_t i = 0; i < run->n_members; i++)
+        if (run->members[i].n_stops > 0)
+            return false;
+    return true;
+}
+
 static void verdict_put(json_t *json, const struct run *run) {
     if (run->state != RUN_ENDED)
         return;
     json_t *verdict = json_object();
+    json_put(verdict, "unchanged", json_boolean(is_unchanged(run)));
     put_text(verdict, "result", run_verdict_text(run->verdict));
     put_text(verdict, "text", run->verdict_text);
     json_put(json, "verdict", verdict);

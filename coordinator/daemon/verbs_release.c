@@ -58,6 +58,8 @@ static void adding_forget(void *operation) {
 
 static int adding_keep(struct adding *adding, struct error *err) {
     const struct release *release = adding->release;
+    if (release_find_digest(adding->daemon, &release->digest))
+        return 0; /* known already; its archive was read once more */
     struct store_release stored = {release->digest, release->blob, release->added_ms};
     int r = store_release_put(adding->daemon->store, &stored, err);
     return r == 0 ? release_put(adding->daemon, TAKE(adding->release), err) : r;
@@ -119,7 +121,12 @@ static int source_open(const struct client *client, size_t i, struct artifact_so
                                : error_set(err, -EINVAL, "component %s: %s is no file", source->name, path);
 }
 
-/* Archives that are here already, by digest, are not copied again. */
+/* What comes with the request is read and judged, also when an archive of that digest is here already: who hands over a
+ * damaged one must hear of it, and a damaged copy here is replaced. */
+static bool comes_with(const struct client *client, size_t i) {
+    return i + 1 < client->request->n_blobs || archive_argument(client, i);
+}
+
 static int sources_open(const struct client *client, const struct manifest *manifest,
                         struct artifact_source *sources, size_t *np, struct error *err) {
     const char *folder = client->daemon->artifacts_path;
@@ -133,7 +140,7 @@ static int sources_open(const struct client *client, const struct manifest *mani
         struct artifact_source *source = &sources[*np];
         *source =
             (struct artifact_source){-1, {NULL, 0}, component->artifact, component->size, component->name};
-        if (artifact_is_there(folder, &component->artifact, component->size))
+        if (!comes_with(client, i) && artifact_is_there(folder, &component->artifact, component->size))
             continue;
         ++*np;
         r = source_open(client, i, source, err);
@@ -164,12 +171,6 @@ void verb_release_add(struct client *client) {
     int r = release_new(d, client->request->blobs[0], daemon_now(d), &release, &err);
     if (r < 0) {
         client_refuse(client, r == -EBADMSG ? CLIENT_BAD_INPUT : CLIENT_REFUSED, "%s", err.text);
-        return;
-    }
-    const struct release *there = release_find_digest(d, &release->digest);
-    if (there) {
-        client_reply(client, CLIENT_DONE, release_object(there), NULL, "it was there already");
-        release_free(release);
         return;
     }
     struct adding *adding = calloc(1, sizeof(*adding));

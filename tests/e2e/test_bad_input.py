@@ -313,6 +313,19 @@ def cut(fleet, name):
     return fleet.folder / f"build/{name}.tar.gz"
 
 
+def test_an_archive_of_a_release_that_is_known_is_read_all_the_same(shared):
+    archive = cut(shared, "1.1.0-known")
+    good = archive.read_bytes()
+    shared.kedge("release", "add", "build/1.1.0-known.release")
+    archive.write_bytes(good[:-7] + bytes(7))
+    with shared.unchanged():
+        sentence = shared.one("release", "add", "build/1.1.0-known.release", code=REFUSED)
+        assert "digest" in sentence and "demo-store-1.1.0-known" in sentence, sentence
+    archive.write_bytes(good)
+    shared.kedge("release", "add", "build/1.1.0-known.release")
+    assert "1.1.0-known" in shared.kedge("release", "list")
+
+
 @pytest.mark.parametrize("change", ["flip", "cut", "grow", "other"])
 def test_a_release_whose_archive_is_another(shared, change):
     archive = cut(shared, f"1.1.0-{change}")
@@ -412,10 +425,10 @@ def test_F25_a_configuration_that_was_changed_after_the_plan(fleet):
     path = fleet.node(0) / "srv/demo-store.conf"
     path.write_text(path.read_text() + "# somebody was here\n")
     pids = [fleet.pid(i) for i in range(3)]
-    fleet.kedge("apply", "demo.plan", "--watch", code=FAILED)
+    fleet.kedge("apply", "demo.plan", "--watch", code=REFUSED)
     run = fleet.wait_ended()
     text = run["verdict"]["text"]
-    assert run["verdict"]["result"] == "failed" and "store@n1 is not as the plan says" in text, run["verdict"]
+    assert run["verdict"]["result"] == "failed" and run["verdict"]["unchanged"] is True and "store@n1 is not as the plan says" in text, run["verdict"]
     assert "config.digest" in text and "Make and approve a new plan" in text, text
     assert [fleet.pid(i) for i in range(3)] == pids and [m["stops"] for m in run["members"]] == [0] * 3
     fleet.plan("1.1.0", "--strategy", "rolling", file="second.plan")
@@ -500,7 +513,7 @@ def test_A39_a_clock_that_jumps_after_the_approval(fleet):
     fleet.approve()
     pids = [fleet.pid(i) for i in range(3)]
     give_clock(fleet, 0, 10 * 365 * 86400)
-    fleet.kedge("apply", "demo.plan", "--watch", code=FAILED)
+    fleet.kedge("apply", "demo.plan", "--watch", code=REFUSED)
     run = fleet.wait_ended()
     assert run["verdict"]["result"] == "failed" and "expired" in run["verdict"]["text"], run["verdict"]
     assert "expired" in (fleet.node(0) / "agent.log").read_text()

@@ -89,6 +89,16 @@ TEST("the JSON form says the same") {
     check_contains(json, "\"previous\": \"2\"");
 }
 
+TEST("without a wait limit the page says that it is waited for, and not after how long") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    w->input.options.wait_limit_ms = 0;
+    _cleanup_(freep) char *page = page_of(w, 200);
+    check_contains(page, "a member that may not stop is waited for without a limit");
+    check_contains(page, "never passes: while the gates of a canary are unknown, the run waits");
+    check(!strstr(page, "for 0"));
+    check(!strstr(page, "after 0"));
+}
+
 TEST("an urgent plan says so, and why, on its page") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     _cleanup_(freep) char *calm = page_of(w, 110);
