@@ -67,6 +67,7 @@
     X(broken_come_late, COMMON, "members that serve nothing are not changed first")                          \
     X(unknown_is_no_break, COMMON, "no answer does not begin the time anew that a member has to be well")    \
     X(replay_drops_waivers, COMMON, "waivers are not replayed from the journal")                             \
+    X(return_takes_anything, COMMON, "a held node comes back whatever its members run")                      \
     X(replay_drops_holds, COMMON, "holds are not replayed from the journal")                                 \
     /* agent */                                                                                              \
     X(epoch_ignored, RARE, "an order of an older coordinator is obeyed")                                     \

@@ -94,9 +94,9 @@ void verb_node_approve(struct client *client) {
     client_done(client, json_pack("{s:o}", "node", json_node(d, fleet_node(d->fleet, name))));
 }
 
-/* ---- holds ---- */
+/* ---- holds; their end is in verbs_return.c ---- */
 
-static void hold_say(struct client *client, enum event_kind kind, uint64_t until_ms) {
+static void hold_say(struct client *client, uint64_t until_ms) {
     struct daemon *d = client->daemon;
     const char *name = client_argument(client, "node"), *reason = client_argument(client, "reason");
     const struct fleet_node *node = name ? fleet_node(d->fleet, name) : NULL;
@@ -109,12 +109,12 @@ static void hold_say(struct client *client, enum event_kind kind, uint64_t until
     client_by(client, who, sizeof(who));
     snprintf(text, sizeof(text), "%s%s%s", who, reason ? ": " : "", reason ? reason : "");
     int r = conduct_event(
-        d, (struct event){.kind = kind, .node = node->name, .until_ms = until_ms, .text = text});
+        d, (struct event){.kind = EVENT_NODE_HOLD, .node = node->name, .until_ms = until_ms, .text = text});
     if (r == ENGINE_REFUSED) {
         client_refuse(client, CLIENT_REFUSED, "%s", d->actions.refused);
         return;
     }
-    log_info("node", "%s: %s by %s", name, kind == EVENT_NODE_HOLD ? "held" : "returned", text);
+    log_info("node", "%s: held by %s", name, text);
     client_done(client, json_pack("{s:o}", "node", json_node(d, node)));
 }
 
@@ -129,9 +129,5 @@ void verb_node_hold(struct client *client) {
         client_refuse(client, CLIENT_BAD_INPUT, "node hold: for %s seconds: expected 1 to %d", seconds,
                       HOLD_S_MAX);
     else
-        hold_say(client, EVENT_NODE_HOLD, n > 0 ? daemon_now(client->daemon) + n * 1000 : 0);
-}
-
-void verb_node_return(struct client *client) {
-    hold_say(client, EVENT_NODE_RETURN, 0);
+        hold_say(client, n > 0 ? daemon_now(client->daemon) + n * 1000 : 0);
 }

@@ -14,6 +14,7 @@
  *                  what does a run do next?      advance.c
  *                  how many may fail?             budgets.c
  *                  why is it paused?              pauses.c
+ *                  may a held node come back?     returns.c
  *                  which states are there?       member.h, run_machine.h
  *
  * Memory that is out ends the program (the journal brings it back): a half-applied decision would be worse. */
@@ -65,6 +66,16 @@ struct gate_answer {
     uint64_t age_us;
 };
 
+/* What a member runs whose node is returned (returns.c): the generation of its work order, or one of these. */
+#define FOUND_OTHER UINT32_MAX
+#define FOUND_UNSEEN (UINT32_MAX - 1)
+struct node_finding {
+    uint64_t run;
+    uint32_t member; /* in the run */
+    uint32_t generation;
+    const char *says; /* OTHER: all that differs; UNSEEN: why */
+};
+
 struct event {
     enum event_kind kind;
     uint64_t now_ms;            /* since 1970, never going back while the program runs */
@@ -77,10 +88,12 @@ struct event {
     uint64_t run; /* COMMAND: of which run */
     enum run_event
         command; /* PAUSE, RESUME, ABORT, ROLLBACK; with `member` RETRY, SKIP, RETIRE, PROMOTE, WAIVE */
-    const char *member; /* "shop/server@n3" */
-    const char *gate;   /* WAIVE: by name */
-    struct digest word; /* of the signed word, for the record; zeroes when it needs none */
-    uint64_t until_ms;  /* WAIVE: needed; NODE_HOLD: 0 is until it is returned */
+    const char *member;                  /* "shop/server@n3" */
+    const char *gate;                    /* WAIVE: by name */
+    struct digest word;                  /* of the signed word, for the record; zeroes when it needs none */
+    uint64_t until_ms;                   /* WAIVE: needed; NODE_HOLD: 0 is until it is returned */
+    const struct node_finding *findings; /* NODE_RETURN: one for each member of which engine_must_look */
+    size_t n_findings;
     const char
         *text; /* APPLY, COMMAND, NODE_*: who, and why. The engine checks no signature: what weakens (SKIP,
                              * RETIRE, PROMOTE, WAIVE) was checked before it comes here */
@@ -156,6 +169,13 @@ struct node_hold {
     uint64_t since_ms, until_ms;
 };
 bool engine_node_hold(const struct engine *engine, const char *node, struct node_hold *outp);
+
+/* Whether somebody has to look what this member runs before `node` may be returned. */
+bool engine_must_look(const struct run *run, uint32_t member, const char *node);
+
+/* What it runs by its agent's facts: the finding's generation and text, which lies in `says`. */
+void engine_find(const struct work_order *order, const struct fact *facts, size_t n_facts,
+                 struct node_finding *outp, char *says, size_t size);
 uint64_t engine_epoch(const struct engine *engine);
 
 /* All that is durable, as text: two engines with the same text decide alike. For tests and `journal verify`. */

@@ -301,7 +301,10 @@ static bool fold_member_event(struct run *run, const struct record *record) {
     enum member_state from = m->state;
     if (!member_apply(run, record->member, event, record->at_ms))
         return false;
-    if (event == MEMBER_EVENT_SKIP || event == MEMBER_EVENT_RETIRE) {
+    if (event == MEMBER_EVENT_PUT_BACK) {
+        text_set(&m->reason, record->text);
+        run->n_changes++;
+    } else if (event == MEMBER_EVENT_SKIP || event == MEMBER_EVENT_RETIRE) {
         text_set(&m->reason, record->text);
         if (from != m->state)
             leave_out(run, record->member);

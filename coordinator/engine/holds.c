@@ -1,7 +1,7 @@
 /* Holds: an operator's word "leave this node alone", with reason and end. Members of a held node are not begun; somebody
  * may stop them by hand at any moment, so they count as in change: against the wave's limit, its domain rule, and when
  * probers are chosen. A hold ends by itself at its time, or by `node return`; what the members are then is asked, not
- * assumed. Orders that were in flight are finished by the agent. */
+ * assumed (returns.c). Orders that were in flight are finished by the agent. */
 #include "coordinator/engine/internal.h"
 
 #include <string.h>
@@ -135,6 +135,9 @@ int command_node(struct engine *engine, const struct event *event) {
     uint32_t index = node_index(engine, event->node); /* may move the nodes */
     if (!hold && !engine->nodes[index].held)
         return engine_refuse(engine->actions, "node %s is not held", event->node);
+    int r = hold ? 0 : returns_judge(engine, event);
+    if (r != 0)
+        return r;
     struct record record = {
         .kind = hold ? RECORD_NODE_HELD : RECORD_NODE_RETURNED,
         .value = hold ? event->until_ms : 0,
@@ -142,6 +145,8 @@ int command_node(struct engine *engine, const struct event *event) {
         .text = event->text,
     };
     commit(engine, record, NULL);
+    if (!hold)
+        returns_take(engine, event);
     look_again(engine);
     return 0;
 }

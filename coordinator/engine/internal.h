@@ -234,6 +234,14 @@ bool member_is_held_back(const struct run *run, const struct run_member *member)
 bool member_counts_as_in_change(const struct run *run, const struct run_member *member);
 uint32_t run_n_held_back(const struct run *run);
 void holds_wake(struct run *run);
+
+/* ---- returns.c ---- */
+
+/* What the members of the node run lets it come back: 0, or ENGINE_REFUSED with all that does not. */
+int returns_judge(struct engine *engine, const struct event *event);
+
+/* Notes what other hands have put back. */
+void returns_take(struct engine *engine, const struct event *event);
 bool fold_hold(struct engine *engine, const struct record *record);
 void holds_dump(const struct engine *engine, struct buffer *out);
 

@@ -43,6 +43,9 @@
     [MEMBER_EVENT_WAIVE] =                                                                                   \
         FLAG("until the waiver ends, the gate's no or unknown does not keep it from being stopped")
 #define NO_WAIVER(text) [MEMBER_EVENT_WAIVE] = REFUSED(text)
+/* What was seen of a member whose node is returned; returns.c asks it of no others. */
+#define PUT_BACK [MEMBER_EVENT_PUT_BACK] = TO(RETURNED)
+#define NO_PUT_BACK(text) [MEMBER_EVENT_PUT_BACK] = REFUSED(text)
 #define CHANGED "it was switched; finish it, or roll the run back"
 
 /* A state in which an order is in flight; the same order may be sent once more, after a new connection or a restart. */
@@ -50,8 +53,9 @@
     [MEMBER_EVENT_BEGUN] = IGNORED("under way, the report follows"), [MEMBER_EVENT_REPORTED_DONE] = done,    \
     [MEMBER_EVENT_REPORTED_WAITS] = waits, [MEMBER_EVENT_REPORTED_REFUSED] = refused,                        \
     [MEMBER_EVENT_REPORTED_FAILED] = failed, [MEMBER_EVENT_REPORTED_RETURNED] = returned,                    \
-    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"),                              \
-    GOES, [MEMBER_EVENT_RETRY] = REFUSED("an order is in flight; wait for its report"),                      \
+    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"), GOES,                        \
+    NO_PUT_BACK("an order is in flight"),                                                                    \
+    [MEMBER_EVENT_RETRY] = REFUSED("an order is in flight; wait for its report"),                            \
     NO_SKIP("an order is in flight; wait for its report, or retire the member"),                             \
     NO_PROMOTION("an order is in flight; wait for its report"), WAIVES
 
@@ -70,7 +74,8 @@
     [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE), [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),             \
     [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE), [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),         \
     [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED), [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),                \
-    NO_GATES(DOWN), NO_RETRY, GOES, NO_SKIP(DOWN_STAYS), NO_PROMOTION(DOWN), NO_WAIVER(DOWN)
+    NO_GATES(DOWN), NO_RETRY, GOES, NO_PUT_BACK(DOWN), NO_SKIP(DOWN_STAYS), NO_PROMOTION(DOWN),              \
+    NO_WAIVER(DOWN)
 
 static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
     {
@@ -86,6 +91,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("nothing was changed"),
                 NO_RETRY,
                 GOES,
+                NO_PUT_BACK("nothing was changed"),
                 SKIPS,
                 NO_PROMOTION("it was not switched"),
                 WAIVES,
@@ -115,6 +121,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("nothing was changed"),
                 NO_RETRY,
                 GOES,
+                NO_PUT_BACK("nothing was changed"),
                 SKIPS,
                 NO_PROMOTION("it was not switched"),
                 WAIVES,
@@ -143,6 +150,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_SOAKED] = REFUSED("its recovered gates have not held yet"),
                 NO_RETRY,
                 GOES,
+                PUT_BACK,
                 NO_SKIP(CHANGED),
                 NO_PROMOTION("its recovered gates have not held yet, and are never left out"),
                 WAIVES,
@@ -159,6 +167,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("it waits for its promotion"),
                 NO_RETRY,
                 GOES,
+                PUT_BACK,
                 NO_SKIP(CHANGED),
                 [MEMBER_EVENT_PROMOTE] = FLAG("it is promoted without the rest of its soak"),
                 WAIVES,
@@ -187,6 +196,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_SOAKED] = REFUSED("its recovered gates have not held yet"),
                 NO_RETRY,
                 GOES,
+                PUT_BACK,
                 NO_SKIP(CHANGED),
                 NO_PROMOTION("it was promoted"),
                 WAIVES,
@@ -205,6 +215,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_SOAKED] = TO(DONE),
                 NO_RETRY,
                 GOES,
+                PUT_BACK,
                 NO_SKIP(CHANGED),
                 NO_PROMOTION("it is in its end mode"),
                 WAIVES,
@@ -221,6 +232,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("it is done"),
                 NO_RETRY,
                 GOES,
+                PUT_BACK,
                 NO_SKIP("it is done; `run rollback` takes the run back"),
                 [MEMBER_EVENT_PROMOTE] =
                     FLAG(
@@ -234,6 +246,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("nothing was changed"),
                 [MEMBER_EVENT_RETRY] = BEFORE,
                 GOES,
+                NO_PUT_BACK("nothing was changed"),
                 SKIPS,
                 NO_PROMOTION("it failed"),
                 WAIVES,
@@ -246,6 +259,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_RETRY] =
                     REFUSED("its agent did this step and went back, and does a step at most once"),
                 GOES,
+                NO_PUT_BACK("its agent went back"),
                 SKIPS,
                 NO_PROMOTION("its agent went back"),
                 NO_WAIVER("its agent went back; this run stops it no more"),
@@ -263,6 +277,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_RETRY] =
                     REFUSED("its agent holds it, with an alarm, until somebody has looked at it"),
                 GOES,
+                NO_PUT_BACK("its agent holds it"),
                 SKIPS,
                 NO_PROMOTION("its agent holds it"),
                 NO_WAIVER("its agent holds it; this run stops it no more"),
@@ -286,6 +301,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_SOAKED] = REFUSED("it was returned"),
                 NO_RETRY,
                 GOES,
+                NO_PUT_BACK("it was returned"),
                 NO_SKIP("it was returned"),
                 NO_PROMOTION("it was returned"),
                 NO_WAIVER("it was returned"),
@@ -297,6 +313,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("it was returned"),
                 NO_RETRY,
                 GOES,
+                NO_PUT_BACK("it was returned"),
                 NO_SKIP("it was returned"),
                 NO_PROMOTION("it was returned"),
                 NO_WAIVER("it was returned"),
@@ -308,6 +325,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("it is left out of this run"),
                 [MEMBER_EVENT_RETRY] = REFUSED("it is left out of this run"),
                 GOES,
+                NO_PUT_BACK("it is left out of this run"),
                 [MEMBER_EVENT_SKIP] = IGNORED("it is left out already"),
                 NO_PROMOTION("it is left out of this run"),
                 NO_WAIVER("it is left out of this run"),
@@ -319,6 +337,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 NO_GATES("it is gone for good"),
                 [MEMBER_EVENT_RETRY] = REFUSED("it is gone for good"),
                 [MEMBER_EVENT_RETIRE] = IGNORED("it is gone already"),
+                NO_PUT_BACK("it is gone for good"),
                 NO_SKIP("it is gone for good"),
                 NO_PROMOTION("it is gone for good"),
                 NO_WAIVER("it is gone for good"),
@@ -479,6 +498,7 @@ static const char *const event_texts[MEMBER_EVENTS] = {
     [MEMBER_EVENT_ORDERED_START] = "ordered to start",
     [MEMBER_EVENT_ORDERED_ACT] = "ordered to act",
     [MEMBER_EVENT_ORDERED_STOP_BACK] = "ordered to stop for the way back",
+    [MEMBER_EVENT_PUT_BACK] = "put back by other hands",
 };
 
 const char *member_event_text(enum member_event event) {

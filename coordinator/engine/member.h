@@ -79,8 +79,9 @@ enum member_event {
     MEMBER_EVENT_ORDERED_START,
     MEMBER_EVENT_ORDERED_ACT, /* "act NAME", "restore NAME" */
     MEMBER_EVENT_ORDERED_STOP_BACK,
+    MEMBER_EVENT_PUT_BACK, /* seen when its node was returned: other hands have started what ran before */
 };
-enum { MEMBER_EVENTS = 24 };
+enum { MEMBER_EVENTS = 25 };
 
 enum move_kind {
     MOVE_UNANSWERED, /* a hole in the table; a test looks for it */

@@ -133,6 +133,39 @@ bool node_is_held_now(const struct world *w, uint32_t node) {
     return w->nodes[node].held_until_ms > (now > w->told_ms ? now : w->told_ms);
 }
 
+/* What its agent sees of the member, by the plan of that run. */
+static uint32_t seen_as(const struct member *m, uint64_t serial) {
+    if (!m->agent_up || m->gone)
+        return FOUND_UNSEEN;
+    if (!facts_differ(m, serial))
+        return 0;
+    uint32_t generation = m->service.running ? generation_of(m, serial, m->service.content) : FOUND_OTHER;
+    bool fits =
+        generation != FOUND_OTHER && generation > 0 && service_mode(m) == content_mode(m, m->service.content);
+    return fits ? generation : FOUND_OTHER;
+}
+
+static size_t findings_make(struct world *w, const char *node, struct node_finding *findings, size_t room) {
+    size_t n = 0;
+    for (size_t r = 0; r < engine_n_runs(w->engine); r++) {
+        const struct run *run = engine_run_at(w->engine, r);
+        const struct cluster *cluster = cluster_of_run(w, run);
+        for (uint32_t i = 0; i < run->n_members && n < room; i++)
+            if (engine_must_look(run, i, node))
+                findings[n++] = (struct node_finding){
+                    run->id, i, seen_as(&w->members[cluster->first + i], run->plan->header.serial),
+                    "as the model has it"};
+    }
+    return n;
+}
+
+static void returned(struct world *w, const struct event *event) {
+    for (size_t i = 0; i < event->n_findings; i++)
+        if (event->findings[i].generation == FOUND_OTHER || event->findings[i].generation == FOUND_UNSEEN)
+            world_fail(w, "F06: node %s comes back, and nobody has seen its member run what it should",
+                       event->node);
+}
+
 static void hold_give(struct world *w, uint32_t node, bool hold, uint64_t for_ms, const char *who) {
     struct said said = {.hold = hold, .give_back = !hold, .node = node};
     said.until_ms = hold && for_ms ? coordinator_wall_ms(w) + for_ms : 0;
@@ -143,7 +176,12 @@ static void hold_give(struct world *w, uint32_t node, bool hold, uint64_t for_ms
     if (!w->engine || w->stalled_until_us > w->now_us)
         return;
     world_say(w, "%s says: node %s: %s", who, event.node, hold ? "hold" : "return");
-    (void)!say(w, &event, &said);
+    struct node_finding findings[16];
+    event.findings = findings;
+    event.n_findings =
+        hold ? 0 : findings_make(w, event.node, findings, sizeof(findings) / sizeof(findings[0]));
+    if (say(w, &event, &said) == 0 && !hold)
+        returned(w, &event);
 }
 
 void holds_strike(struct world *w) {

@@ -613,8 +613,20 @@ int world_hold(struct world *world, unsigned node, uint64_t for_ms, const char *
     return node_word(world, (struct event){.kind = EVENT_NODE_HOLD, .until_ms = until, .text = text}, node);
 }
 
+/* The node's agent looks at the process first, as kedged lets it. */
 int world_return(struct world *world, unsigned node, const char *text) {
-    return node_word(world, (struct event){.kind = EVENT_NODE_RETURN, .text = text}, node);
+    struct node_finding findings[8];
+    size_t n = 0;
+    for (size_t i = 0; i < engine_n_runs(world->engine); i++) {
+        const struct run *run = engine_run_at(world->engine, i);
+        const struct world_hands *hands = &world->hands[node];
+        uint32_t generation = hands->touched ? hands->generation : run->members[node].generation;
+        if (engine_must_look(run, node, run->members[node].order->node) && n < ARRAY_LEN(findings))
+            findings[n++] = (struct node_finding){run->id, node, generation, "user is root, expected shop"};
+    }
+    return node_word(
+        world, (struct event){.kind = EVENT_NODE_RETURN, .text = text, .findings = findings, .n_findings = n},
+        node);
 }
 
 void world_agent_down(struct world *world, unsigned node) {

@@ -65,6 +65,12 @@ struct world_agent {
     uint64_t last_expires_s;
 };
 
+/* What somebody has started by hand, by the generations of the member's order. */
+struct world_hands {
+    bool touched;
+    uint32_t generation; /* or FOUND_… */
+};
+
 struct world {
     struct world_config config;
     struct engine *engine;
@@ -77,6 +83,7 @@ struct world {
                           * and what runs when it is done */
     const char *lies_at; /* its name */
     struct world_agent agents[WORLD_MEMBERS_MAX];
+    struct world_hands hands[WORLD_MEMBERS_MAX];
     struct world_item queue[WORLD_QUEUE];
     unsigned n_queue;
     struct buffer records[WORLD_RECORDS];
