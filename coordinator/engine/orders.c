@@ -95,15 +95,23 @@ static void record_report(struct run *run, uint32_t member, const struct engine_
         record_seen(run, member, report);
 }
 
-/* The agent's own last question was not answered yes: the member goes on waiting, with that reason. */
+/* The agent's own last question was not answered yes: the member goes on waiting, with that reason. The others may say yes
+ * all the time, and it is ordered again and again: that it waits counts from the first time. */
 static void wait_again(struct run *run, uint32_t member, const struct engine_report *report) {
     struct run_member *m = &run->members[member];
     text_set(&m->waits, report->reason);
+    if (m->waits_since_ms == 0)
+        m->waits_since_ms = run->engine->now_ms;
+    run->wait_since_ms = m->waits_since_ms;
+    run->backoff_ms = m->backoff_ms;
     run->candidate = member;
     reasons_clear(&run->wait);
     reasons_add(&run->wait, "its own agent's last question", m->order->member, ANSWER_UNKNOWN,
                 report->reason);
     may_stop_wait(run);
+    m->backoff_ms = run->backoff_ms;
+    if (run->paused)
+        m->waits_since_ms = 0; /* resumed, it has the same time again */
 }
 
 /* A canary that failed ends the run (advance.c); any other failure counts in its budget (budgets.c). */
@@ -153,6 +161,8 @@ static void member_report(struct run *run, uint32_t member, const struct engine_
         return;
     }
     record_report(run, member, report);
+    if (report->outcome != OUTCOME_WAITS)
+        run->members[member].waits_since_ms = 0;
     switch (report->outcome) {
     case OUTCOME_WAITS: wait_again(run, member, report); break;
     case OUTCOME_REFUSED:

@@ -179,6 +179,27 @@ TEST("F01 the agent's own last question was not yes: the order is tried again, n
     replay_equals(w);
 }
 
+static enum outcome n2_always_waits(struct world *world, unsigned member, const char *step) {
+    return member == 1 && strcmp(step, "switch") == 0 && !world->state ? OUTCOME_WAITS : OUTCOME_DONE;
+}
+
+TEST("F01 F29 an agent that declines again and again while all others say yes: the run pauses at the limit") {
+    struct world_config config = canary_rolling;
+    config.wait_limit_ms = 5000;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = n2_always_waits;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    require(world_run_of(w)->paused);
+    check_contains(world_run_of(w)->pause_reason, "shop/server@n2 has waited 5 s to stop");
+    check_contains(world_run_of(w)->pause_reason, "its own agent's last question");
+    w->state = 1;
+    check(world_command(w, RUN_EVENT_RESUME, "alice") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    replay_equals(w);
+}
+
 static enum answer n4_is_broken(struct world *world, enum world_gate gate, unsigned node, const char *self) {
     (void)self;
     if (gate == GATE_OLD && node == 3)
