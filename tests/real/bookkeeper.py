@@ -139,14 +139,28 @@ class Cluster:
         self._write("log/load.properties", LOG4J.replace("INFO", "WARN"))
         self._write("log/log4j2.properties", LOG4J2)
         for i in self.bookies:
-            self._write(f"n{i}/bk.conf", self._conf(i))
-            (self.folder / f"store/n{i}").mkdir(parents=True)
-            os.symlink(f"../store/n{i}", self.folder / f"n{i}/data")
-            os.symlink(f"../rel/{self.version}", self.folder / f"n{i}/current")
-
+            self._create_bookie(i)
         self._write("cluster.json", json.dumps({"version": self.version, "session_ms": self.session_ms,
                                                 "zk": self.zk_address, "ports": self.ports,
                                                 "http_ports": self.http_ports}) + "\n")
+
+    def _create_bookie(self, i):
+        self._write(f"n{i}/bk.conf", self._conf(i))
+        (self.folder / f"store/n{i}").mkdir(parents=True)
+        os.symlink(f"../store/n{i}", self.folder / f"n{i}/data")
+        os.symlink(f"../rel/{self.version}", self.folder / f"n{i}/current")
+
+    @contextlib.contextmanager
+    def one_more(self):
+        """A bookie for the time of the block; then it is killed, nobody starts it again, and it is none of `bookies`."""
+        i = max(self.ports) + 1
+        self.ports[i], *http = free_ports(1 + self.http)
+        self.http_ports.update({i: port for port in http})
+        self._create_bookie(i)
+        self.start(i)
+        self.wait_up(i)
+        yield i
+        self.kill(i)
 
     @classmethod
     def found(cls, folder):
@@ -181,7 +195,7 @@ class Cluster:
         wait_for(self.auditor, START_SECONDS, "an auditor is elected")
 
     def start_zookeeper(self):
-        jar_folder = jars.lib(jars.CLIENT)
+        jar_folder = jars.zookeeper_lib(self.version)
         self._spawn("zk", ["-Xmx128m", *JVM, "-cp", f"{jar_folder}/*:log",
                            "org.apache.zookeeper.server.quorum.QuorumPeerMain", "zk/zoo.cfg"], "zk/out.log")
         wait_for(lambda: four_letters(self.zk_address, b"ruok") == b"imok", START_SECONDS, "ZooKeeper answers imok")

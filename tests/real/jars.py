@@ -47,11 +47,15 @@ class Pair(NamedTuple):
 VERSIONS = {v.number: v for v in (
     Version("4.5.0", archive=True, http=False, starts_empty=True),
     Version("4.5.1", archive=True, http=False, starts_empty=True),
+    Version("4.15.4", archive=False, http=True, starts_empty=False),
     Version("4.16.6", archive=False, http=True, starts_empty=False),
     Version("4.17.3", archive=False, http=True, starts_empty=False),
 )}
-PAIRS = [Pair("4.5.0", "4.5.1"), Pair("4.16.6", "4.17.3")]
-CLIENT = "4.5.0"        # the load and the ZooKeeper server run from this version's jars, whatever the pair
+PAIRS = [Pair("4.5.0", "4.5.1"), Pair("4.16.6", "4.17.3"), Pair("4.15.4", "4.16.6")]
+CLIENT = "4.5.0"        # the load, and ZooKeeper for the bookies of its line, run from this version's jars
+ZOOKEEPER = "zookeeper-3.9.3"   # for all others: from 4.15 on bookies watch whole trees, which 3.5 cannot
+ZOOKEEPER_JARS = ["org.apache.zookeeper:zookeeper:3.9.3", "io.dropwizard.metrics:metrics-core:4.1.12.1",
+                  "org.xerial.snappy:snappy-java:1.1.10.5"]     # its own pom leaves out what a server needs of these
 
 
 def pair():
@@ -73,6 +77,11 @@ def cache():
 def lib(version):
     """Folder with bookkeeper-server VERSION and everything it needs at run time."""
     return _ensured(f"{version}/lib", lambda into: _maven_lib(version, into))
+
+
+def zookeeper_lib(version):
+    """Folder with a ZooKeeper server for bookies of that version."""
+    return lib(ZOOKEEPER if VERSIONS[version].http else CLIENT)
 
 
 def archive(version):
@@ -110,11 +119,16 @@ def compiled(source):
 
 # ---- Maven ---------------------------------------------------------------------------------------------------
 
+def _wanted(version):
+    if version == ZOOKEEPER:
+        return ZOOKEEPER_JARS
+    return [f"{name}:{version}" for name in [SERVER] + [HTTP] * VERSIONS[version].http]
+
+
 def _maven_lib(version, into):
-    wanted = [SERVER] + ([HTTP] if VERSIONS[version].http else [])
     dependencies = "".join(
         "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>".format(
-            *name.split(":"), version) for name in wanted)
+            *name.split(":")) for name in _wanted(version))
     with _scratch() as tmp:
         (tmp / "pom.xml").write_text(
             '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
@@ -129,7 +143,7 @@ def _maven_archive(version, into):
 
 
 def _maven(version, *args):
-    _run(["mvn", "-q", "-B", *args], f"cannot fetch BookKeeper {version}")
+    _run(["mvn", "-q", "-B", *args], f"cannot fetch {version}")
 
 
 def _run(argv, failed):
@@ -193,12 +207,16 @@ def _ensured(prefix, fetch):
     return folder
 
 
+def _is_published(version):
+    return version != ZOOKEEPER and VERSIONS[version].archive
+
+
 def pin(versions):
     entries = dict(reversed(line.split()) for line in LOCK.read_text().splitlines()) if LOCK.exists() else {}
     for version in versions:
         entries = {path: d for path, d in entries.items() if not path.startswith(version + "/")}
         with _scratch() as tmp:
-            for kind, fetch in [("lib", _maven_lib)] + [("archive", _maven_archive)] * VERSIONS[version].archive:
+            for kind, fetch in [("lib", _maven_lib)] + [("archive", _maven_archive)] * _is_published(version):
                 into = tmp / kind
                 into.mkdir()
                 fetch(version, into)
@@ -241,7 +259,7 @@ def _scratch():
 
 def main(args):
     verb, versions = (args[0] if args else ""), args[1:] or list(PAIRS[0])
-    unknown = [v for v in versions if v not in VERSIONS]
+    unknown = [v for v in versions if v not in VERSIONS and v != ZOOKEEPER]
     if verb not in ("fetch", "pin") or unknown:
         print(__doc__.strip().splitlines()[0], f"\nusage: jars.py fetch|pin [{'|'.join(VERSIONS)}]...", file=sys.stderr)
         return 2
@@ -249,7 +267,7 @@ def main(args):
         if verb == "pin":
             pin(versions)
         for version in versions:
-            print(lib(version), archive(version), sep="\n")
+            print(lib(version), *([archive(version)] if version in VERSIONS else []), sep="\n")
     except Refused as refusal:
         print(f"refused: {refusal}", file=sys.stderr)
         return 3
