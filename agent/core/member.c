@@ -96,7 +96,8 @@ const char *machine_refuses(const struct member_machine *m, const struct work_or
     bool back = step->verb == VERB_REVERT || step->verb == VERB_BACK;
     if (back && same_plan && !return_may_be_ordered(order->way_back, record))
         return "the way back is closed: the new release has already been at work on the data";
-    if (record->state == MACHINE_HELD && same_plan && step->verb != VERB_REVERT && step->verb != VERB_ACT)
+    if (record->state == MACHINE_HELD && record->held_serial == order->serial && step->verb != VERB_REVERT &&
+        step->verb != VERB_ACT)
         return "the member is held; order its return, or approve a newer plan";
     return barrier_refuses(m, order, step);
 }

@@ -58,6 +58,7 @@ struct machine_record {
     uint64_t barrier_serial;       /* of the plan at whose barrier it is; meaningful with `barrier` */
     bool
         adopts; /* this step, or the last one, only proves what other hands have started: it changes nothing */
+    uint64_t held_serial; /* of the plan in which it came to be held; meaningful with `held` */
 };
 
 enum machine_event_kind {

@@ -112,6 +112,7 @@ void conclude(struct member_machine *m, enum outcome outcome, struct machine_act
 
 void conclude_held(struct member_machine *m, struct machine_actions *actions) {
     m->record.held = true;
+    m->record.held_serial = m->record.serial;
     conclude(m, OUTCOME_HELD, actions);
     if (!KEDGE_MUTANT(held_in_silence))
         machine_action_add(actions, MACHINE_ACTION_ALARM)->reason = m->record.reason;

@@ -42,13 +42,15 @@ void machine_record_pack(const struct machine_record *record, struct buffer *out
     buffer_u64(out, record->interruption_us);
     buffer_u64(out, record->evidence_age_us);
     pack_text(out, record->reason);
-    if (record->barrier == BARRIER_NONE && !record->adopts)
+    if (record->barrier == BARRIER_NONE && !record->adopts && !record->held)
         return; /* as agents wrote it that knew no barrier */
     pack_u8(out, record->barrier);
     buffer_u64(out, record->hold_until_us);
     buffer_u64(out, record->barrier_serial);
-    if (record->adopts) /* as those wrote it that adopted nothing */
+    if (record->adopts || record->held) /* as those wrote it that adopted nothing */
         pack_u8(out, record->adopts);
+    if (record->held)
+        buffer_u64(out, record->held_serial);
 }
 
 int machine_record_unpack(struct bytes packed, struct machine_record *out) {
@@ -79,6 +81,7 @@ int machine_record_unpack(struct bytes packed, struct machine_record *out) {
     }
     if (!from.failed && from.rest.len > 0)
         out->adopts = unpack_below(&from, 2);
+    out->held_serial = !from.failed && from.rest.len > 0 ? unpack_u64(&from) : out->serial;
     return done(&from);
 }
 
