@@ -218,10 +218,12 @@ static void version_look(struct planning *p, struct member_plan *m) {
         warnings_look(p, m, m->path.rows[i]->warnings, m->path.rows[i]->n_warnings);
 }
 
-/* On the target version already, but an earlier run (superseded, aborted) ended before it was promoted. */
-static bool was_left_over(const struct member_plan *m) {
-    return mode_of(fact_of(m, "mode")) == MODE_READ_ONLY &&
-           strcmp(fact_of(m, "origin"), origin_text(ORIGIN_KEDGE)) == 0;
+/* On the target version already, but down, or not serving, or an earlier run (superseded, aborted) ended before it was
+ * promoted: left out it would stay so, and be in the way of all others. */
+static bool has_work_left(const struct member_plan *m) {
+    enum mode mode = mode_of(fact_of(m, "mode"));
+    return !is_yes(m, "found") || mode == MODE_DOWN || mode == MODE_UNKNOWN ||
+           (mode == MODE_READ_ONLY && strcmp(fact_of(m, "origin"), origin_text(ORIGIN_KEDGE)) == 0);
 }
 
 static void member_look(struct planning *p, struct member_plan *m) {
@@ -237,7 +239,7 @@ static void member_look(struct planning *p, struct member_plan *m) {
     m->from_version = fact_of(m, "release.version");
     if (!has_all_facts(p, m) || !m->node)
         return;
-    if (strcmp(m->from_version, p->to_version) == 0 && !p->release_as_found && !was_left_over(m)) {
+    if (strcmp(m->from_version, p->to_version) == 0 && !p->release_as_found && !has_work_left(m)) {
         m->part = PART_DONE;
         m->mode = mode_of(fact_of(m, "mode"));
         note(p, "%s already runs %s and is left out", m->member->name, p->to_version);

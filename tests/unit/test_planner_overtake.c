@@ -67,6 +67,25 @@ TEST("F06 a member that is on the target already, but was left read-only, is not
     plan = verified_plan_free(plan);
 }
 
+TEST("F13: a member that is down goes first on the target version, too") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    static const char *const consents[] = {"down:store@n3"};
+    world_fact(w, 2, "release.version", "1.1.0");
+    world_fact(w, 2, "found", "no");
+    world_fact(w, 2, "mode", "down");
+    world_fact(w, 2, "origin", "kedge");
+    world_unfact(w, 2, "socket");
+    refused_with(w, "down:store@n3");
+    world_consents(w, consents, 1);
+    require(world_plan(w) == 0);
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = world_verify(w);
+    require(plan);
+    check_eq_int(plan->n_orders, WORLD_MEMBERS);
+    check_eq_str(plan->shape.waves[0].name, "broken first");
+    check_eq_str(plan->orders[plan->shape.waves[0].members[0]]->member, "shop/store@n3");
+    check_eq_int(plan->orders[0]->end_mode, MODE_READ_WRITE);
+}
+
 TEST("F06 a run that goes on, and a member that it is changing, need a consent by name") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     static const char *const both[] = {"not-paused", "in-change:store@n2"};
