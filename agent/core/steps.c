@@ -384,7 +384,10 @@ void row_failed(struct member_machine *m, const char *why, uint64_t now_us, stru
     case MACHINE_FORWARD: failed_forward(m, row, why, now_us, actions); return;
     case MACHINE_RETURNING:
         memcpy(first, m->record.reason, sizeof(first));
-        snprintf(both, sizeof(both), "the return has failed: %.400s", why);
+        if (*first && strstr(why, first))
+            snprintf(both, sizeof(both), "the return has failed for the same reason");
+        else
+            snprintf(both, sizeof(both), "the return has failed: %.400s", why);
         reason_set(m, first, both);
         if (row->sample == SAMPLE_COMPARE)
             hold_begin(m, now_us, actions);

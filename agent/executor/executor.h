@@ -59,7 +59,8 @@ struct member {
     /* the row under way */
     const struct row *row;
     uint32_t op;
-    bool stopping; /* the end of the process is wanted */
+    bool waits_for_port; /* a start on the way back that has not begun: somebody else listens there */
+    bool stopping;       /* the end of the process is wanted */
     uint64_t signalled_us;
     struct waiting_child child;
     bool child_waits;

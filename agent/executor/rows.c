@@ -320,13 +320,27 @@ static void look_if_up(struct member *m, const struct row *row, uint32_t attempt
     }
 }
 
+/* On the way back there is nothing to go back to: whoever sits on the port may leave it before the row's deadline. Nothing is
+ * started onto a port that is taken, else it would come up by itself, unseen, when the port is free. On the way forward
+ * nobody looks: it costs time, and what was started there is stopped on the way back. */
+static bool port_is_waited_for(struct member *m) {
+    char why[KEDGE_REASON_MAX];
+    m->waits_for_port = m->machine.record.state == MACHINE_RETURNING && m->charter->port != 0 &&
+                        port_is_taken(m, why, sizeof(why));
+    if (m->waits_for_port)
+        member_answer(m, m->op, ANSWER_NO, why);
+    return m->waits_for_port;
+}
+
 static void row_start(struct member *m, const struct row *row, uint32_t attempt) {
     struct error err = {""};
     uint32_t number, op = m->op;
-    if (attempt > 0) {
+    if (attempt > 0 && !m->waits_for_port) {
         look_if_up(m, row, attempt);
         return;
     }
+    if (port_is_waited_for(m))
+        return;
     if (generation_number(m, order_of(m), row->generation, &number) < 0) {
         member_fail(m, op, "the generation was not prepared");
         return;

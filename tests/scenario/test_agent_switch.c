@@ -280,8 +280,8 @@ TEST("a member that its owner has started anew since is the one that is switched
     world_deinit(&w);
 }
 
-/* Somebody who takes the port as soon as it is free. */
-static pid_t start_other_hands(const struct agent_world *w) {
+/* Somebody who takes the port as soon as it is free, and leaves it after a while; -1: never. */
+static pid_t start_other_hands(const struct agent_world *w, int leaves_ms) {
     pid_t pid = fork();
     if (pid > 0)
         return pid;
@@ -291,32 +291,54 @@ static pid_t start_other_hands(const struct agent_world *w) {
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     while (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(fd, 1) < 0)
         (void)poll(NULL, 0, 0);
-    for (;;)
-        (void)pause();
+    (void)poll(NULL, 0, leaves_ms);
+    _exit(0);
+}
+
+/* Up to the report of a switch in which others take the port; their pid. */
+static pid_t lose_port(struct agent_world *w, int leaves_ms, const struct report **outp) {
+    /* the new one serves elsewhere, so that others have all the time to take its port */
+    struct error err;
+    check(file_write(
+              arena_format(w->arena, "%s/elsewhere.conf", w->store_folder),
+              bytes_of_text("id = s1\nlisten = 127.0.0.2:9\ndata = data\npeers = 127.0.0.2:9\nsync = no\n"),
+              0644, &err) == 0);
+    struct argument *arguments = arena_array(w->arena, 4, sizeof(*arguments));
+    memcpy(arguments, w->generations[0].arguments, 4 * sizeof(*arguments));
+    arguments[2] = (struct argument){.text = "elsewhere.conf"};
+    w->generations[0].arguments = arguments;
+    world_sign(w);
+    is_done(world_order(w, "prepare"), OUTCOME_DONE);
+    pid_t other = start_other_hands(w, leaves_ms);
+    *outp = world_order(w, "switch");
+    return other;
 }
 
 TEST("other hands that start the service again fail the step with this reason") {
     struct agent_world w;
+    const struct report *report = NULL;
     require(ready(&w, "1.1.0"));
-    /* the new one serves elsewhere, so that others have all the time to take its port */
-    struct error err;
-    require(file_write(
-                arena_format(w.arena, "%s/elsewhere.conf", w.store_folder),
-                bytes_of_text("id = s1\nlisten = 127.0.0.2:9\ndata = data\npeers = 127.0.0.2:9\nsync = no\n"),
-                0644, &err) == 0);
-    struct argument *arguments = arena_array(w.arena, 4, sizeof(*arguments));
-    memcpy(arguments, w.generations[0].arguments, 4 * sizeof(*arguments));
-    arguments[2] = (struct argument){.text = "elsewhere.conf"};
-    w.generations[0].arguments = arguments;
-    world_sign(&w);
-    is_done(world_order(&w, "prepare"), OUTCOME_DONE);
-    pid_t other = start_other_hands(&w);
-    const struct report *report = world_order(&w, "switch");
+    pid_t other = lose_port(&w, -1, &report);
     is_done(report, OUTCOME_HELD);
     require(report != NULL);
     check_contains(report->reason, "other hands");
+    check_eq_int(executor_member(w.executor, "c/store@n1")->process.id.pid,
+                 0); /* nothing waits to take the port */
     check(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
     is_done(world_order(&w, "return"), OUTCOME_DONE);
     check_eq_str(world_answer(&w), "1.0.0 read-write");
+    world_deinit(&w);
+}
+
+TEST("F05 other hands that leave the port in time cost time, and the old one is back") {
+    struct agent_world w;
+    const struct report *report = NULL;
+    require(ready(&w, "1.1.0"));
+    pid_t other = lose_port(&w, 1500, &report);
+    is_done(report, OUTCOME_RETURNED);
+    require(report != NULL);
+    check_contains(report->reason, "other hands");
+    check_eq_str(world_answer(&w), "1.0.0 read-write");
+    check(waitpid(other, NULL, 0) == other);
     world_deinit(&w);
 }
