@@ -262,10 +262,10 @@ void executor_send(struct executor *executor, enum message_type type, const stru
                   err.text[0] ? err.text : strerror(-r));
 }
 
-/* What is seen of each member without asking, for lists of nodes. */
+/* What is seen of each member without asking, for lists of nodes and for who waits. What is new is said at once. */
 static void set_heartbeat(struct executor *executor) {
     _cleanup_(arena_freep) struct arena *arena = arena_new(64 * 1024);
-    _cleanup_(buffer_deinit) struct buffer bytes = {0};
+    _cleanup_(buffer_deinit) struct buffer bytes = {0}, said = {0};
     struct fact live[HEARTBEAT_FACTS_MAX];
     struct error err;
     size_t n = 0;
@@ -274,16 +274,21 @@ static void set_heartbeat(struct executor *executor) {
             arena, "%s %s %s %s generation %u %s", m->name, mode_text(m->mode), origin_text(m->origin),
             m->has_generation && m->generation.version[0] ? m->generation.version : "?",
             m->has_generation ? m->generation.number : 0, machine_state_text(m->machine.record.state));
-        if (text)
+        if (text) {
             live[n++] = (struct fact){"member", text};
+            buffer_format(&said, "%s\n", text);
+        }
     }
+    struct digest digest = digest_of(buffer_bytes(&said));
+    bool is_news = !digest_equal(&digest, &executor->said);
+    executor->said = digest;
     struct heartbeat heartbeat = {.clock_ms = clock_wall_ms(),
                                   .version = KEDGE_VERSION,
                                   .epoch = executor->trust.epoch,
                                   .live = live,
                                   .n_live = n};
     if (codec_encode(&heartbeat_codec, &heartbeat, &bytes, &err) == 0)
-        link_client_heartbeat(&executor->link, buffer_bytes(&bytes), false);
+        link_client_heartbeat(&executor->link, buffer_bytes(&bytes), is_news);
 }
 
 static void line_is_open(struct executor *executor) {
@@ -334,8 +339,10 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata) {
     (void)usec;
     leases_look(executor);
     warnings_look(executor, clock_monotonic_us());
-    if (executor->has_link)
+    if (executor->has_link) {
         set_heartbeat(executor);
+        pump_link(executor);
+    }
     (void)sd_event_source_set_time_relative(source, TICK_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

@@ -115,6 +115,7 @@ struct executor {
 
     struct link_client link;
     bool has_link, is_open;
+    struct digest said; /* of what the last heartbeat said of the members */
     sd_event_source *link_io, *link_timer, *tick;
     struct {
         uint64_t since_us;

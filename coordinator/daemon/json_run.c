@@ -275,9 +275,25 @@ static json_t *planned_of(const struct work_order *order) {
     return steps;
 }
 
+/* What the agent said last of a member that is in its hands just now, or NULL. */
+static const struct member_seen *seen_live(const struct daemon *d, const struct run *run,
+                                           const struct run_member *m) {
+    const struct cluster *cluster = m->step ? cluster_find(d, run->plan->header.cluster) : NULL;
+    size_t i = cluster ? cluster_member(cluster, m->order->member) : 0;
+    bool known = cluster && i < cluster->charter->n_members && cluster->seen[i].reported_ms >= m->since_ms;
+    return known ? &cluster->seen[i] : NULL;
+}
+
 /* What was reported in this run, else what was found when it was planned. */
-static void seen_put(json_t *json, const struct run_member *m) {
+static void seen_put(json_t *json, const struct run_member *m, const struct member_seen *live) {
     const struct work_order *order = m->order;
+    if (live) {
+        put_text(json, "mode", mode_text(live->mode));
+        put_text(json, "origin", origin_text(live->origin));
+        put_text(json, "version", live->version);
+        put_number(json, "generation", live->generation);
+        return;
+    }
     const char *mode =
         m->mode != MODE_UNKNOWN ? mode_text(m->mode) : fact_get(order->binding, order->n_binding, "mode");
     const char *origin = m->mode != MODE_UNKNOWN ? origin_text(m->origin) : NULL;
@@ -300,7 +316,7 @@ static json_t *member_object(const struct daemon *d, const struct run *run, uint
     put_text(json, "wave", m->wave < shape->n_waves ? shape->waves[m->wave].name : "");
     why_put(json, &why, m);
     why_deinit(&why);
-    seen_put(json, m);
+    seen_put(json, m, seen_live(d, run, m));
     put_text(json, "from", order->from_version);
     put_text(json, "to", order->to_version);
     put_text(json, "reason", m->reason && *m->reason ? m->reason : m->waits);

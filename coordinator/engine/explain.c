@@ -223,6 +223,12 @@ static void explain_state(const struct run *run, uint32_t member, struct why *ou
     }
 }
 
+/* While an order is in flight the last report is one of an attempt before; it says why this one takes long only when it has
+ * only declined. */
+static bool is_of_now(const struct run_member *m) {
+    return !m->step || (m->waits && strcmp(m->waits, m->reason) == 0);
+}
+
 void engine_explain(const struct engine *engine, const struct run *run, uint32_t member, struct why *outp) {
     const struct run_member *m = &run->members[member];
     (void)engine;
@@ -233,7 +239,7 @@ void engine_explain(const struct engine *engine, const struct run *run, uint32_t
         explain_state(run, member, outp);
     explain_hold(run, m, outp);
     explain_waivers(run, member, outp);
-    if (m->state != MEMBER_DONE && m->reason && m->reason[0])
+    if (m->state != MEMBER_DONE && m->reason && m->reason[0] && is_of_now(m))
         reasons_add(&outp->reasons,
                     m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED ? "operator" : "last report",
                     m->order->member, member_state_is_over(m->state) ? ANSWER_NO : ANSWER_UNKNOWN, m->reason);
