@@ -40,13 +40,13 @@ void order_latch(struct run *run, const char *node) {
 }
 
 void order_again(struct run *run, uint32_t node) {
-    bool in_flight = false;
-    for (uint32_t i = 0; run->n_in_flight > 0 && i < run->n_members; i++)
-        in_flight |= run->members[i].node == node && run->members[i].step;
-    if (run->aborting || (run->state == RUN_ENDED && in_flight))
-        order_latch(run, run->engine->nodes[node].name);
     size_t n;
     const struct node_member *here = members_on(run, node, &n);
+    bool in_flight = false;
+    for (size_t i = 0; i < n; i++)
+        in_flight |= run->members[here[i].member].step != NULL;
+    if (run->aborting || (run->state == RUN_ENDED && in_flight))
+        order_latch(run, run->engine->nodes[node].name);
     for (size_t i = 0; i < n; i++)
         if (run->members[here[i].member].step)
             order_issue(run, here[i].member, run->members[here[i].member].step);
