@@ -219,7 +219,8 @@ static void add_spec(struct facts_run *run) {
         version = m->generation.version;
     } else {
         find_release(run, &folder, &version);
-        if (!folder[0] && m->has_generation && !is_stranger(run)) { /* down: as it was found */
+        bool others = run->pid > 0 && (is_stranger(run) || m->process.origin == ORIGIN_OPERATOR);
+        if (!folder[0] && m->has_generation && !others) { /* down: as it was found */
             folder = m->generation.release;
             version = m->generation.version;
         }
