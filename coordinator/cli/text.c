@@ -156,6 +156,14 @@ struct short_text text_time(int64_t ms) {
     return out;
 }
 
+struct short_text text_zone(int64_t ms) {
+    struct short_text out = {""};
+    struct tm tm;
+    if (time_local(ms, &tm) && strftime(out.s, sizeof(out.s), "%Z", &tm) == 0)
+        out.s[0] = 0;
+    return out;
+}
+
 struct short_text text_clock(int64_t ms) {
     struct short_text out = {""};
     struct tm tm;

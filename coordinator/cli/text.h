@@ -31,6 +31,7 @@ struct short_text text_interval_us(int64_t us);
 /* "2026-01-31 22:00:05", local time; "" for 0 */
 struct short_text text_time(int64_t ms);
 /* "22:00:05" */
+struct short_text text_zone(int64_t ms); /* of those local times: "CET" */
 struct short_text text_clock(int64_t ms);
 /* "1.2 MiB" */
 struct short_text text_size(uint64_t bytes);

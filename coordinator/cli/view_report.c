@@ -44,7 +44,7 @@ static void budget(struct buffer *out, const json_t *run) {
 static void verdict(struct buffer *out, const json_t *run) {
     const json_t *said = json_object_get(run, "verdict");
     int64_t started = json_number(run, "started_ms"), end = json_number(run, "ended_ms");
-    field(out, "began", text_time(started).s);
+    buffer_format(out, "  %-12s %s %s\n", "began", text_time(started).s, text_zone(started).s);
     if (!end) {
         _cleanup_(buffer_deinit) struct buffer state = {0};
         view_run_state(&state, run);
@@ -91,7 +91,7 @@ static int64_t member_began(const json_t *member) {
 }
 
 struct wave_sum {
-    size_t n, n_done;
+    size_t n, n_done, n_back;
     int64_t began_ms;
 };
 
@@ -104,6 +104,7 @@ static struct wave_sum wave_sum(const json_t *run, const json_t *wave) {
         int64_t began = member_began(member);
         sum.n++;
         sum.n_done += strcmp(json_text(member, "state"), "done") == 0;
+        sum.n_back += strcmp(json_text(member, "state"), "back") == 0;
         if (began && (!sum.began_ms || began < sum.began_ms))
             sum.began_ms = began;
     }
@@ -127,7 +128,9 @@ static void waves(struct buffer *out, const json_t *run) {
         table_format(&table, COLOUR_NONE, "%lld", (long long)json_number(wave, "limit"));
         table_cell(&table, read_only ? text_duration(read_only).s : "", COLOUR_NONE);
         table_cell(&table, text_duration(json_number(wave, "soak_ms")).s, COLOUR_NONE);
-        table_format(&table, COLOUR_NONE, "%zu of %zu done", sum.n_done, sum.n);
+        bool back = sum.n_back > 0 && sum.n_done == 0;
+        table_format(&table, COLOUR_NONE, "%zu of %zu %s", back ? sum.n_back : sum.n_done, sum.n,
+                     back ? "back" : "done");
         table_cell(&table, sum.began_ms ? text_clock(sum.began_ms).s : "not begun", COLOUR_NONE);
         inconclusive =
             *json_text(wave, "on_inconclusive") ? json_text(wave, "on_inconclusive") : inconclusive;
@@ -142,6 +145,17 @@ static void interval_cell(struct table *table, int64_t us) {
     table_cell(table, us ? text_interval_us(us).s : "", COLOUR_NONE);
 }
 
+/* All its stops together, by its agent's reports; the last one alone when they are not told. */
+static int64_t interruption_us(const json_t *member) {
+    int64_t sum = 0;
+    size_t i;
+    const json_t *step;
+    json_array_foreach(json_list(member, "steps"), i, step) {
+        sum += json_number(step, "interruption_us");
+    }
+    return sum ? sum : json_number(member, "interruption_us");
+}
+
 static void member_row(struct table *table, const json_t *run, const json_t *member) {
     int64_t began = member_began(member);
     table_format(table, COLOUR_NONE, "  %s", view_member_name(run, json_text(member, "name")));
@@ -151,7 +165,7 @@ static void member_row(struct table *table, const json_t *run, const json_t *mem
     table_cell(table, json_text(member, "state"), COLOUR_NONE);
     table_cell(table, began ? text_clock(began).s : "", COLOUR_NONE);
     table_format(table, COLOUR_NONE, "%lld", (long long)json_number(member, "stops"));
-    interval_cell(table, json_number(member, "interruption_us"));
+    interval_cell(table, interruption_us(member));
     interval_cell(table, json_number(member, "evidence_age_us"));
 }
 

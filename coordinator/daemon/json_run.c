@@ -83,14 +83,26 @@ static size_t who_length(const char *text) {
 }
 
 /* Who said it and why, for what changes the course of a run: an operator, or kedged itself (it pauses). */
+static const char *event_word(const struct record *record) {
+    if (record->kind == RECORD_RUN_EVENT)
+        return record->number >= RUN_EVENT_PAUSE ? run_event_text((enum run_event)record->number) : NULL;
+    static const char *const texts[MEMBER_EVENTS] = {[MEMBER_EVENT_RETRY] = "tried again",
+                                                     [MEMBER_EVENT_SKIP] = "left out",
+                                                     [MEMBER_EVENT_RETIRE] = "retired",
+                                                     [MEMBER_EVENT_PROMOTE] = "promoted",
+                                                     [MEMBER_EVENT_WAIVE] = "gate waived"};
+    return record->kind == RECORD_MEMBER_EVENT && record->number < MEMBER_EVENTS ? texts[record->number]
+                                                                                 : NULL;
+}
+
 static void event_word_put(json_t *json, const struct record *record) {
-    enum run_event event = (enum run_event)record->number;
-    if (record->kind != RECORD_RUN_EVENT || event < RUN_EVENT_PAUSE)
+    const char *word = event_word(record);
+    if (!word)
         return;
     char by[256];
     size_t n = who_length(record->text);
     snprintf(by, sizeof(by), "%.*s", (int)n, record->text);
-    put_text(json, "word", run_event_text(event));
+    put_text(json, "word", word);
     put_text(json, "by", n ? by : "kedged");
     put_text(json, "why", n && record->text[n] ? record->text + n + 2 : n ? "" : record->text);
 }

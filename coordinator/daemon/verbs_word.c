@@ -53,7 +53,10 @@ static void word_take(struct client *client, const struct run *run, const struct
     struct error err;
     char who[256], reason[KEDGE_REASON_MAX], text[KEDGE_REASON_MAX];
     client_by(client, who, sizeof(who));
-    snprintf(reason, sizeof(reason), "%s, handed in by %s: %s", word->author, who, word->reason);
+    size_t n = strlen(word->author);
+    bool same = strncmp(who, word->author, n) == 0 && who[n] == ' ';
+    snprintf(reason, sizeof(reason), "%s%s%s: %s", same ? "" : word->author, same ? "" : ", handed in by ",
+             who, word->reason);
     int r = conduct_word(d,
                          (struct event){.kind = EVENT_COMMAND,
                                         .run = run->id,

@@ -33,7 +33,8 @@ bool run_is_paused_by(const struct run *run, const char *text) {
 /* Two operators paused it: who resumes it reads what both of them said. */
 static void also_by(struct pause *pause, const char *text) {
     char both[KEDGE_REASON_MAX];
-    snprintf(both, sizeof(both), "%s; %s", pause->text, text);
+    bool more = strncmp(text, pause->text, strlen(pause->text)) == 0; /* the same one says why */
+    snprintf(both, sizeof(both), "%s%s%s", more ? "" : pause->text, more ? "" : "; ", text);
     text_set(&pause->text, both);
 }
 

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from faults import FaultFleet
-from kedge import BAD_INPUT, BUILD, FAILED, PROGRAMS, REFUSED, RELEASES, free_ports
+from kedge import BAD_INPUT, BUILD, PROGRAMS, REFUSED, RELEASES, free_ports
 
 ALICE = ("--key", "operator/alice.key", "--yes")
 PLACE = r"line \d+, column \d+"

@@ -1,5 +1,7 @@
 """Between the canary and the others stands an operator, when the plan says so: the canary is done and watched, nothing else
 begins, status says whom it waits for, and only a signed word lets it go on."""
+import re
+
 import pytest
 
 from faults import FaultFleet
@@ -52,6 +54,10 @@ def test_F18_F03_the_rest_begins_by_a_signed_word_only(fleet):
     run = fleet.wait_ended()
     assert run["verdict"]["result"] == "done", run["verdict"]
     assert "figures are good" in str(run["events"]), run["events"]
+    words = fleet.kedge("run", "report").split("WORDS OF OPERATORS, AND PAUSES")[1].split("SIDE ACTIONS")[0]
+    assert re.search(r"promoted +root \(uid \d+\) +store@n2: figures are good", words), words
+    canary = next(m for m in fleet.ask("run", "report")["run"]["members"] if m["name"] == "demo/store@n2")
+    assert sum(step.get("interruption_us", 0) > 0 for step in canary["steps"]) == 2, "both its stops are told"
     assert [fleet.starts(i) for i in range(4)] == [2, 3, 2, 2]
     fleet.kedge("run", "promote", "1", "store@n2", *ALICE, code=REFUSED)
     assert fleet.clients() == {"failed_writes": 0, "failed_reads": 0, "lost": 0, "first_failure": "-"}
@@ -62,5 +68,6 @@ def test_F18_F05_the_canary_that_waits_is_taken_back(fleet):
     fleet.kedge("run", "rollback", "1", "--reason", "not convinced")
     run = fleet.wait_ended()
     assert run["verdict"]["result"] == "rolled-back", run["verdict"]
+    assert re.search(r"canary .* 1 of 1 back", fleet.kedge("run", "report"))
     assert [fleet.health(i)["version"] for i in range(4)] == ["1.0.0"] * 4
     assert [fleet.starts(i) for i in range(4)] == [1, 4, 1, 1]

@@ -147,6 +147,8 @@ TEST("F06 a word after a fault pauses too: the fault's end does not lift it") {
     check_eq_int(world_run_of(w)->n_pauses, 2);
     check(world_member(w, RUN_EVENT_RETRY, 1, "alice") == 0);
     check_eq_str(world_run_of(w)->pause_reason, "bob: I look at it; bob: still");
+    check(world_command(w, RUN_EVENT_PAUSE, "bob: I look at it; bob: still, and it is late") == 0);
+    check_eq_str(world_run_of(w)->pause_reason, "bob: I look at it; bob: still, and it is late");
     size_t n_records = w->n_records;
     check(world_command(w, RUN_EVENT_PAUSE, "bob: still") == 0);
     check_eq_int(w->n_records, n_records); /* the same word once more is no news */
