@@ -39,6 +39,7 @@ static const struct codec_field order_message_fields[] = {
     FIELD_FIXED(order_message, addressee),
     FIELD_U64(order_message, expires_s),
     FIELD_LINES(order_message, beside, KEDGE_BESIDE_MAX, SELF_MAX),
+    FIELD_BYTES_LIST(order_message, outputs, KEDGE_ARGUMENTS_MAX, KEDGE_OUTPUT_BYTES_MAX),
 };
 CODEC_MESSAGE(order_message, "order", order_message, kedge__wire__order__descriptor);
 
@@ -66,6 +67,7 @@ static const struct codec_field report_fields[] = {
     FIELD_U32(report, generation, UINT32_MAX),
     FIELD_U64(report, at_ms),
     FIELD_U64(report, epoch),
+    FIELD_BYTES_LIST(report, outputs, KEDGE_CAPTURES_MAX, KEDGE_OUTPUT_BYTES_MAX),
 };
 CODEC_MESSAGE(report, "report", report, kedge__wire__report__descriptor);
 

@@ -34,6 +34,8 @@ struct order_message {
     uint64_t expires_s;
     const char *const *beside; /* as in struct ask: for the agent's own last question before the stop */
     size_t n_beside;
+    const struct bytes *outputs; /* of earlier actions, common/plan/output.h */
+    size_t n_outputs;
 };
 
 struct evidence {
@@ -61,6 +63,8 @@ struct report {
     uint32_t generation;
     uint64_t at_ms;
     uint64_t epoch;
+    const struct bytes *outputs; /* signed blobs, common/plan/output.h */
+    size_t n_outputs;
 };
 
 struct charter_message {

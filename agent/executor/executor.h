@@ -9,6 +9,7 @@
 
 #include "agent/core/member.h"
 #include "agent/executor/config.h"
+#include "agent/executor/outputs.h"
 #include "agent/executor/process.h"
 #include "agent/executor/questions.h"
 #include "agent/executor/records.h"
@@ -72,6 +73,8 @@ struct member {
     uint64_t run_until_us;
     sd_event_source *retry; /* RUN: done_if once more */
     char command_said[KEDGE_REASON_MAX];
+    struct outputs outputs; /* RUN: what its command has put out */
+    char output_missing[KEDGE_REASON_MAX];
     char instance_before[256];
     uint64_t output_seen[2]; /* START, OBSERVE: how far its output and errors were read for progress */
     uint64_t released_us;    /* START: when it was let go; 0: not by this agent, or observed since */

@@ -31,6 +31,15 @@ static int report_encode(struct member *m, const struct work_order *order, const
                  reason, reason[0] ? "; " : "");
         reason = both;
     }
+    struct error err = {""};
+    const struct bytes *outputs = NULL;
+    size_t n_outputs = outcome == OUTCOME_DONE && m->order ? m->outputs.n : 0;
+    _cleanup_(arena_freep) struct arena *arena = n_outputs > 0 ? arena_new(64 * 1024) : NULL;
+    if (n_outputs > 0 &&
+        (!arena || outputs_sign(&m->outputs, m->order, &m->executor->key, arena, &outputs, &err) < 0)) {
+        log_error("report", "%s: what %s has put out cannot be signed: %s", m->name, step->name, err.text);
+        return -ENOMEM;
+    }
     for (size_t i = 0; i < m->n_evidence; i++)
         evidence[i] = (struct evidence){m->evidence[i].gate, m->evidence[i].answer, m->evidence[i].reason,
                                         m->evidence[i].age_us};
@@ -49,8 +58,9 @@ static int report_encode(struct member *m, const struct work_order *order, const
                             .version = m->has_generation ? m->generation.version : "",
                             .generation = m->has_generation ? m->generation.number : 0,
                             .at_ms = clock_wall_ms(),
-                            .epoch = m->executor->trust.epoch};
-    struct error err = {""};
+                            .epoch = m->executor->trust.epoch,
+                            .outputs = outputs,
+                            .n_outputs = n_outputs};
     int r = codec_encode(&report_codec, &report, out, &err);
     if (r < 0)
         log_error("report", "%s: %s", m->name, err.text);
@@ -213,6 +223,7 @@ static void settle(struct member *m) {
         child_deinit(&m->child); /* made for a start that did not come */
     m->order = verified_order_free(m->order);
     m->n_evidence = 0;
+    m->outputs.n = 0;
     if (journal_compact(m->executor->journal, &err) < 0)
         log_error("journal", "%s", err.text);
     (void)malloc_trim(0); /* an agent is idle for months */

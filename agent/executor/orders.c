@@ -32,6 +32,8 @@ static void claim_of(const struct order_message *message, struct order_claim *ou
                                 .addressee = message->addressee,
                                 .expires_s = message->expires_s,
                                 .epoch = message->epoch,
+                                .outputs = message->outputs,
+                                .n_outputs = message->n_outputs,
                                 .beside = {message->beside, message->n_beside}};
 }
 
@@ -226,6 +228,7 @@ static void begin(struct member *m, struct verified_order *v, const struct order
     m->epoch = v->epoch;
     m->expires_s = v->expires_s;
     m->n_evidence = 0;
+    m->outputs.n = 0;
     m->outcome_kept = false;
     log_info("order", "%s: step %s of plan %llu is accepted", m->name, v->step->name,
              (unsigned long long)v->header.serial);
@@ -361,8 +364,10 @@ static bool answered_before(struct member *m, const struct verified_order *v) {
     return true;
 }
 
+/* At the barrier the order of the step that has ended is kept: it is not under way, and one that failed may come again. */
 static bool is_under_way(const struct member *m, const struct verified_order *v) {
-    const struct verified_order *open = m->order ? m->order : m->incoming;
+    bool goes_on = m->order && !machine_is_at_barrier(&m->machine);
+    const struct verified_order *open = goes_on ? m->order : m->incoming;
     return open && open->order->serial == v->order->serial && strcmp(open->step->name, v->step->name) == 0;
 }
 
@@ -412,6 +417,8 @@ void order_receive(struct executor *executor, struct bytes bytes) {
                                      .now_s = executor_now_s(executor),
                                      .began = has_begun(executor, &claim)};
     int r = order_verify(&context, &claim, &v, &err);
+    if (r == 0)
+        r = outputs_allowed(v, &err);
     if (r == 0)
         r = may_begin(executor, v, &m, &err);
     if (r < 0) {

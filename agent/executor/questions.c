@@ -269,27 +269,27 @@ int command_ready(const struct agent_config *config, const struct command *comma
 }
 
 /* The lines of an output, or what the expression finds in each. */
-static int items_of(const struct probe *probe, struct bytes output, struct arena *arena,
-                    const char *const **itemsp, size_t *np) {
+int output_items(const char *match, struct bytes output, struct arena *arena, const char *const **itemsp,
+                 size_t *np) {
     regex_t expression;
     char *text = arena_text_n(arena, (const char *)output.data, output.len), *line;
     const char **items = arena_array(arena, KEDGE_PROBE_ITEMS_MAX, sizeof(*items));
     size_t n = 0;
     if (!text || !items)
         return -ENOMEM;
-    if (probe->match && regcomp(&expression, probe->match, REG_EXTENDED) != 0)
+    if (match && regcomp(&expression, match, REG_EXTENDED) != 0)
         return -EINVAL;
     while (n < KEDGE_PROBE_ITEMS_MAX && (line = strsep(&text, "\n"))) {
         regmatch_t found[2];
-        if (!probe->match && *line) {
+        if (!match && *line) {
             items[n++] = line;
-        } else if (probe->match && regexec(&expression, line, 2, found, 0) == 0) {
+        } else if (match && regexec(&expression, line, 2, found, 0) == 0) {
             regmatch_t part = found[found[1].rm_so >= 0 ? 1 : 0];
             line[part.rm_eo] = 0;
             items[n++] = line + part.rm_so;
         }
     }
-    if (probe->match)
+    if (match)
         regfree(&expression);
     *itemsp = items;
     *np = n;
@@ -313,7 +313,8 @@ static void on_command(void *context, const struct command_result *result) {
     if (probe->kind == PROBE_COMMAND_EXIT) {
         items = code_item;
         n = 1;
-    } else if (result->exit_code != 0 || !arena || items_of(probe, result->output, arena, &items, &n) < 0) {
+    } else if (result->exit_code != 0 || !arena ||
+               output_items(probe->match, result->output, arena, &items, &n) < 0) {
         char why[96];
         snprintf(why, sizeof(why), "the command that is asked ended with exit code %d", result->exit_code);
         part_unknown(part, why);

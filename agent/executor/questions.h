@@ -55,6 +55,10 @@ struct questions *questions_instance(const struct asker *asker, const struct pro
 /* Accepts NULL, returns NULL. */
 struct questions *questions_cancel(struct questions *questions);
 
+/* The lines of an output, or what the expression finds in each: its first group, else the whole match. -EINVAL, -ENOMEM. */
+int output_items(const char *match, struct bytes output, struct arena *arena, const char *const **itemsp,
+                 size_t *np) _must_check_;
+
 /* A command of a signed document, ready to run: words with the found arguments put in, found environment and folder.
  * Checks user and program against agent.yaml; a program that is or lies in one of `own` (NULL: none, ends with
  * NULL) was signed with a release, or is a helper of this agent, and needs no word there. In `arena`. */

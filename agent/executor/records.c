@@ -135,11 +135,16 @@ void order_record_pack(const struct order_claim *claim, struct buffer *out) {
         pack_bytes(out, claim->gates[i]);
     pack_bytes(out, claim->manifest);
     buffer_append(out, claim->addressee.b, sizeof(claim->addressee.b));
-    if (claim->beside.n == 0)
+    if (claim->beside.n == 0 && claim->n_outputs == 0)
         return; /* as agents wrote it that were never told of others */
     buffer_u32(out, (uint32_t)claim->beside.n);
     for (size_t i = 0; i < claim->beside.n; i++)
         pack_text(out, claim->beside.names[i]);
+    if (claim->n_outputs == 0)
+        return; /* as agents wrote it that knew of none */
+    buffer_u32(out, (uint32_t)claim->n_outputs);
+    for (size_t i = 0; i < claim->n_outputs; i++)
+        pack_bytes(out, claim->outputs[i]);
 }
 
 /* How many items follow; no more than could lie in the rest. */
@@ -163,6 +168,17 @@ static int unpack_beside(struct unpack *from, struct arena *arena, struct beside
     return names ? 0 : -ENOMEM;
 }
 
+static int unpack_outputs(struct unpack *from, struct arena *arena, struct order_claim *out) {
+    if (from->failed || from->rest.len == 0)
+        return 0;
+    out->n_outputs = unpack_count(from, 4);
+    struct bytes *outputs = arena_array(arena, out->n_outputs, sizeof(*outputs));
+    for (size_t i = 0; outputs && i < out->n_outputs; i++)
+        outputs[i] = unpack_bytes(from);
+    out->outputs = outputs;
+    return outputs ? 0 : -ENOMEM;
+}
+
 int order_record_unpack(struct bytes packed, struct arena *arena, struct order_claim *out) {
     struct unpack from = {.rest = packed};
     *out = (struct order_claim){.header = unpack_bytes(&from)};
@@ -178,7 +194,8 @@ int order_record_unpack(struct bytes packed, struct arena *arena, struct order_c
         gates[i] = unpack_bytes(&from);
     out->manifest = unpack_bytes(&from);
     const uint8_t *key = unpack_raw(&from, sizeof(out->addressee.b));
-    if (!path || !gates || unpack_beside(&from, arena, &out->beside) < 0)
+    if (!path || !gates || unpack_beside(&from, arena, &out->beside) < 0 ||
+        unpack_outputs(&from, arena, out) < 0)
         return -ENOMEM;
     out->path = path;
     out->gates = gates;

@@ -378,7 +378,14 @@ static void on_done_if(void *context, const struct answers *answers) {
     struct member *m = context;
     char why[KEDGE_REASON_MAX];
     m->questions = NULL;
-    if (answers->all.answer == ANSWER_YES) {
+    if (answers->all.answer == ANSWER_YES && m->row->n_captures > m->outputs.n) {
+        snprintf(why, sizeof(why), "%.500s",
+                 m->run_phase > 0
+                     ? m->output_missing
+                     : "it was done already, so nobody knows what it puts out for later actions; undo it "
+                       "by hand and order it again");
+        member_fail(m, m->op, why);
+    } else if (answers->all.answer == ANSWER_YES) {
         member_answer(m, m->op, ANSWER_YES, m->run_phase == 0 ? "it was so already" : NULL);
     } else if (m->run_phase == 0 && answers->all.answer == ANSWER_UNKNOWN && acts_once(m)) {
         snprintf(why, sizeof(why), "nobody knows whether it is done already, so it is not done: %.400s",
@@ -398,8 +405,12 @@ static void on_done_if(void *context, const struct answers *answers) {
 
 static void on_command(void *context, const struct command_result *result) {
     struct member *m = context;
+    struct error err = {""};
     m->command = NULL;
     m->command_said[0] = 0;
+    m->output_missing[0] = 0;
+    if (outputs_capture(&m->outputs, m->row, result->output, &err) < 0)
+        snprintf(m->output_missing, sizeof(m->output_missing), "%.500s", err.text);
     if (result->exit_code < 0)
         snprintf(m->command_said, sizeof(m->command_said), "the command %.400s", result->problem);
     else if (result->exit_code > 0)
@@ -410,6 +421,8 @@ static void on_command(void *context, const struct command_result *result) {
         run_phase(m);
     } else if (result->exit_code != 0) {
         member_fail(m, m->op, m->command_said);
+    } else if (m->output_missing[0]) {
+        member_fail(m, m->op, m->output_missing);
     } else {
         member_answer(m, m->op, ANSWER_YES, NULL);
     }
@@ -418,7 +431,7 @@ static void on_command(void *context, const struct command_result *result) {
 static int run_command(struct member *m, struct error *err) {
     _cleanup_(arena_freep) struct arena *arena = arena_new(4 * 1024 * 1024);
     struct ready_command ready;
-    const struct command *command = m->row->command;
+    struct command filled;
     const struct start_spec *spec = m->has_generation ? &m->generation.spec : NULL;
     if (!arena)
         return error_set(err, -ENOMEM, "out of memory");
@@ -434,10 +447,12 @@ static int run_command(struct member *m, struct error *err) {
             record.release[0]) /* Kedge's own: its folder holds nothing but what was signed */
             own[2] = record.release;
     }
-    int r = command_ready(&m->executor->config, command, spec, own, arena, &ready, err);
+    int r = outputs_fill(m->order, m->row->command, arena, &filled, err);
+    if (r == 0)
+        r = command_ready(&m->executor->config, &filled, spec, own, arena, &ready, err);
     if (r < 0)
         return r;
-    uint32_t deadline_ms = command->deadline_ms ? command->deadline_ms : m->row->deadline_ms;
+    uint32_t deadline_ms = filled.deadline_ms ? filled.deadline_ms : m->row->deadline_ms;
     struct command_spec run = {.arguments = ready.arguments,
                                .environment = ready.environment,
                                .directory = ready.directory,
@@ -463,7 +478,8 @@ static void row_run(struct member *m, const struct row *row) {
     uint32_t ms = row->deadline_ms ? row->deadline_ms : RUN_DEFAULT_MS;
     m->run_until_us = clock_monotonic_us() + (uint64_t)ms * 900; /* nine tenths: the last answer is ours */
     m->run_phase = row->done_if ? 0 : 1;
-    m->command_said[0] = 0;
+    m->command_said[0] = m->output_missing[0] = 0;
+    m->outputs.n = 0;
     run_phase(m);
 }
 

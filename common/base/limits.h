@@ -48,6 +48,11 @@ enum {
     KEDGE_RELEASE_BYTES_MAX_GIB = 8,
     /* What a command may print before it is cut. */
     KEDGE_COMMAND_OUTPUT_BYTES_MAX = 64 * 1024,
+    /* What an action puts out for another one: one word of its command line, a path above all. */
+    KEDGE_OUTPUT_MAX = 255,
+    KEDGE_CAPTURES_MAX = 8, /* of one action */
+    /* Signed, with the names of its plan, member and step; as hexadecimal digits it fits into a text of the journal. */
+    KEDGE_OUTPUT_BYTES_MAX = 1000,
     /* Entries that a sample gate may keep. */
     KEDGE_SAMPLE_MAX = 256,
     /* Items that a probe may return (ledgers, nodes, members). */

@@ -53,6 +53,10 @@ int order_size_check(const struct work_order *order, const struct gate_set *gate
 int shape_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
                 const struct gate_set *gates, struct error *err) _must_check_;
 
+/* What an action takes is captured by an earlier one, under the key that it names. */
+int plan_outputs_check(const struct shape *shape, const struct work_order *const *orders, size_t n_orders,
+                       struct error *err) _must_check_;
+
 /* A charter without what signatures prove: nodes and members stand once, members live on nodes of the roster, gates are
  * there. `scratch` holds the decoded gates and may be freed after it. */
 int charter_check(const struct charter *charter, struct arena *scratch, struct error *err) _must_check_;

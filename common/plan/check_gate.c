@@ -9,13 +9,25 @@
 /* ---- words and commands ---- */
 
 static bool is_word(const struct argument *argument) {
-    return (argument->text != NULL) != argument->has_found;
+    return (argument->text != NULL) + argument->has_found + (argument->output != NULL) == 1;
+}
+
+int no_output_check(const struct argument *arguments, size_t n, struct error *err) {
+    for (size_t i = 0; i < n; i++)
+        if (arguments[i].output)
+            return error_set(err, -EBADMSG,
+                             "argument %zu is the output of an action, which only a later action can take",
+                             i + 1);
+    return 0;
 }
 
 int arguments_check(const struct argument *arguments, size_t n, struct error *err) {
     for (size_t i = 0; i < n; i++)
         if (!is_word(&arguments[i]))
-            return error_set(err, -EBADMSG, "argument %zu is neither a text nor a found one", i + 1);
+            return error_set(err, -EBADMSG, "argument %zu is neither a text nor a found one nor an output",
+                             i + 1);
+    if (n > 0 && arguments[0].output)
+        return error_set(err, -EBADMSG, "its program would be the output of an action");
     if (n > 0 && arguments[0].text && arguments[0].text[0] != '/')
         return error_set(err, -EBADMSG, "it would run \"%s\", expected an absolute path", arguments[0].text);
     return 0;
@@ -35,8 +47,10 @@ int command_check(const struct command *command, struct error *err) {
 /* ---- gates ---- */
 
 static int probe_check(const struct probe *probe, struct error *err) {
-    if (probe->kind == PROBE_COMMAND || probe->kind == PROBE_COMMAND_EXIT)
-        return command_check(probe->command, err);
+    if (probe->kind == PROBE_COMMAND || probe->kind == PROBE_COMMAND_EXIT) {
+        int r = command_check(probe->command, err);
+        return r == 0 ? no_output_check(probe->command->arguments, probe->command->n_arguments, err) : r;
+    }
     if (probe->command)
         return error_set(err, -EBADMSG, "it has a command and asks by other means");
     if (!probe->target && probe->kind != PROBE_LOG)

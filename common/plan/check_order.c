@@ -3,6 +3,7 @@
 #include "common/plan/check.h"
 #include "common/plan/check_parts.h"
 #include "common/plan/encoding.h"
+#include "common/plan/output.h"
 
 #include <string.h>
 
@@ -71,6 +72,8 @@ static int generation_check(const struct generation *generation, const struct or
         return error_set(err, -EBADMSG, "it calls release %s %s", frame->manifest->version,
                          generation->version);
     r = arguments_check(generation->arguments, generation->n_arguments, err);
+    if (r == 0)
+        r = no_output_check(generation->arguments, generation->n_arguments, err);
     return r == 0 && generation->render ? render_check(generation->render, err) : r;
 }
 
@@ -168,6 +171,31 @@ static int halves_check(const struct step *step, struct error *err) {
     return 0;
 }
 
+static bool is_named_action(const struct work_order *order, const struct step *step) {
+    return (step->verb == VERB_ACT || step->verb == VERB_BACK) && work_order_is_downtime(order);
+}
+
+/* Only a named action of a downtime puts something out, or takes what another one has put out, of this cluster. */
+static int outputs_check(const struct work_order *order, const struct step *step, struct error *err) {
+    for (size_t i = 0; i < step->n_rows; i++) {
+        const struct row *row = &step->rows[i];
+        for (size_t k = 0; k < row->n_captures; k++)
+            if (step_capture(step, row->captures[k].name) != &row->captures[k])
+                return error_set(err, -EBADMSG, "it captures %s twice", row->captures[k].name);
+        if (row->n_captures > 0 && (row->primitive != PRIMITIVE_RUN || !is_named_action(order, step)))
+            return error_set(err, -EBADMSG, "row %zu captures something and is no action of a downtime",
+                             i + 1);
+    }
+    for (const struct output_use *use = NULL; (use = step_output_next(step, use));) {
+        if (!is_named_action(order, step))
+            return error_set(err, -EBADMSG, "it takes the output of an action and is none of a downtime");
+        int r = member_name_check(use->member, order->cluster, err);
+        if (r < 0)
+            return error_context(err, r, "output %s", use->name);
+    }
+    return 0;
+}
+
 static int step_check(const struct work_order *order, const struct step *step, const struct gate_set *gates,
                       struct error *err) {
     bool empty = step->n_rows == 0 && step->verb != VERB_PASS;
@@ -179,6 +207,8 @@ static int step_check(const struct work_order *order, const struct step *step, c
     }
     if (r == 0)
         r = sequence_check(step, err);
+    if (r == 0)
+        r = outputs_check(order, step, err);
     return r < 0 ? error_context(err, r, "step %s", step->name) : 0;
 }
 
@@ -290,10 +320,14 @@ int order_size_check(const struct work_order *order, const struct gate_set *gate
                      struct error *err) {
     enum { BESIDES = 4096 }; /* path, step, numbers, lengths, signatures to come */
     struct gates_asked asked = {.n = 0};
-    for (size_t i = 0; i < order->n_steps; i++)
+    size_t outputs = 0;
+    for (size_t i = 0; i < order->n_steps; i++) {
         if (!gates_ask(&asked, gates, &order->steps[i]))
             return error_set(err, -EBADMSG, "it asks more than %d gates", KEDGE_GATES_MAX);
-    size_t need = bytes + asked.bytes + BESIDES;
+        for (const struct output_use *use = NULL; (use = step_output_next(&order->steps[i], use));)
+            outputs += KEDGE_OUTPUT_BYTES_MAX;
+    }
+    size_t need = bytes + asked.bytes + outputs + BESIDES;
     if (need > KEDGE_MESSAGE_BYTES_MAX)
         return error_set(err, -EBADMSG, "with its release and gates it has %zu bytes, %d can travel", need,
                          KEDGE_MESSAGE_BYTES_MAX);

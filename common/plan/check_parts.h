@@ -7,6 +7,9 @@
 /* Each word is a text or a found one, the first an absolute path or found. No words: as found. */
 int arguments_check(const struct argument *arguments, size_t n, struct error *err) _must_check_;
 
+/* None of the words is what an action has put out. */
+int no_output_check(const struct argument *arguments, size_t n, struct error *err) _must_check_;
+
 /* NULL, or no words: refused. */
 int command_check(const struct command *command, struct error *err) _must_check_;
 

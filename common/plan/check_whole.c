@@ -152,6 +152,8 @@ int shape_check(const struct shape *shape, const struct work_order *const *order
         r = gates_known(gates, shape->may_stop, shape->n_may_stop, "is asked before a stop", err);
     if (r == 0)
         r = gates_known(gates, shape->recovered, shape->n_recovered, "is asked after a change", err);
+    if (r == 0)
+        r = plan_outputs_check(shape, orders, n_orders, err);
     return r == 0 ? members_once_check(orders, n_orders, err) : r;
 }
 

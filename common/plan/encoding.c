@@ -18,9 +18,30 @@ enum {
     WORK_ORDER_BYTES_MAX = 512 * 1024,
 };
 
+static const struct codec_field output_use_fields[] = {
+    FIELD_LINE(output_use, member, KEDGE_MEMBER_NAME_MAX), FIELD_FIXED(output_use, key),
+    FIELD_LINE(output_use, step, KEDGE_NAME_MAX),          FIELD_LINE(output_use, name, KEDGE_NAME_MAX),
+    FIELD_TEXT(output_use, allowed, EXPRESSION_MAX),       FIELD_TEXT(output_use, before, EXPRESSION_MAX),
+    FIELD_TEXT(output_use, after, EXPRESSION_MAX),
+};
+static CODEC_MESSAGE(output_use, "use of an output", output_use, kedge__output_use__descriptor);
+
+static const struct codec_field action_output_fields[] = {
+    FIELD_U32(action_output, format, 1),
+    FIELD_LINE(action_output, cluster, KEDGE_NAME_MAX),
+    FIELD_U64(action_output, serial),
+    FIELD_FIXED(action_output, root),
+    FIELD_LINE(action_output, member, KEDGE_MEMBER_NAME_MAX),
+    FIELD_LINE(action_output, step, KEDGE_NAME_MAX),
+    FIELD_LINE(action_output, name, KEDGE_NAME_MAX),
+    FIELD_LINE(action_output, value, KEDGE_OUTPUT_MAX),
+};
+CODEC_MESSAGE(action_output, "output", action_output, kedge__output__descriptor);
+
 static const struct codec_field argument_fields[] = {
     FIELD_TEXT(argument, text, KEDGE_ARGUMENT_MAX),
     FIELD_U32_IF(argument, found, KEDGE_ARGUMENTS_MAX),
+    FIELD_SUB(argument, output, &output_use_codec),
 };
 static CODEC_MESSAGE(argument, "argument", argument, kedge__argument__descriptor);
 
@@ -101,6 +122,13 @@ static const struct codec_field generation_fields[] = {
 };
 CODEC_MESSAGE(generation, "generation", generation, kedge__generation__descriptor);
 
+static const struct codec_field capture_fields[] = {
+    FIELD_LINE(capture, name, KEDGE_NAME_MAX),
+    FIELD_TEXT(capture, match, EXPRESSION_MAX),
+    FIELD_TEXT(capture, allowed, EXPRESSION_MAX),
+};
+static CODEC_MESSAGE(capture, "capture", capture, kedge__capture__descriptor);
+
 static const struct codec_field row_fields[] = {
     FIELD_ENUM(row, primitive, PRIMITIVES),
     FIELD_U32(row, deadline_ms, DEADLINE_MS_MAX),
@@ -115,6 +143,7 @@ static const struct codec_field row_fields[] = {
     FIELD_LINE(row, deadline_why, EXPRESSION_MAX),
     FIELD_SUB(row, command, &command_codec),
     FIELD_SUB(row, done_if, &check_codec),
+    FIELD_SUBS(row, captures, KEDGE_CAPTURES_MAX, &capture_codec),
 };
 static CODEC_MESSAGE(row, "row", row, kedge__row__descriptor);
 

@@ -10,12 +10,15 @@
 #include "common/base/bytes.h"
 #include "common/base/words.h"
 
+struct output_use; /* common/plan/output.h */
+
 /* One word of a command line: either text, or argument number `found` of generation 0, which may be a secret and
- * therefore never leaves its node. */
+ * therefore never leaves its node, or what an earlier action has put out. */
 struct argument {
-    const char *text; /* NULL when `found` is used */
+    const char *text; /* NULL when `found` or `output` is used */
     uint32_t found;
     bool has_found;
+    const struct output_use *output; /* NULL: none; only in a named action of a downtime */
 };
 
 /* A command: resolved words, no shell; runs in the member's found working directory with its found environment

@@ -192,6 +192,10 @@ static int order_open(const struct verify_context *context, const struct order_c
     v->step = work_order_step(v->order, claim->step);
     if (!v->step)
         return error_set(err, -EBADMSG, "the work order has no step \"%s\"", claim->step);
+    r = outputs_open(claim->outputs, claim->n_outputs, &v->header, v->step, v->arena, &v->outputs,
+                     &v->n_outputs, err);
+    if (r < 0)
+        return r;
     if (beside_copy(v->arena, &claim->beside, &v->beside) < 0)
         return error_set(err, -ENOMEM, "out of memory");
     return 0;

@@ -6,6 +6,7 @@
 
 #include "common/base/arena.h"
 #include "common/plan/charter.h"
+#include "common/plan/output.h"
 #include "common/plan/plan.h"
 #include "common/plan/release.h"
 
@@ -33,6 +34,8 @@ struct order_claim {
     struct public_key addressee;
     uint64_t expires_s;
     uint64_t epoch;
+    const struct bytes *outputs; /* signed blobs, see common/plan/output.h */
+    size_t n_outputs;
     struct beside beside; /* signed by nobody but the coordinator: it can only make an answer stricter */
 };
 
@@ -49,6 +52,8 @@ struct verified_order {
     size_t n_gates;
     struct digest order_digest;
     uint64_t epoch, expires_s;
+    const struct output_value *outputs; /* that the step's commands take, in their order */
+    size_t n_outputs;
     struct beside beside;
 };
 

@@ -39,6 +39,14 @@ struct generation {
     struct digest digest; /* of its encoding without this field; names the folder's content */
 };
 
+/* run: a value that the command puts out, for later actions of the plan and for people. Its absence is a failure. */
+struct capture {
+    const char *name;
+    const char
+        *match; /* regular expression over each line; the value is the first group, else the whole match */
+    const char *allowed; /* regular expression that the whole value must match */
+};
+
 struct row {
     enum primitive primitive;
     uint32_t deadline_ms; /* start, observe: without progress; stop: until SIGKILL */
@@ -55,6 +63,8 @@ struct row {
     const char *deadline_why; /* start: for people: where its deadline comes from; NULL: the recipe */
     const struct command *command;
     const struct check *done_if; /* run: true already: skip; not true after it: failed */
+    const struct capture *captures;
+    size_t n_captures;
 };
 
 struct step {

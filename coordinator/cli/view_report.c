@@ -314,6 +314,25 @@ static void events(struct buffer *out, const json_t *run) {
     }
 }
 
+/* What named actions have put out, for those who look for the backup. */
+static void outputs(struct buffer *out, const json_t *run) {
+    static const char *const titles[] = {"  MEMBER", "ACTION", "NAME", "VALUE", NULL};
+    _cleanup_(table_deinit) struct table table;
+    size_t i;
+    const json_t *output;
+    if (json_array_size(json_list(run, "outputs")) == 0)
+        return;
+    table_init(&table, titles);
+    title(out, "PUT OUT BY ACTIONS");
+    json_array_foreach(json_list(run, "outputs"), i, output) {
+        table_format(&table, COLOUR_NONE, "  %s", view_member_name(run, json_text(output, "member")));
+        table_cell(&table, json_text(output, "step"), COLOUR_NONE);
+        table_cell(&table, json_text(output, "name"), COLOUR_NONE);
+        table_cell(&table, json_text(output, "value"), COLOUR_NONE);
+    }
+    view_table(out, &table);
+}
+
 void view_report(struct buffer *out, const json_t *run) {
     _cleanup_(buffer_deinit) struct buffer body = {0};
     size_t i;
@@ -323,6 +342,7 @@ void view_report(struct buffer *out, const json_t *run) {
     members(&body, run);
     words(&body, run);
     side_actions(&body, run);
+    outputs(&body, run);
     title(&body, "STEPS AND GATES OF EACH MEMBER");
     json_array_foreach(json_list(run, "members"), i, member) member_lines(&body, run, member);
     events(&body, run);

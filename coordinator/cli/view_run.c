@@ -348,6 +348,14 @@ static void side_actions(struct buffer *out, const json_t *run, int64_t now_ms) 
     }
 }
 
+static void outputs(struct buffer *out, const json_t *run) {
+    size_t i;
+    const json_t *output;
+    json_array_foreach(json_list(run, "outputs"), i, output)
+        buffer_format(out, "%s of %s put out %s: %s\n", json_text(output, "step"),
+                      json_text(output, "member"), json_text(output, "name"), json_text(output, "value"));
+}
+
 /* What was set aside is shown wherever the run is, also after it has ended. */
 static void waivers(struct buffer *out, const json_t *run, int64_t now_ms) {
     size_t i;
@@ -414,6 +422,7 @@ void view_run(struct buffer *out, const json_t *run, int64_t now_ms, enum view_s
     members(out, run, now_ms, size);
     waits(out, run, now_ms, size);
     side_actions(out, run, now_ms);
+    outputs(out, run);
     waivers(out, run, now_ms);
     budget(out, run);
     if (ended(run))

@@ -74,6 +74,13 @@ static const char *found_text(const struct work_order *order, uint32_t index) {
 
 void words_command(FILE *out, const struct work_order *order, const struct argument *arguments, size_t n) {
     for (size_t i = 0; i < n; i++) {
+        const struct output_use *use = arguments[i].output;
+        if (use) {
+            fprintf(out, "%s%s(output %s of %s of %s, which must match ^(%s)$)%s", i > 0 ? " " : "",
+                    use->before ? use->before : "", use->name, use->step, use->member, use->allowed,
+                    use->after ? use->after : "");
+            continue;
+        }
         const char *text = arguments[i].has_found ? found_text(order, arguments[i].found) : arguments[i].text;
         fputs(i > 0 ? " " : "", out);
         if (!text)
@@ -231,6 +238,9 @@ void words_row(FILE *out, const struct verified_plan *plan, const struct work_or
             fputs("; skipped if, and done when: ", out);
             words_check(out, row->done_if);
         }
+        for (size_t i = 0; i < row->n_captures; i++)
+            fprintf(out, "; must put out %s: what matches %s, and is ^(%s)$", row->captures[i].name,
+                    row->captures[i].match, row->captures[i].allowed);
         break;
     }
     fputs("; within ", out);

@@ -354,6 +354,8 @@ static void on_report(void *user, const char *node, const struct report *report,
                 .origin = report->origin,
                 .generation = report->generation,
                 .at_ms = report->at_ms,
+                .outputs = report->outputs,
+                .n_outputs = report->n_outputs,
             },
     };
     bool is_new = conduct_event(d, event) == 0 && report_is_new(d);

@@ -57,6 +57,14 @@ static void event_words(const struct run *run, const struct record *record, char
     case RECORD_MEMBER_AWAY:
         snprintf(out, size, record->number ? "its agent is away for long" : "its agent is back");
         return;
+    case RECORD_OUTPUT: {
+        const struct run_output *output = run_output_of(run, record);
+        if (output)
+            snprintf(out, size, "%s put out %s: %s", output->step, output->name, output->value);
+        else
+            snprintf(out, size, "%s put something out", record->name);
+        return;
+    }
     case RECORD_REIGN:
     case RECORD_KIND_END: break;
     }
@@ -487,6 +495,20 @@ static bool is_unchanged(const struct run *run) {
     return true;
 }
 
+static json_t *outputs_of(const struct run *run) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < run->n_outputs; i++) {
+        const struct run_output *output = &run->outputs[i];
+        json_t *object = json_object();
+        put_text(object, "member", run->members[output->member].order->member);
+        put_text(object, "step", output->step);
+        put_text(object, "name", output->name);
+        put_text(object, "value", output->value);
+        json_add(list, object);
+    }
+    return list;
+}
+
 static void verdict_put(json_t *json, const struct run *run) {
     if (run->state != RUN_ENDED)
         return;
@@ -556,6 +578,7 @@ json_t *json_run(struct daemon *d, const struct run *run, enum json_run_size siz
     json_put(json, "budget", budget_of(run));
     json_put(json, "pauses", pauses_of(run));
     json_put(json, "waivers", waivers_of(d, run));
+    json_put(json, "outputs", outputs_of(run));
     json_put(json, "waves", waves_of(run));
     json_put(json, "side_actions", sides_of(run));
     json_put(json, "members", members = json_array());

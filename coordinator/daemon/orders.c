@@ -116,6 +116,8 @@ void order_send(struct daemon *d, const struct run *run, const struct action *ac
         .expires_s = action->expires_s,
         .beside = action->beside.names,
         .n_beside = action->beside.n,
+        .outputs = action->outputs,
+        .n_outputs = action->n_outputs,
     };
     int r = fleet_send_order(d->fleet, order->node, &message);
     if (r == 0)

@@ -34,6 +34,7 @@ void actions_clear(struct actions *actions) {
     for (size_t i = 0; i < actions->n; i++) {
         free((void *)(uintptr_t)actions->items[i].record.data);
         free((void *)(uintptr_t)actions->items[i].beside.names);
+        free((void *)(uintptr_t)actions->items[i].outputs);
     }
     actions->n = 0;
     actions->run = 0;
@@ -343,6 +344,7 @@ static void dump_run(const struct run *run, struct buffer *out) {
             buffer_format(out, "  %s %u accepted %u\n", budget_kind_text((enum budget_kind)k),
                           run->count.n[k], run->count.accepted[k]);
     barrier_dump(run, out);
+    outputs_dump(run, out);
     for (size_t i = 0; i < run->n_waivers; i++)
         buffer_format(out, "  waived for %u: %s until %llu \"%s\"\n", run->waivers[i].member,
                       run->waivers[i].gate, (unsigned long long)run->waivers[i].until_ms,

@@ -56,6 +56,8 @@ struct engine_report {
     enum origin origin;
     uint32_t generation;
     uint64_t at_ms; /* by the node's clock: one that is sent again bears the same; 0: not known */
+    const struct bytes *outputs; /* of an action: signed documents (common/plan/output.h) */
+    size_t n_outputs;
 };
 
 /* One gate's answer, in the order of the ask. */
@@ -125,6 +127,8 @@ struct action {
     const struct digest *gates;
     size_t n_gates;
     bool lease_open;
+    const struct bytes *outputs; /* ORDER: of earlier actions, that the step takes */
+    size_t n_outputs;
 };
 
 struct actions {

@@ -134,6 +134,7 @@ struct run *run_free(struct run *run) {
     free(run->members);
     pauses_clear(run);
     barrier_deinit(run);
+    outputs_deinit(run);
     free(run->wave_over);
     free(run->wave_open);
     free(run->by_node);
@@ -536,6 +537,7 @@ static bool fold_in_run(struct run *run, const struct record *record) {
     case RECORD_SIDE_REPORTED: return member_known && side_known && fold_side_reported(run, record);
     case RECORD_MEMBER_SEEN: return member_known && fold_seen(run, record);
     case RECORD_MEMBER_AWAY: return member_known && away_fold(run, record);
+    case RECORD_OUTPUT: return member_known && output_fold(run, record);
     case RECORD_REIGN:
     case RECORD_RUN_BEGUN:
     case RECORD_NODE_HELD:

@@ -163,6 +163,15 @@ void barrier_act_done(struct run *run, uint32_t member);
 bool act_is_over(const struct run *run, const struct wave *wave);
 bool act_advance(struct run *run, const struct wave *wave);
 
+/* ---- outputs.c: what named actions put out ---- */
+bool output_fold(struct run *run, const struct record *record);
+void outputs_deinit(struct run *run);
+void outputs_dump(const struct run *run, struct buffer *out);
+bool outputs_are_missing(const struct run *run, uint32_t member, const struct engine_report *report,
+                         char *why, size_t size);
+void outputs_record(struct run *run, uint32_t member, const struct engine_report *report);
+void outputs_bring(const struct run *run, uint32_t member, const char *step, struct action *action);
+
 /* ---- barrier_back.c: the ways back ---- */
 bool barrier_returns(struct run *run); /* everybody back; true when there is nothing left to wait for */
 void barrier_explain_back(const struct run *run, char *text, size_t size);

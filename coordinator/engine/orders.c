@@ -30,6 +30,7 @@ void order_issue(struct run *run, uint32_t member, const char *step) {
     action->step = m->step;
     action->expires_s = m->expires_s;
     action->beside = may_stop_beside(run, member);
+    outputs_bring(run, member, step, action);
 }
 
 /* Said before an order is repeated: an order that never arrived must not begin after an abort, nor after the run's end. */
@@ -160,6 +161,13 @@ static void member_report(struct run *run, uint32_t member, const struct engine_
         run_advance(run);
         return;
     }
+    struct engine_report lacking = *report;
+    if (outputs_are_missing(run, member, report, why, sizeof(why))) {
+        lacking.outcome = OUTCOME_FAILED;
+        lacking.reason = why;
+        report = &lacking;
+    }
+    outputs_record(run, member, report);
     record_report(run, member, report);
     if (report->outcome != OUTCOME_WAITS)
         run->members[member].waits_since_ms = 0;

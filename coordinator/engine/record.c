@@ -5,19 +5,13 @@
 #include <string.h>
 
 static const char *const kind_texts[RECORD_KIND_END] = {
-    [RECORD_REIGN] = "reign",
-    [RECORD_RUN_BEGUN] = "run begun",
-    [RECORD_RUN_EVENT] = "run",
-    [RECORD_WAVE] = "wave",
-    [RECORD_ORDERED] = "ordered",
-    [RECORD_REPORTED] = "reported",
-    [RECORD_MEMBER_EVENT] = "member",
-    [RECORD_SIDE_ORDERED] = "side action ordered",
-    [RECORD_NODE_HELD] = "node held",
-    [RECORD_NODE_RETURNED] = "node returned",
-    [RECORD_MEMBER_AWAY] = "agent",
-    [RECORD_MEMBER_SEEN] = "seen",
-    [RECORD_SIDE_REPORTED] = "side action reported",
+    [RECORD_REIGN] = "reign",         [RECORD_RUN_BEGUN] = "run begun",
+    [RECORD_RUN_EVENT] = "run",       [RECORD_WAVE] = "wave",
+    [RECORD_ORDERED] = "ordered",     [RECORD_REPORTED] = "reported",
+    [RECORD_MEMBER_EVENT] = "member", [RECORD_SIDE_ORDERED] = "side action ordered",
+    [RECORD_NODE_HELD] = "node held", [RECORD_NODE_RETURNED] = "node returned",
+    [RECORD_MEMBER_AWAY] = "agent",   [RECORD_OUTPUT] = "output",
+    [RECORD_MEMBER_SEEN] = "seen",    [RECORD_SIDE_REPORTED] = "side action reported",
 };
 
 const char *record_kind_text(enum record_kind kind) {

@@ -24,7 +24,8 @@
  *   NODE_HELD       -           -                until_ms     -             -        node    reason     (0: until returned)
  *   NODE_RETURNED   -           -                -            -             -        node    reason
  *   MEMBER_SEEN     index       mode             origin       generation    -        version -          (from a report)
- *   MEMBER_AWAY     index       1: away, 0: back -            -             -        -       -          (its agent) */
+ *   MEMBER_AWAY     index       1: away, 0: back -            -             -        -       -          (its agent)
+ *   OUTPUT          index       which capture    -            -             -        step    signed document, in hex */
 enum record_kind {
     RECORD_REIGN = 1,
     RECORD_RUN_BEGUN,
@@ -39,6 +40,7 @@ enum record_kind {
     RECORD_NODE_HELD,
     RECORD_NODE_RETURNED,
     RECORD_MEMBER_AWAY,
+    RECORD_OUTPUT,
     RECORD_KIND_END,
 };
 

@@ -154,6 +154,15 @@ struct run_side {
     char *reason;
 };
 
+/* What an action has put out, as its node signed it. (durable) */
+struct run_output {
+    uint32_t member;
+    const char *step, *name;
+    char *value;
+    uint8_t blob[KEDGE_OUTPUT_BYTES_MAX];
+    size_t len;
+};
+
 struct member_name {
     const char *name;
     uint32_t index;
@@ -176,6 +185,9 @@ struct run {
     uint32_t n_sides;
     struct arena *arena;                  /* of the gate lists */
     struct gate_list may_stop, recovered; /* about the whole cluster */
+
+    struct run_output *outputs;
+    size_t n_outputs;
 
     struct waiver *waivers; /* (durable), those that have expired too */
     size_t n_waivers;
@@ -230,6 +242,11 @@ bool run_is_behind(const struct run *run);
 
 /* Members that are not gone for good. */
 uint32_t run_n_present(const struct run *run);
+
+struct record;
+
+/* What the record of an output has told, or NULL. */
+const struct run_output *run_output_of(const struct run *run, const struct record *record);
 
 /* By name of step: the side action and whether it opens; false if it is none. */
 bool run_side_of_step(const struct run *run, const char *step, uint32_t *side, bool *opens);

@@ -96,7 +96,7 @@ static size_t position_after(struct planning *p, const struct member_plan *m, co
     return 0;
 }
 
-static bool is_masked(const char *text) {
+bool is_masked(const char *text) {
     return strstr(text, masked) != NULL;
 }
 
@@ -276,6 +276,8 @@ static void word_make(struct planning *p, const char *from, const struct scope *
                       const struct member_plan *m, struct argument *outp) {
     const char *only = template_only(p->arena, from), *text;
     struct error why = {{0}};
+    if (output_word_make(p, from, scope, m, outp))
+        return;
     if (template_fill(p->arena, from, TEMPLATE_TEXT, scope, &text, &why) < 0) {
         refuse(p, "value-missing", "%s: command word \"%s\": %s", m->member->name, from, why.text);
         return;

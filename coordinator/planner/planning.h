@@ -125,7 +125,13 @@ void side_gate_add(struct planning *p, const struct side_plan *side, struct dige
 int side_step_make(struct planning *p, const struct member_plan *m, const struct side_plan *side, bool open,
                    struct step *outp) _must_check_;
 
+/* A value that never leaves its node stands there as ****. */
+bool is_masked(const char *text);
+
 /* actions.c: of a downtime. */
+/* The word takes what an action puts out; false: it does not. */
+bool output_word_make(struct planning *p, const char *from, const struct scope *scope,
+                      const struct member_plan *m, struct argument *outp);
 bool action_is_carried(const struct planning *p, const struct recipe_action *action,
                        const struct member_plan *m);
 int action_step_make(struct planning *p, const struct member_plan *m, const struct recipe_action *action,

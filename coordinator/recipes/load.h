@@ -11,6 +11,7 @@ enum template_place {
     PLACE_MEMBER = 2,  /* {self} {member} {node} {domain} {role} */
     PLACE_FACTS = 4,   /* {executable} {release} {argument.after.--x} ... */
     PLACE_SIDE = 8,    /* {ours} {previous} */
+    PLACE_OUTPUT = 16, /* {output.ACTION.NAME}; load_actions.c judges the rest of it */
 };
 
 struct loader {
@@ -40,6 +41,7 @@ int load_texts_optional(struct yaml_map *map, const char *key, const char *const
                         size_t *n_outp) _must_check_;
 
 /* A regular expression, compiled for a try. */
+int load_expression_of(struct loader *loader, const struct yaml_node *node, const char *text) _must_check_;
 int load_expression(struct loader *loader, struct yaml_map *map, const char *key, unsigned places,
                     const char **outp) _must_check_;
 int load_expression_optional(struct loader *loader, struct yaml_map *map, const char *key, unsigned places,

@@ -52,6 +52,8 @@ static bool name_is_known(const struct recipe *recipe, const char *name, unsigne
     for (size_t i = 0; i < ARRAY_LEN(known_names); i++)
         if (known_names[i].place & places && strcmp(known_names[i].name, name) == 0)
             return true;
+    if (places & PLACE_OUTPUT && begins_with(name, "output."))
+        return true;
     if (places & PLACE_FACTS && (begins_with(name, "argument.") || begins_with(name, "config.")))
         return true;
     return is_value(recipe, name);
@@ -117,7 +119,7 @@ int load_texts_optional(struct yaml_map *map, const char *key, const char *const
 }
 
 /* Templates become a letter before the try: what fills them in later is escaped and cannot break the expression. */
-static int expression_check(struct loader *loader, const struct yaml_node *node, const char *text) {
+int load_expression_of(struct loader *loader, const struct yaml_node *node, const char *text) {
     _cleanup_(buffer_deinit) struct buffer plain = {0};
     size_t len;
     const char *rest = text;
@@ -145,7 +147,7 @@ int load_expression(struct loader *loader, struct yaml_map *map, const char *key
     int r = yaml_take_node(map, key, &node);
     if (r == 0)
         r = template_of(loader, node, places, outp);
-    return r < 0 ? r : expression_check(loader, node, *outp);
+    return r < 0 ? r : load_expression_of(loader, node, *outp);
 }
 
 int load_expression_optional(struct loader *loader, struct yaml_map *map, const char *key, unsigned places,

@@ -182,6 +182,11 @@ enum action_place {
     ACTION_WAY_BACK /* only on the way back, before the old generation starts */
 };
 
+/* A value that an action puts out; later ones take it as {output.ACTION.NAME}. */
+struct recipe_capture {
+    const char *name, *match, *allowed; /* regular expressions, see struct capture */
+};
+
 struct recipe_action {
     const char *name, *about;
     const struct recipe_role *role; /* its first member carries it, or */
@@ -189,6 +194,8 @@ struct recipe_action {
     enum action_place place;
     struct recipe_command command; /* its `when` is the action's */
     struct recipe_check done_if;
+    const struct recipe_capture *captures;
+    size_t n_captures;
 };
 
 /* The point of no return, its own plan: an action on each member after which the version before cannot read its data. */
@@ -266,6 +273,10 @@ int recipe_load(struct arena *arena, const char *path, const struct recipe **out
 /* The same for bytes in memory; `name` is what errors call them. */
 int recipe_parse(struct arena *arena, const char *name, struct bytes content, const struct recipe **outp,
                  struct error *err) _must_check_;
+
+/* What a template names ("output.backup.path"): the action and its capture; NULL when there is none of that name. */
+const struct recipe_action *recipe_output_find(const struct recipe *recipe, const char *name,
+                                               const struct recipe_capture **capture_outp);
 
 /* NULL when there is none of that name. */
 const struct recipe_role *recipe_role_find(const struct recipe *recipe, const char *name);

@@ -13,6 +13,9 @@ echo "$1" >> "$2/acts"
 while [ -e "$2/wait-$1" ]; do sleep 0.05; done
 [ -e "$2/fail-$1" ] && exit 1
 touch "$2/done-$1"
+echo "what it does: $1"
+[ -e "$2/dumb-$1" ] || echo "$1 written to $2/of/$1 (now)"
+[ -z "$3" ] || echo "$3" >> "$2/taken"
 """
 
 ACTIONS = """
@@ -24,8 +27,19 @@ actions:
 versions:"""
 
 
+PUT_OUT = """
+actions:
+  backup: {at: before, run: [TOOL, backup, HERE], deadline: 20s, done-if: DONE,
+           captures: {path: {match: 'backup written to ([^ ]+) ', allowed: 'HERE/of/[a-z]+'}}}
+  format: {at: behind, run: [TOOL, format, HERE, '--from={output.backup.path}'], deadline: 20s, done-if: DONE}
+  restore: {at: way-back, run: [TOOL, restore, HERE, '{output.backup.path}'], deadline: 20s, done-if: DONE}
+
+versions:"""
+
+
 class ActingFleet(FaultFleet):
     """Its recipe has a backup, a format and a restore, which one member carries."""
+    actions = ACTIONS
 
     def agent_yaml(self, i, **changes):
         return super().agent_yaml(i, **changes) + f"  commands: [{self.folder}/tool, /usr/bin/test]\n"
@@ -35,7 +49,7 @@ class ActingFleet(FaultFleet):
         tool.write_text(TOOL)
         tool.chmod(0o755)
         text = (pathlib.Path(__file__).parents[2] / "coordinator/recipes/demo-store.yaml").read_text()
-        lines = ACTIONS.replace("TOOL", str(tool)).replace("HERE", str(self.folder)).splitlines()
+        lines = self.actions.replace("TOOL", str(tool)).replace("HERE", str(self.folder)).splitlines()
         for k, line in enumerate(lines):
             name = line.split(":")[0].strip()
             lines[k] = line.replace("DONE", "{probe: command-exit, run: [/usr/bin/test, -e, " + f"{self.folder}/done-{name}"
@@ -44,6 +58,10 @@ class ActingFleet(FaultFleet):
         (self.folder / "operator/demo.yaml").write_text(self.cluster_file())
         self.kedge("cluster", "adopt", "operator/demo.yaml", "--recipe", "operator/acting.yaml", "--key",
                    "operator/alice.key", "--yes")
+
+    def taken(self):
+        file = self.folder / "taken"
+        return file.read_text().split() if file.exists() else []
 
     def acts(self):
         file = self.folder / "acts"
@@ -60,6 +78,18 @@ def fleet(tmp_path):
 @pytest.fixture
 def acting(tmp_path):
     made = ActingFleet(tmp_path, members=3)
+    yield made.start()
+    made.stop()
+
+
+class HandingFleet(ActingFleet):
+    """What its backup puts out is a word of the format and of the restore."""
+    actions = PUT_OUT
+
+
+@pytest.fixture
+def handing(tmp_path):
+    made = HandingFleet(tmp_path, members=3)
     yield made.start()
     made.stop()
 
@@ -202,3 +232,47 @@ def test_F27_F30_the_coordinator_dies_in_the_backup_and_stays_dead(acting):
     acting.wait(lambda: serve(acting, "1.0.0"), 60, "the old release serves, by the agents alone")
     assert acting.acts() == ["backup"]
     assert [acting.starts(i) for i in range(acting.n)] == [2] * acting.n
+
+
+# ---- what they put out
+
+
+def test_F04_F30_what_the_backup_puts_out_is_a_word_of_the_format_and_of_the_restore(handing):
+    """The coordinator dies between them; what was put out is in its journal."""
+    path = f"{handing.folder}/of/backup"
+    (handing.folder / "wait-format").touch()
+    begin(handing, "--hold-limit", "90s")
+    handing.wait(lambda: "format" in handing.acts(), 40, "the format runs")
+    handing.kedged.kill()
+    handing.kedged.start()
+    handing.wait_kedged()
+    (handing.folder / "wait-format").unlink()
+    run = handing.wait_ended()
+    assert run["verdict"]["result"] == "done", run["verdict"]
+    assert handing.taken() == [f"--from={path}"]
+    carrier = run["outputs"][0]["member"]
+    assert run["outputs"] == [{"member": carrier, "step": "act backup", "name": "path", "value": path}]
+    assert f"act backup of {carrier} put out path: {path}" in handing.kedge("run", "show", "1")
+    assert "PUT OUT BY ACTIONS" in handing.kedge("run", "report", "1")
+    handing.kedge("run", "rollback")
+    run = handing.wait_ended()
+    assert run["verdict"]["result"] == "rolled-back", run["verdict"]
+    assert handing.taken() == [f"--from={path}", path]
+    assert serve(handing, "1.0.0")
+
+
+def test_F30_a_backup_that_does_not_say_where_it_is_has_failed(handing):
+    (handing.folder / "dumb-backup").touch()
+    begin(handing, "--hold-limit", "90s")
+    run = handing.wait(lambda: (r := handing.run()) and r["paused"] and r, 60, "the run pauses")
+    assert "output path is missing: no line of what the command has put out matches" in run["reason"], run["reason"]
+    handing.kedge("run", "resume")
+    run = handing.wait(lambda: (r := handing.run()) and r["paused"] and "already" in r["reason"] and r, 60,
+                       "done already, and nobody knows what it put out")
+    (handing.folder / "dumb-backup").unlink()
+    (handing.folder / "done-backup").unlink()
+    handing.kedge("run", "resume")
+    run = handing.wait_ended()
+    assert run["verdict"]["result"] == "done", run["verdict"]
+    assert handing.acts() == ["backup", "backup", "format"]
+    assert handing.taken() == [f"--from={handing.folder}/of/backup"]

@@ -68,6 +68,7 @@ static void say_record(struct world *w, const struct record *r) {
     case RECORD_NODE_HELD: say(w, "HOLD     %s: %s", r->name, r->text); return;
     case RECORD_NODE_RETURNED: say(w, "RETURN   %s: %s", r->name, r->text); return;
     case RECORD_MEMBER_AWAY: say(w, "AWAY     %s: %s", member, r->number ? "yes" : "no"); return;
+    case RECORD_OUTPUT: say(w, "output   %s: %s", member, r->name); return;
     case RECORD_MEMBER_SEEN:
     case RECORD_KIND_END: return;
     }

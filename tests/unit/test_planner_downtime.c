@@ -1,5 +1,7 @@
 #include "tests/unit/test.h"
 
+#include "common/plan/check.h"
+#include "common/plan/output.h"
 #include "tests/unit/planner_world.h"
 
 #include <string.h>
@@ -61,10 +63,10 @@ static const char actions_text[] =
 static const char done_if_text[] = "{probe: command-exit, run: [/usr/bin/test, -e, /done], rule: equals, "
                                    "values: ['0'], otherwise: no, says: 'no'}";
 
-static struct world *acting_world(void) {
+static struct world *world_with(const char *actions) {
     char text[2048];
     size_t n = 0;
-    for (const char *c = actions_text; *c; c++)
+    for (const char *c = actions; *c; c++)
         n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%c", *c == '&' ? done_if_text : "",
                               *c == '&' ? ' ' : *c);
     const char *const pairs[][2] = {{"\nversions:\n", text}};
@@ -74,6 +76,10 @@ static struct world *acting_world(void) {
     w->input.options.canary = false;
     w->input.options.hold_ms = 90000;
     return w;
+}
+
+static struct world *acting_world(void) {
+    return world_with(actions_text);
 }
 
 TEST("F30 actions: before the barrier, behind it, and on the way back; the plan names its point of no "
@@ -120,4 +126,67 @@ TEST("F30 a rolling plan has none of the actions of a downtime") {
     for (size_t i = 0; i < plan->n_orders; i++)
         check(!work_order_step(plan->orders[i], "act format") &&
               !work_order_step(plan->orders[i], "stop back"));
+}
+
+static const char outputs_text[] =
+    "actions:\n"
+    "  dump:\n"
+    "    {at: before, run: [/bin/dump], deadline: 5s, done-if: &,\n"
+    "     captures: {path: 'written to (.+)$', count: {match: '([0-9]+) keys', allowed: '[0-9]+'}}}\n"
+    "  each: {at: before, on: each, run: [/bin/each], deadline: 5s, done-if: &, captures: {mark: 'mark "
+    "(.+)'}}\n"
+    "  use: {at: behind, on: each, run: [/bin/use, '{output.each.mark}'], deadline: 5s, done-if: &}\n"
+    "  restore:\n"
+    "    {at: way-back, run: [/bin/restore, '--from={output.dump.path}:{member}', '{output.dump.count}'],\n"
+    "     deadline: 5s, done-if: &}\n"
+    "\nversions:\n";
+
+TEST("F30 outputs of actions: who captures what, and who takes it, by member, key and pattern, is signed") {
+    _cleanup_(world_freep) struct world *w = world_with(outputs_text);
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    const struct step *dump = work_order_step(plan->orders[0], "act dump"),
+                      *restore = work_order_step(plan->orders[0], "restore restore");
+    require(dump && restore && dump->rows[0].n_captures == 2);
+    check_eq_str(dump->rows[0].captures[0].name, "path");
+    check_eq_str(dump->rows[0].captures[0].match, "written to (.+)$");
+    check_eq_str(dump->rows[0].captures[0].allowed, "[A-Za-z0-9._:@%+,=/-]+");
+    check_eq_str(dump->rows[0].captures[1].allowed, "[0-9]+");
+    const struct argument *words = restore->rows[0].command->arguments;
+    require(restore->rows[0].command->n_arguments == 3 && words[1].output && words[2].output);
+    check_eq_str(words[1].output->member, plan->orders[0]->member);
+    check(public_key_equal(&words[1].output->key, &plan->orders[0]->node_key));
+    check_eq_str(words[1].output->step, "act dump");
+    check_eq_str(words[1].output->before, "--from=");
+    check_eq_str(words[1].output->after, ":store@n1");
+    check_eq_str(words[2].output->name, "count");
+    check_eq_str(words[2].output->allowed, "[0-9]+");
+    for (size_t i = 0; i < plan->n_orders; i++) { /* each its own */
+        const struct step *use = work_order_step(plan->orders[i], "act use");
+        require(use && use->rows[0].command->arguments[1].output);
+        check_eq_str(use->rows[0].command->arguments[1].output->member, plan->orders[i]->member);
+    }
+}
+
+TEST("F30 A14 a plan in which an action takes what no earlier one captures, or under another key, is "
+     "refused") {
+    _cleanup_(world_freep) struct world *w = world_with(outputs_text);
+    _cleanup_(verified_plan_freep) struct verified_plan *plan = planned(w);
+    require(plan);
+    const struct step *restore = work_order_step(plan->orders[0], "restore restore");
+    struct output_use *use = (struct output_use *)(uintptr_t)restore->rows[0].command->arguments[1].output;
+    const struct output_use kept = *use;
+    struct error err = {""};
+    check_eq_int(plan_outputs_check(&plan->shape, plan->orders, plan->n_orders, &err), 0);
+    use->key.b[0] ^= 1;
+    check_eq_int(plan_outputs_check(&plan->shape, plan->orders, plan->n_orders, &err), -EBADMSG);
+    *use = kept;
+    use->allowed = ".*";
+    check_eq_int(plan_outputs_check(&plan->shape, plan->orders, plan->n_orders, &err), -EBADMSG);
+    *use = kept;
+    use->name = "count";
+    check_eq_int(plan_outputs_check(&plan->shape, plan->orders, plan->n_orders, &err), -EBADMSG);
+    *use = kept;
+    use->step = "restore restore";
+    check_eq_int(plan_outputs_check(&plan->shape, plan->orders, plan->n_orders, &err), -EBADMSG);
 }

@@ -294,3 +294,51 @@ TEST("a charter names each node once, with its key, and every question once") {
     check_eq_str(err.text, "cluster shop: member server@n3: node n3 is not approved here (kedge node list "
                            "shows those that wait)");
 }
+
+/* "versions:\n" becomes the actions and it; the first of them stands in line 28. */
+static void check_actions_refused(const char *actions, const char *sentence) {
+    _cleanup_(buffer_deinit) struct buffer text = {0};
+    buffer_text(&text, "actions:\n");
+    for (const char *c = actions; *c; c++)
+        if (*c == '&')
+            buffer_text(&text, "deadline: 1s, done-if: {probe: file, target: /x, match: x, rule: present, "
+                               "otherwise: no, says: no}");
+        else
+            buffer_append(&text, c, 1);
+    buffer_text(&text, "versions:\n");
+    check_refused("versions:\n", (const char *)text.data, sentence);
+}
+
+TEST("F30 outputs of actions: what cannot be taken is refused with its place") {
+    static const char dump[] = "  dump: {at: before, run: [/d], captures: {path: 'to (.+)'}, &}\n";
+    char text[512];
+    snprintf(text, sizeof(text), "%s  put: {at: behind, run: [/p, '{output.dump.size}'], &}\n", dump);
+    check_actions_refused(
+        text, "thing.yaml: line 29, column 31: {output.dump.size}: there is no action with such a "
+              "capture; see `captures`");
+    snprintf(text, sizeof(text), "  put: {at: before, run: [/p, '{output.dump.path}'], &}\n%s", dump);
+    check_actions_refused(
+        text, "thing.yaml: line 28, column 31: {output.dump.path}: action dump is not done before "
+              "action put");
+    snprintf(text, sizeof(text), "%s  put: {at: behind, run: ['{output.dump.path}'], &}\n", dump);
+    check_actions_refused(text,
+                          "thing.yaml: line 29, column 27: the program cannot be the output of an action");
+    snprintf(text, sizeof(text),
+             "%s  put: {at: behind, run: [/p, '{output.dump.path}{output.dump.path}'], &}\n", dump);
+    check_actions_refused(text,
+                          "thing.yaml: line 29, column 31: a word holds at most one output of an action");
+    check_actions_refused(
+        "  dump: {at: before, on: each, run: [/d], captures: {path: 'to (.+)'}, &}\n"
+        "  put: {at: behind, run: [/p, '{output.dump.path}'], &}\n",
+        "thing.yaml: line 29, column 31: {output.dump.path}: each server has its own, so only an "
+        "action on each server can take it");
+    check_actions_refused("  dump: {at: before, run: [/d], captures: {path: 'to ('}, &}\n",
+                          "thing.yaml: line 28, column 50: not a regular expression: Unmatched ( or \\(");
+    check_actions_refused(
+        "  dump: {at: before, run: [/d], captures: {path: {allowed: a}}, &}\n",
+        "thing.yaml: line 28, column 50: missing key \"match\" in capture, expected a value");
+    check_refused("says: it is down", "says: '{output.dump.path}'",
+                  "thing.yaml: line 12, column 86: {output.dump.path} is not known at this place, only later "
+                  "or for one "
+                  "member");
+}
