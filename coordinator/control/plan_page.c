@@ -598,6 +598,34 @@ static void digests_print(struct page *page) {
     }
 }
 
+static const struct render *first_shipped(const struct verified_plan *plan) {
+    for (size_t i = 0; i < plan->n_orders; i++)
+        for (size_t g = 0; g < plan->orders[i]->n_generations; g++) {
+            const struct render *render = plan->orders[i]->generations[g].render;
+            if (render && render->has_shipped)
+                return render;
+        }
+    return NULL;
+}
+
+/* Else the found file is the base, and the lines that change are all that is to be said. */
+static void base_print(struct page *page) {
+    const struct render *render = first_shipped(page->plan);
+    struct piece piece;
+    FILE *out = render ? piece_open(page, &piece) : NULL;
+    if (!out)
+        return;
+    size_t n = 0;
+    fputs("made from the file that the release ships, not from the one that is found; of the found one only ",
+          out);
+    for (size_t i = 0; i < render->n_ops; i++)
+        if (render->ops[i].kind == CONFIG_CARRY)
+            fprintf(out, "%s%s", n++ ? ", " : "", render->ops[i].key);
+    fputs(n > 1 ? " are kept" : n ? " is kept" : "nothing is kept", out);
+    entry(page, "base", piece_close(page, &piece));
+    piece_free(&piece);
+}
+
 static void configuration(struct page *page) {
     const struct verified_plan *plan = page->plan;
     bool any = false;
@@ -606,6 +634,7 @@ static void configuration(struct page *page) {
     if (!any)
         return;
     title(page, "CONFIGURATION, secrets masked on the nodes");
+    base_print(page);
     for (size_t i = 0; i < plan->n_orders; i++) {
         bool printed = false;
         for (size_t k = 0; k < i && !printed; k++)

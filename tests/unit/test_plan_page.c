@@ -99,6 +99,20 @@ TEST("without a wait limit the page says that it is waited for, and not after ho
     check(!strstr(page, "after 0"));
 }
 
+TEST("F23 a configuration that is made from the shipped file says so, and what is kept of the found one") {
+    _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
+    _cleanup_(freep) char *found = page_of(w, 160);
+    check(!strstr(found, "the file that the release ships"));
+    w->input.options.config = PLANNER_CONFIG_RELEASE;
+    w->input.shipped = bytes_of_text("id = s1\nsync = no\n");
+    for (size_t i = 0; i < w->n_members; i++)
+        w->members[i].preview.new_digest.b[0] = 8;
+    _cleanup_(freep) char *page = page_of(w, 160);
+    const char *base = strstr(page, "made from the file that the release ships");
+    require(base != NULL);
+    check_contains(base, "data, id, listen, peers, sync are kept");
+}
+
 TEST("an urgent plan says so, and why, on its page") {
     _cleanup_(world_freep) struct world *w = world_new(demo, NULL);
     _cleanup_(freep) char *calm = page_of(w, 110);
