@@ -104,15 +104,15 @@ static void wait_again(struct run *run, uint32_t member, const struct engine_rep
     if (m->waits_since_ms == 0)
         m->waits_since_ms = run->engine->now_ms;
     run->wait_since_ms = m->waits_since_ms;
-    run->backoff_ms = m->backoff_ms;
+    run->backoff_ms = m->waits_backoff_ms;
     run->candidate = member;
     reasons_clear(&run->wait);
     reasons_add(&run->wait, "its own agent's last question", m->order->member, ANSWER_UNKNOWN,
                 report->reason);
     may_stop_wait(run);
-    m->backoff_ms = run->backoff_ms;
+    m->waits_backoff_ms = run->backoff_ms;
     if (run->paused)
-        m->waits_since_ms = 0; /* resumed, it has the same time again */
+        m->waits_since_ms = m->waits_backoff_ms = 0; /* resumed, it has the same time again */
 }
 
 /* A canary that failed ends the run (advance.c); any other failure counts in its budget (budgets.c). */
@@ -170,7 +170,7 @@ static void member_report(struct run *run, uint32_t member, const struct engine_
     outputs_record(run, member, report);
     record_report(run, member, report);
     if (report->outcome != OUTCOME_WAITS)
-        run->members[member].waits_since_ms = 0;
+        run->members[member].waits_since_ms = run->members[member].waits_backoff_ms = 0;
     switch (report->outcome) {
     case OUTCOME_WAITS: wait_again(run, member, report); break;
     case OUTCOME_REFUSED:

@@ -130,8 +130,8 @@ struct run_member {
         stays; /* its return was ordered, and is not ordered again: at the barrier, or refused after an abort */
     uint64_t backoff_ms;
     struct timer poll, away;
-    char *waits;             /* what its own agent said when it last declined to stop */
-    uint64_t waits_since_ms; /* declined with every order since then; 0: it did not */
+    char *waits;                               /* what its own agent said when it last declined to stop */
+    uint64_t waits_since_ms, waits_backoff_ms; /* declined with every order since then; 0: it did not */
 };
 
 /* LEFT: operators signed that the run ends without closing it; the agents' leases do */

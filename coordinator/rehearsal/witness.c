@@ -324,6 +324,8 @@ static void reported(struct world *w) {
                 continue;
             h->outcome = outcome;
             h->ordered = NULL;
+            if (outcome == OUTCOME_WAITS) /* it went on for nothing */
+                trial->free_ms = h->free_before_ms;
             trial->n_changes++;
             changed_by(h, report->step, outcome);
             begin_anew(h);
@@ -401,6 +403,21 @@ static void node_held(struct witness *wit, uint64_t until_ms) {
     wit->nodes[node].held_until_ms = until_ms;
 }
 
+/* What its agent saw while the node was held: who runs again what ran before was put back by other hands. */
+static void node_seen(struct world *w) {
+    struct witness *wit = &w->witness;
+    node_held(wit, 0);
+    for (size_t i = 0; i < wit->event.n_findings; i++) {
+        const struct node_finding *finding = &wit->event.findings[i];
+        const struct run *run = engine_run(w->engine, finding->run);
+        struct heard *h = run ? &trial_of(wit, run)->heard[finding->member] : NULL;
+        if (!h || finding->generation != 0 || !h->changed)
+            continue;
+        h->changed = h->in_change = false;
+        h->outcome = OUTCOME_RETURNED;
+    }
+}
+
 static void event_keep(struct world *w) {
     struct witness *wit = &w->witness;
     switch (wit->event.kind) {
@@ -410,7 +427,7 @@ static void event_keep(struct world *w) {
     case EVENT_ANSWER: answered(w); return;
     case EVENT_COMMAND: said(w); return;
     case EVENT_NODE_HOLD: node_held(wit, wit->event.until_ms ? wit->event.until_ms : UINT64_MAX); return;
-    case EVENT_NODE_RETURN: node_held(wit, 0); return;
+    case EVENT_NODE_RETURN: node_seen(w); return;
     case EVENT_APPLY: applied(w); return;
     case EVENT_TICK: return;
     }
@@ -431,6 +448,7 @@ static void ordered(struct world *w, const struct action *a) {
     if (!repeated) {
         verdict_order(w, run, trial, a->member, step);
         h->was_in_change = h->in_change;
+        h->free_before_ms = trial->free_ms;
         trial->free_ms = w->witness.now_ms;
     }
     h->ordered = step->name;

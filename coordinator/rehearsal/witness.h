@@ -25,6 +25,7 @@ struct asking {
 
 /* What is known of a member of a run. */
 struct heard {
+    uint64_t free_before_ms; /* trial.free_ms before its last order */
     uint32_t node;
     struct asking own, may_stop[VOICES], recovered[VOICES];
     enum answer last;            /* to the wave's `last` gate */
