@@ -106,6 +106,8 @@ void hands_put_back(struct world *w, struct cluster *cluster) {
         if (cluster->gates[i].asks == ASKS_IN_FORCE && cluster->side_ours[cluster->gates[i].side]) {
             world_say(w, "hands    the side action of %s is put back by somebody", cluster->gates[i].name);
             cluster->side_ours[cluster->gates[i].side] = false;
+            cluster->side_value[cluster->gates[i].side] =
+                cluster->plans[0]->shape.side_actions[cluster->gates[i].side].previous;
         }
 }
 
