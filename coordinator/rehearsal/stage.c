@@ -301,6 +301,11 @@ static void tell_why(struct world *w, const struct run *run, uint32_t member, en
     why_deinit(&why);
 }
 
+static bool is_finalized_by(const struct work_order *order) {
+    const struct step *step = work_order_step(order, "switch");
+    return step && step->verb == VERB_FINALIZE;
+}
+
 /* How far it has come, also when it was ordered on in the same moment. */
 static void tell_reached(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
     const struct run_member *rm = &run->members[index];
@@ -333,7 +338,9 @@ static void tell_reached(struct world *w, const struct run *run, uint32_t index,
     case MEMBER_SETTLING:
     case MEMBER_RECOVERING_BACK:
         staging_tell(w, NOTE_MEMBER, m,
-                     "is proven (release, mode, its gates); now the cluster must have recovered");
+                     is_finalized_by(m->order)
+                         ? "is finalized, no way leads back; now the cluster must be well"
+                         : "is proven (release, mode, its gates); now the cluster must have recovered");
         return;
     case MEMBER_SOAKING_READ_ONLY:
         tell_soak(w, rm, "soaks read-only for", wave ? wave->soak_read_only_ms : 0);
@@ -368,6 +375,8 @@ static void tell_ordered(struct world *w, const struct run *run, uint32_t index)
     if (rm->state == MEMBER_ACTING)
         staging_tell(w, NOTE_MEMBER, m, "is ordered to do \"%s\" while all are down",
                      rm->step ? rm->step : "");
+    else if (rm->state == MEMBER_SWITCHING && is_finalized_by(m->order))
+        staging_tell(w, NOTE_MEMBER, m, "is ordered to finalize: it is not stopped");
     else if (text)
         staging_tell(w, NOTE_MEMBER, m, "%s", text);
 }

@@ -333,6 +333,28 @@ TEST("F31 F41 a side action that somebody puts back by hand is opened anew when 
     check(is_told_in_order(p, notes, ARRAY_LEN(notes)));
 }
 
+TEST("F22 F41 a rehearsal of finalize stops nobody, and says for whom no way leads back") {
+    struct world *world = world_new("coordinator/recipes/demo-store.yaml", NULL);
+    for (size_t i = 0; i < WORLD_MEMBERS; i++) {
+        world_fact(world, i, "release.version", "1.1.0");
+        world_fact(world, i, "finalized", "");
+        world_fact(world, i, "proven.ms", "1000");
+    }
+    world->input.options.goal = PLANNER_GOAL_FINALIZE;
+    world->input.options.canary = false;
+    _cleanup_(play_freep) struct play *p = play_of(world);
+    require(p->plan);
+    play(p);
+    check_eq_str(p->result.what, "");
+    check_contains(p->result.rest.text, "finalized, no way leads back");
+    check_eq_int(p->most_away, 0);
+    static const char *const notes[][2] = {{"shop/store@n1", "is ordered to finalize: it is not stopped"},
+                                           {"shop/store@n1", "is finalized, no way leads back"},
+                                           {"shop/store@n2", "is finalized, no way leads back"}};
+    check(is_told_in_order(p, notes, ARRAY_LEN(notes)));
+    check_eq_int(note_find(p, 0, "shop/store@n1", "may stop"), p->told.n);
+}
+
 TEST("F41 a plan with many members, each with gates of its own, is rehearsed as well") {
     enum { BOOKIES = 24 };
     _cleanup_(play_freep) struct play *p = play_of(bookkeeper_world_of(BOOKIES, "4.5.1"));
