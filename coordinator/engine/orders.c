@@ -136,7 +136,7 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
         if (!ends_run)
             budget_judge(run, member, BUDGET_FAILED);
     } else { /* it is where it was before the step, which may be tried again: not after an abort, by nobody */
-        m->stays = m->stays || run->aborting;
+        m->stays = m->stays || (run->aborting && strcmp(report->step, "return") == 0);
         run_pause(run, PAUSE_STEP, member, "%s: %s %s: %s", name, report->step, outcome_text(report->outcome),
                   report->reason);
     }
