@@ -252,7 +252,8 @@ void why_deinit(struct why *why) {
 static void explain_sides(const struct run *run, char *text, size_t size) {
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
-        bool waits = run->state == RUN_CLOSING && side->state != SIDE_CLOSED && side->state != SIDE_LEFT;
+        bool waits = run->state == RUN_CLOSING && side->state != SIDE_LEFT &&
+                     (side->state != SIDE_CLOSED || side->put_back);
         if (run->state != RUN_CLOSING && side->state == SIDE_CLOSED && !text[0])
             snprintf(text, size,
                      "side action %s is to be opened%s: no agent is free and connected that can do it",

@@ -340,9 +340,10 @@ static bool fold_side_ordered(struct run *run, const struct record *record) {
     if (!opens && strcmp(record->name, side->action->close_step) != 0)
         return false;
     enum side_state to = opens ? SIDE_OPENING : SIDE_CLOSING;
+    bool again = side->state == to && side->carrier == record->member;
     side->since_ms = side->state == to ? side->since_ms : record->at_ms;
     side->state = to;
-    side->put_back = side->put_back && opens && side->carrier == record->member;
+    side->put_back = side->put_back && opens && again;
     side->carrier = record->member;
     side->in_flight = true;
     for (uint32_t i = 0; opens && i < run->n_members; i++)
@@ -354,7 +355,7 @@ static bool fold_side_ordered(struct run *run, const struct record *record) {
 /* Unasked: its lease had ended, for it had not heard of the run for so long. */
 static bool fold_side_put_back(struct run_side *side, const struct record *record) {
     side->closed_ms[record->member] = record->value2;
-    if (side->state == SIDE_OPENING)
+    if (side->state == SIDE_OPENING || side->state == SIDE_OPEN)
         side->put_back = true;
     if (side->state != SIDE_OPEN)
         return true;
@@ -379,7 +380,7 @@ static bool fold_side_reported(struct run *run, const struct record *record) {
         return true;
     (opens ? side->carried : side->closed)[record->member] = true;
     side->state = opens && !side->put_back ? SIDE_OPEN : SIDE_CLOSED;
-    side->put_back = false;
+    side->put_back = side->state == SIDE_CLOSED && opens;
     if (!opens)
         side->closed_ms[record->member] = record->value2;
     side->since_ms = record->at_ms;

@@ -150,7 +150,8 @@ struct run_side {
     bool *closed;          /* (durable) by member: it has run `close` and cannot again */
     uint64_t
         *closed_ms; /* (durable) by member: at_ms of its last known report that `close` is done; 0: none */
-    bool put_back;  /* (durable) an agent did so by itself while the open order is in flight */
+    bool
+        put_back; /* (durable) an agent says that it did so by itself: nobody knows whether before or after others opened it */
     char *reason;
 };
 

@@ -189,13 +189,18 @@ static bool carrier_may_come_back(struct run *run, const struct run_side *side) 
     return true;
 }
 
+/* For certain: what an agent has put back by itself, and said late, may have been opened anew by another one since. */
+static bool is_closed(const struct run_side *side) {
+    return side->state == SIDE_CLOSED && !side->put_back;
+}
+
 /* Who is gone for good closes nothing: when all are, nobody is left to wait for. */
 bool sides_close(struct run *run) {
     if (run_n_present(run) == 0 || (run->aborting && KEDGE_MUTANT(side_left_open)))
         return true;
     for (uint32_t i = run->n_sides; i-- > 0;) {
         struct run_side *side = &run->sides[i];
-        if (side->state == SIDE_CLOSED || side->state == SIDE_LEFT)
+        if (is_closed(side) || side->state == SIDE_LEFT)
             continue;
         if ((side->in_flight && side->state == SIDE_CLOSING && is_up(run, side->carrier) &&
              !is_gone(run, side->carrier)) ||
@@ -222,7 +227,7 @@ struct run_side *side_of_close(const struct run *run, const char *step) {
 bool side_left_fold(struct run *run, const struct record *record) {
     char text[KEDGE_REASON_MAX];
     struct run_side *side = record->member < run->n_sides ? &run->sides[record->member] : NULL;
-    if (!side || side->state == SIDE_CLOSED)
+    if (!side || is_closed(side))
         return false;
     side->state = SIDE_LEFT;
     side->in_flight = false;
@@ -239,7 +244,7 @@ int side_leave(struct run *run, const struct run_side *side, const struct event 
     struct run_move move = run_move(run->state, RUN_EVENT_LEAVE);
     if (move.kind != RUN_MOVE_FLAG)
         return engine_refuse(engine->actions, "%s", move.why);
-    if (side->state == SIDE_CLOSED || side->state == SIDE_LEFT)
+    if (is_closed(side) || side->state == SIDE_LEFT)
         return engine_refuse(engine->actions, "side action %s is %s already", side->action->name,
                              side_state_text(side->state));
     if (!event->text || !event->text[0])
@@ -301,10 +306,7 @@ static void side_is_back(struct run *run, uint32_t member, uint32_t index, const
     const struct run_side *side = &run->sides[index];
     bool was_open = side->state == SIDE_OPEN;
     commit_side_report(run, member, index, report, why);
-    if (!was_open)
-        return;
-    run->n_changes++;
-    lease_say(run, side, false);
+    run->n_changes += was_open; /* leases run out by themselves: one may be about a newer opening */
 }
 
 /* Nobody ordered it: the first time that it is heard it is news, then it is said again. */

@@ -70,8 +70,7 @@ static void lease_is_renewed(struct world *w, const struct run *run, struct tria
         open = open || a->lease_open;
         closed = closed || !a->lease_open;
     }
-    bool ends =
-        s->state == SIDE_CLOSED && trial->side[side] != SIDE_CLOSED && trial->side[side] != SIDE_OPENING;
+    bool ends = s->state == SIDE_CLOSED && trial->side[side] == SIDE_CLOSING;
     if (open && (s->state == SIDE_CLOSED || s->state == SIDE_LEFT))
         world_fail(w, "5: agents are told to hold %s open, and it is %s", s->action->name,
                    s->state == SIDE_LEFT ? "left to their leases" : "closed");
