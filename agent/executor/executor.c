@@ -7,7 +7,6 @@
 #include "agent/executor/stage.h"
 #include "common/base/file.h"
 #include "common/base/log.h"
-#include "common/plan/encoding.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -103,12 +102,10 @@ struct member *executor_member(const struct executor *executor, const char *name
 
 const struct gate *cluster_gate(const struct cluster *cluster, const struct digest *digest,
                                 struct bytes *bytesp) {
-    for (size_t i = 0; i < cluster->charter->n_gates; i++)
-        if (digest_equal(&cluster->digests[i], digest)) {
-            *bytesp = cluster->charter->gates[i];
-            return &cluster->gates[i];
-        }
-    return NULL;
+    const struct gate *gate = gate_set_find(&cluster->gates, digest);
+    if (gate)
+        *bytesp = cluster->gates.bytes[gate - cluster->gates.gates];
+    return gate;
 }
 
 static struct cluster *cluster_free(struct cluster *cluster) {
@@ -116,25 +113,6 @@ static struct cluster *cluster_free(struct cluster *cluster) {
         arena_free(cluster->arena);
     free(cluster);
     return NULL;
-}
-
-static int gates_decode(struct cluster *cluster, struct error *err) {
-    size_t n = cluster->charter->n_gates;
-    struct gate *gates = arena_array(cluster->arena, n, sizeof(*gates));
-    struct digest *digests = arena_array(cluster->arena, n, sizeof(*digests));
-    if (!gates || !digests)
-        return error_set(err, -ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++) {
-        struct gate *gate;
-        int r = codec_decode(&gate_codec, cluster->charter->gates[i], cluster->arena, &gate, err);
-        if (r < 0)
-            return r;
-        gates[i] = *gate;
-        digests[i] = digest_of(cluster->charter->gates[i]);
-    }
-    cluster->gates = gates;
-    cluster->digests = digests;
-    return 0;
 }
 
 static int cluster_open(struct executor *executor, struct bytes blob, struct cluster **outp,
@@ -149,7 +127,8 @@ static int cluster_open(struct executor *executor, struct bytes blob, struct clu
     int r = charter_verify(&executor->config.anchors, &executor->key.public, blob, cluster->arena,
                            &cluster->charter, err);
     if (r == 0)
-        r = gates_decode(cluster, err);
+        r = gate_set_open(&cluster->gates, cluster->arena, cluster->charter->gates, cluster->charter->n_gates,
+                          err);
     if (r < 0) {
         cluster_free(cluster);
         return r;

@@ -14,6 +14,7 @@
 #include "agent/executor/questions.h"
 #include "agent/executor/records.h"
 #include "agent/link/link_client.h"
+#include "common/plan/check.h"
 #include "common/trust/keys.h"
 #include "proto/messages.h"
 
@@ -25,8 +26,7 @@ struct facts_run;
 struct cluster {
     struct arena *arena; /* of the charter */
     const struct charter *charter;
-    const struct gate *gates; /* decoded, in the charter's order */
-    const struct digest *digests;
+    struct gate_set gates; /* the charter's */
     bool adopt;
     uint64_t
         latch_ahead; /* a plan that was aborted before this node had an order of it; not kept: it might never come */
