@@ -85,6 +85,11 @@ static void draw_wider(struct sim_shape *s, uint64_t seed) {
     }
     s->n_sides = s->downtime ? 0 : (unsigned)(many % 3);
     s->in_force = many / 3 % 4 != 0;
+    if (draw(seed, WIDER + 15) % 2 &&
+        s->n_members <= 8) { /* one may fail, and none when somebody is gone for good */
+        s->budgets[0] = (struct budget){BUDGET_FAILED, KEDGE_MEMBERS_MAX, (99 + s->n_members) / s->n_members};
+        s->n_budgets = 1;
+    }
     if (s->one_domain && many / 12 % 2) { /* large domains: a whole one is down at once */
         s->limit = 2 + (unsigned)(many / 24 % 4);
         s->members_per_domain = 2 + (unsigned)(many / 96 % 3);
