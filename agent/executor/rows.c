@@ -247,6 +247,19 @@ static void row_swap(struct member *m, const struct row *row) {
         member_answer(m, m->op, ANSWER_YES, NULL);
 }
 
+/* From now on it is the one that is told of the member. */
+static void generation_take(struct member *m, uint32_t number) {
+    struct arena *arena = arena_new(8 * 1024 * 1024);
+    struct generation_record record;
+    if (arena && generation_load(m, number, arena, &record) == 0) {
+        arena_free(m->spec_arena);
+        m->spec_arena = TAKE(arena);
+        m->generation = record;
+        m->has_generation = true;
+    }
+    arena_free(arena);
+}
+
 static int start_now(struct member *m, uint32_t number, struct error *err) {
     int r = prepare_child(m, number, err);
     if (r < 0)
@@ -264,16 +277,7 @@ static int start_now(struct member *m, uint32_t number, struct error *err) {
         return child_result(&m->child, err) < 0 ? -ENOEXEC
                                                 : error_errno(err, r, "the waiting child cannot be released");
     start_released(m);
-    /* The service is on its way; what we must know of it is looked up behind its back. */
-    struct arena *arena = arena_new(8 * 1024 * 1024);
-    struct generation_record record;
-    if (arena && generation_load(m, number, arena, &record) == 0) {
-        arena_free(m->spec_arena);
-        m->spec_arena = TAKE(arena);
-        m->generation = record;
-        m->has_generation = true;
-    }
-    arena_free(arena);
+    generation_take(m, number); /* the service is on its way: behind its back */
     return 0;
 }
 
@@ -323,10 +327,16 @@ static void look_if_up(struct member *m, const struct row *row, uint32_t attempt
 /* On the way back there is nothing to go back to: whoever sits on the port may leave it before the row's deadline. Nothing is
  * started onto a port that is taken, else it would come up by itself, unseen, when the port is free. On the way forward
  * nobody looks: it costs time, and what was started there is stopped on the way back. */
-static bool port_is_waited_for(struct member *m) {
+static bool port_is_waited_for(struct member *m, uint32_t number) {
     char why[KEDGE_REASON_MAX];
+    bool waited = m->waits_for_port;
     m->waits_for_port = m->machine.record.state == MACHINE_RETURNING && m->charter->port != 0 &&
                         port_is_taken(m, why, sizeof(why));
+    if (m->waits_for_port && !waited) { /* should it stay down, then as this one */
+        m->process.generation = number;
+        member_process_put(m);
+        generation_take(m, number);
+    }
     if (m->waits_for_port)
         member_answer(m, m->op, ANSWER_NO, why);
     return m->waits_for_port;
@@ -335,16 +345,17 @@ static bool port_is_waited_for(struct member *m) {
 static void row_start(struct member *m, const struct row *row, uint32_t attempt) {
     struct error err = {""};
     uint32_t number, op = m->op;
+    m->waits_for_port = m->waits_for_port && attempt > 0;
     if (attempt > 0 && !m->waits_for_port) {
         look_if_up(m, row, attempt);
         return;
     }
-    if (port_is_waited_for(m))
-        return;
     if (generation_number(m, order_of(m), row->generation, &number) < 0) {
         member_fail(m, op, "the generation was not prepared");
         return;
     }
+    if (port_is_waited_for(m, number))
+        return;
     if (start_now(m, number, &err) < 0) {
         m->process.id.pid = 0;
         member_fail(m, op, err.text);

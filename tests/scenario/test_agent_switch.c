@@ -324,6 +324,8 @@ TEST("other hands that start the service again fail the step with this reason") 
     check_contains(report->reason, "other hands");
     check_eq_int(executor_member(w.executor, "c/store@n1")->process.id.pid,
                  0); /* nothing waits to take the port */
+    check_eq_str(executor_member(w.executor, "c/store@n1")->generation.version,
+                 "1.0.0"); /* what it would be */
     check(kill(other, SIGKILL) == 0 && waitpid(other, NULL, 0) == other);
     is_done(world_order(&w, "return"), OUTCOME_DONE);
     check_eq_str(world_answer(&w), "1.0.0 read-write");
