@@ -66,6 +66,21 @@
     X(resume_not_judged, RARE, "after a resume, who is ill still is not said again")                         \
     X(broken_come_late, COMMON, "members that serve nothing are not changed first")                          \
     X(unknown_is_no_break, COMMON, "no answer does not begin the time anew that a member has to be well")    \
+    X(abort_untold, COMMON, "agents are not told that the run is aborted")                                   \
+    X(latch_not_repeated, COMMON, "an order is repeated after an abort that its agent may not know")         \
+    X(aborted_over_orders, COMMON, "an aborted run ends over orders that are under way")                     \
+    X(sides_not_drained, COMMON, "a run ends over a side action that is being opened")                       \
+    X(lease_said_once, COMMON, "leases are not renewed")                                                     \
+    X(lease_for_ever, COMMON, "leases of what is closed are renewed")                                        \
+    X(late_word_closes, RARE, "what an agent says late to have put back is closed for certain")              \
+    X(evidence_of_the_lost, COMMON, "what a member said before its agent was lost is used")                  \
+    X(hold_end_unseen, COMMON, "nobody looks when a hold ends")                                              \
+    X(prepared_held, COMMON, "a held node is prepared")                                                      \
+    X(nobody_is_done, RARE, "the verdict is done although all were left out")                                \
+    X(broken_excuses_unknown, COMMON, "a broken member is changed while others cannot be asked")             \
+    X(prober_held, COMMON, "a held node speaks for the cluster")                                             \
+    X(answer_of_before, COMMON, "an answer to what was asked before a change counts after it")               \
+    X(last_beside_change, COMMON, "the member that goes last is changed while another is in change")         \
     X(replay_drops_waivers, COMMON, "waivers are not replayed from the journal")                             \
     X(return_takes_anything, COMMON, "a held node comes back whatever its members run")                      \
     X(replay_drops_holds, COMMON, "holds are not replayed from the journal")                                 \

@@ -62,7 +62,7 @@ static bool waves_over(struct run *run) {
     if (!orders_drained(run)) /* a side action is being opened anew */
         return false;
     const struct run_member *bad = first_bad(run);
-    bool nobody = n_done(run) == 0;
+    bool nobody = n_done(run) == 0 && !KEDGE_MUTANT(nobody_is_done);
     if (bad)
         say_bad(bad, "", text, sizeof(text));
     else
@@ -74,7 +74,7 @@ static bool waves_over(struct run *run) {
 
 static bool aborted(struct run *run) {
     char text[KEDGE_REASON_MAX * 2], what[KEDGE_REASON_MAX];
-    if (!orders_drained(run))
+    if (!orders_drained(run) && !KEDGE_MUTANT(aborted_over_orders))
         return false;
     snprintf(what, sizeof(what), "%s%s%s: ", run->superseded ? "superseded" : "aborted",
              run->pause_reason && run->pause_reason[0] ? " by " : "",
@@ -109,7 +109,8 @@ static bool prepare_more(struct run *run) {
         return false;
     for (; run->prepare_from < run->n_members && in_flight < PREPARE_AT_ONCE; run->prepare_from++) {
         const struct run_member *m = &run->members[run->prepare_from];
-        if (m->state == MEMBER_PLANNED && run->engine->nodes[m->node].up && !member_is_held_back(run, m)) {
+        if (m->state == MEMBER_PLANNED && run->engine->nodes[m->node].up &&
+            (!member_is_held_back(run, m) || KEDGE_MUTANT(prepared_held))) {
             order_issue(run, run->prepare_from, "prepare");
             in_flight++;
         }

@@ -101,7 +101,7 @@ static uint32_t choose_next(const struct run *run, const struct wave *wave) {
         domains = domains_in_change(run, wave);
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
-        n_left += !member_state_is_over(m->state);
+        n_left += KEDGE_MUTANT(last_beside_change) ? wants_change(run, m) : !member_state_is_over(m->state);
         if (!wants_change(run, m))
             continue;
         enum rank rank = run->state == RUN_RETURNING ? RANK_PLAIN : rank_of(m);

@@ -222,7 +222,7 @@ static void agent_down(struct engine *engine, const char *name) {
         if (n == 0)
             continue;
         for (size_t k = 0; k < n; k++) { /* first: what is lost next may be all that a candidate waits for */
-            run->members[here[k].member].own.stale = true;
+            run->members[here[k].member].own.stale = !KEDGE_MUTANT(evidence_of_the_lost);
             away_wait(run, here[k].member);
         }
         questions_node_lost(run, node);

@@ -162,7 +162,8 @@ static bool is_broken(const struct run *run, const struct run_member *m) {
 
 static bool holds_back(const struct run *run, const struct run_member *self, const struct run_member *other) {
     bool broken = is_broken(run, self);
-    return (other->own.answer == ANSWER_UNKNOWN && !KEDGE_MUTANT(unreachable_passes)) ||
+    return (other->own.answer == ANSWER_UNKNOWN && !KEDGE_MUTANT(unreachable_passes) &&
+            !(broken && KEDGE_MUTANT(broken_excuses_unknown))) ||
            (other->own.answer == ANSWER_NO && !broken);
 }
 

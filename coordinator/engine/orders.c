@@ -46,7 +46,7 @@ void order_again(struct run *run, uint32_t node) {
     bool in_flight = false;
     for (size_t i = 0; i < n; i++)
         in_flight |= run->members[here[i].member].step != NULL;
-    if (run->aborting || (run->state == RUN_ENDED && in_flight))
+    if ((run->aborting || (run->state == RUN_ENDED && in_flight)) && !KEDGE_MUTANT(latch_not_repeated))
         order_latch(run, run->engine->nodes[node].name);
     for (size_t i = 0; i < n; i++)
         if (run->members[here[i].member].step)
@@ -58,7 +58,7 @@ bool orders_drained(const struct run *run) {
     for (uint32_t i = 0; run->n_in_flight > 0 && i < run->n_members; i++)
         if (run->members[i].step && run->engine->nodes[run->members[i].node].up)
             return false;
-    for (uint32_t i = 0; i < run->n_sides; i++)
+    for (uint32_t i = 0; i < run->n_sides && !KEDGE_MUTANT(sides_not_drained); i++)
         if (run->sides[i].in_flight && !member_state_is_gone(run->members[run->sides[i].carrier].state) &&
             run->engine->nodes[run->members[run->sides[i].carrier].node].up)
             return false;

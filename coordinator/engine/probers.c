@@ -8,8 +8,8 @@
 static bool is_eligible(const struct run *run, const struct run_member *member, uint32_t for_node) {
     const struct node *node = &run->engine->nodes[member->node];
     return node->up && (node->n_in_change == 0 || KEDGE_MUTANT(prober_in_change)) &&
-           !node_is_held(run->engine, member->node) && !member_state_is_gone(member->state) &&
-           member->node != for_node;
+           (!node_is_held(run->engine, member->node) || KEDGE_MUTANT(prober_held)) &&
+           !member_state_is_gone(member->state) && member->node != for_node;
 }
 
 /* Nodes without a domain are taken to differ. */

@@ -250,6 +250,7 @@ static void answer_take(struct run *run, uint32_t member, struct question *quest
      * the round in which it stands would never be complete, and nobody be told that it waits. */
     uint64_t age_ms = question->answer == ANSWER_YES ? oldest_us / 1000 : 0;
     question->at_ms = engine->now_ms > age_ms ? engine->now_ms - age_ms : 0;
+    question->change = KEDGE_MUTANT(answer_of_before) ? run->n_changes : question->change;
     question->answered = true;
     question->stale = false;
     question_end(run, question);

@@ -124,13 +124,13 @@ void sides_lease(struct run *run, uint32_t member) {
     uint64_t pause = UINT64_MAX;
     for (uint32_t i = 0; i < run->n_sides; i++) {
         const struct run_side *side = &run->sides[i];
-        if (side->state == SIDE_CLOSED || side->state == SIDE_LEFT)
+        if ((side->state == SIDE_CLOSED && !KEDGE_MUTANT(lease_for_ever)) || side->state == SIDE_LEFT)
             continue;
         lease_say(run, side, true);
         uint64_t quarter = side->action->ttl_ms / 4 > 0 ? side->action->ttl_ms / 4 : 1;
         pause = quarter < pause ? quarter : pause;
     }
-    if (pause != UINT64_MAX)
+    if (pause != UINT64_MAX && !KEDGE_MUTANT(lease_said_once))
         timer_set(run->engine, &run->lease, run->engine->now_ms + pause);
 }
 
@@ -191,7 +191,7 @@ static bool carrier_may_come_back(struct run *run, const struct run_side *side) 
 
 /* For certain: what an agent has put back by itself, and said late, may have been opened anew by another one since. */
 static bool is_closed(const struct run_side *side) {
-    return side->state == SIDE_CLOSED && !side->put_back;
+    return side->state == SIDE_CLOSED && (!side->put_back || KEDGE_MUTANT(late_word_closes));
 }
 
 /* Who is gone for good closes nothing: when all are, nobody is left to wait for. */
