@@ -414,7 +414,8 @@ static void node_seen(struct world *w) {
         if (!h || finding->generation != 0 || !h->changed)
             continue;
         h->changed = h->in_change = false;
-        h->outcome = OUTCOME_RETURNED;
+        if (h->state != MEMBER_DONE) /* else it had proven what a canary proves */
+            h->outcome = OUTCOME_RETURNED;
     }
 }
 
