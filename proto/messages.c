@@ -67,6 +67,7 @@ static const struct codec_field report_fields[] = {
     FIELD_U32(report, generation, UINT32_MAX),
     FIELD_U64(report, at_ms),
     FIELD_U64(report, epoch),
+    FIELD_BOOL(report, blames),
     FIELD_BYTES_LIST(report, outputs, KEDGE_CAPTURES_MAX, KEDGE_OUTPUT_BYTES_MAX),
 };
 CODEC_MESSAGE(report, "report", report, kedge__wire__report__descriptor);

@@ -63,6 +63,7 @@ struct report {
     uint32_t generation;
     uint64_t at_ms;
     uint64_t epoch;
+    bool blames; /* RETURNED, HELD: what the step has started is what failed, nothing else: quarantine.h */
     const struct bytes *outputs; /* signed blobs, common/plan/output.h */
     size_t n_outputs;
 };

@@ -48,12 +48,27 @@ struct seen_change acceptance_note(struct seen *seen, const struct offer *offer)
     return change;
 }
 
+/* What is stopped at a barrier is started all the same: staying down is no remedy. */
+static bool leads_on(enum verb verb) {
+    return verb == VERB_PREPARE || verb == VERB_SWITCH || verb == VERB_PROMOTE || verb == VERB_STOP;
+}
+
+bool quarantined_by(const struct quarantined *before, const struct work_order *order) {
+    return before->serial == order->serial && strcmp(before->cluster, order->cluster) == 0;
+}
+
+bool acceptance_is_quarantined(const struct quarantined *before, const struct offer *offer) {
+    return leads_on(offer->step->verb) && !quarantined_by(before, offer->order) && !offer->lifts &&
+           !KEDGE_MUTANT(quarantine_ignored);
+}
+
 bool acceptance_is_latched(const struct seen *seen, uint64_t serial) {
     return seen->aborted >= serial && !KEDGE_MUTANT(latch_forgotten);
 }
 
 bool outcome_changed_nothing(enum outcome outcome) {
-    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
+    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED ||
+           outcome == OUTCOME_QUARANTINED;
 }
 
 bool outcome_is_said_again(enum outcome outcome) {

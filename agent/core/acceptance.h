@@ -26,6 +26,13 @@ struct offer {
     const struct work_order *order;
     const struct step *step;
     const char *forbidden; /* NULL or "", or why operators want nothing more to begin with the member */
+    bool lifts;            /* its header says that what failed before may be tried again */
+};
+
+/* What failed on this node: in which plan. Kept by its digest, see common/plan/quarantine.h. */
+struct quarantined {
+    const char *cluster;
+    uint64_t serial;
 };
 
 /* 0, or one sentence: -ESTALE (an older epoch, an overtaken plan), -EPERM (an epoch that jumps, another root under the same serial; forbidden). */
@@ -36,6 +43,12 @@ struct seen_change {
     bool epoch, plan;
 };
 struct seen_change acceptance_note(struct seen *seen, const struct offer *offer);
+
+/* It was this plan in which it failed. */
+bool quarantined_by(const struct quarantined *before, const struct work_order *order);
+
+/* `before` is what is kept of the order's subject: true when this step is not to begin, for it leads there again. */
+bool acceptance_is_quarantined(const struct quarantined *before, const struct offer *offer);
 
 /* True when the plan of this serial was aborted. */
 bool acceptance_is_latched(const struct seen *seen, uint64_t serial);

@@ -64,8 +64,11 @@ void row_answered(struct member_machine *m, const struct machine_event *event,
     }
     m->held_since_us = 0;
     snprintf(m->said, sizeof(m->said), "%s", event->reason ? event->reason : "no reason was given");
+    m->said_answer = event->answer;
     bool lost =
         row->sample == SAMPLE_COMPARE && event->answer == ANSWER_NO && !KEDGE_MUTANT(loss_asked_again);
+    if (lost)
+        blame(m);
     if (lost || asked_once(m, row))
         row_failed(m, m->said, event->now_us, actions);
     else
@@ -106,6 +109,8 @@ void row_failed_by_event(struct member_machine *m, const struct machine_event *e
             m->was_started_new; /* nothing was started: the way back is as open as before */
         m->record.promoted = m->was_promoted;
     }
+    if (event->blames)
+        blame(m);
     row_failed(m, event->reason ? event->reason : "no reason was given", event->now_us, actions);
 }
 
@@ -138,6 +143,8 @@ static void too_late(struct member_machine *m, const struct row *row, uint64_t n
     else
         snprintf(why, sizeof(why), "%s took longer than %llu ms%s%.300s", primitive_text(row->primitive), ms,
                  m->said[0] ? ": " : "", m->said);
+    if (row->primitive == PRIMITIVE_START || m->said_answer == ANSWER_NO) /* unknown is no proof */
+        blame(m);
     if (row->primitive == PRIMITIVE_ASK && KEDGE_MUTANT(late_is_yes))
         row_done(m, now_us, actions);
     else

@@ -18,6 +18,9 @@ void prove_start(struct member_machine *m, uint32_t row, uint64_t now_us, struct
 /* The row under way is done: the next one. */
 void row_done(struct member_machine *m, uint64_t now_us, struct machine_actions *actions);
 
+/* What fails now fails by what this step has started: noted, if it has started anything new. */
+void blame(struct member_machine *m);
+
 /* The row under way has failed: nothing changed, way back, or hold. */
 void row_failed(struct member_machine *m, const char *why, uint64_t now_us, struct machine_actions *actions);
 

@@ -119,6 +119,7 @@ static void order_begin(struct member_machine *m, const struct machine_event *ev
     m->order = event->order;
     m->step = event->step;
     m->record.outcome = OUTCOME_NONE;
+    m->record.blames = false;
     if (m->record.state != MACHINE_BARRIER) /* there the interruption goes on */
         m->record.stopped_at_us = 0;
     m->record.interruption_us = m->record.evidence_age_us = 0;
@@ -183,6 +184,8 @@ static void ended(struct member_machine *m, const struct machine_event *event,
         }
         snprintf(why, sizeof(why), "it ended by itself: %.400s", how);
         if (m->record.changed) {
+            if (event->blames)
+                blame(m);
             row_failed(m, why, event->now_us, actions);
             return;
         }

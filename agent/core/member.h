@@ -53,9 +53,10 @@ struct machine_record {
     uint64_t interruption_us; /* see struct report */
     uint64_t evidence_age_us;
     char reason[KEDGE_REASON_MAX]; /* why it ended, returns or is held; "" none */
-    enum barrier barrier;          /* of a downtime: how far */
-    uint64_t hold_until_us;        /* monotonic: the end of the hold limit; meaningful with `barrier` */
-    uint64_t barrier_serial;       /* of the plan at whose barrier it is; meaningful with `barrier` */
+    bool blames;            /* this step has failed, or returns, by what it has started and by nothing else */
+    enum barrier barrier;   /* of a downtime: how far */
+    uint64_t hold_until_us; /* monotonic: the end of the hold limit; meaningful with `barrier` */
+    uint64_t barrier_serial; /* of the plan at whose barrier it is; meaningful with `barrier` */
     bool
         adopts; /* this step, or the last one, only proves what other hands have started: it changes nothing */
     uint64_t held_serial; /* of the plan in which it came to be held; meaningful with `held` */
@@ -79,6 +80,7 @@ struct machine_event {
     enum machine_event_kind kind;
     uint64_t now_us;    /* monotonic */
     const char *reason; /* ANSWER, FAILED, ENDED: one sentence; may be NULL */
+    bool blames;        /* FAILED, ENDED: by itself, not by this node nor by other hands */
 
     /* ORDER */
     const struct work_order *order;
@@ -155,7 +157,8 @@ struct member_machine {
     uint64_t begun_us, deadline_us, cap_us, poll_us;
     uint64_t held_since_us;                  /* an asking row: since when yes; 0: not */
     uint64_t evidence_us, evidence_limit_us; /* of the last answer before the stop */
-    char said[KEDGE_REASON_MAX];             /* the last answer that was not yes */
+    char said[KEDGE_REASON_MAX];             /* the last answer that was not yes ... */
+    enum answer said_answer;                 /* ... and which it was; YES: none was given */
 };
 
 /* A machine of a member of which nothing is open. `record` is what the journal holds, zeroed when it holds nothing;

@@ -260,6 +260,7 @@ static void arm(struct member_machine *m, const struct row *row, uint64_t now_us
     m->held_since_us = 0;
     m->killed = false;
     m->said[0] = 0;
+    m->said_answer = ANSWER_YES;
 }
 
 /* An abort latches: before what cannot be taken back it is looked for once more. True when it ended or turned the step. */
@@ -374,6 +375,14 @@ static void failed_forward(struct member_machine *m, const struct row *row, cons
         reason_set(m, why, m->step->verb == VERB_REVERT ? "the return has failed" : "the way back is closed");
         conclude_held(m, actions);
     }
+}
+
+/* The row under way counts as begun. A way back is never to blame: what it starts ran before. */
+void blame(struct member_machine *m) {
+    bool forward = m->record.state == MACHINE_FORWARD && !m->record.adopts;
+    for (uint32_t i = 0; forward && i <= m->record.row; i++)
+        if (m->step->rows[i].primitive == PRIMITIVE_START && m->step->rows[i].generation > 0)
+            m->record.blames = true;
 }
 
 void row_failed(struct member_machine *m, const char *why, uint64_t now_us, struct machine_actions *actions) {

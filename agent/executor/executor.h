@@ -3,7 +3,7 @@
  *
  * Files: executor.c (life), messages.c (what the coordinator says), orders.c (what may begin), members.c (a machine and
  * its timer), recover.c, adopt.c, rows.c (rows done), starts.c (how starts go), facts.c (what is observed), leases.c,
- * operator_words.c. */
+ * operator_words.c, quarantine.c. */
 #ifndef KEDGE_EXECUTOR_EXECUTOR_H
 #define KEDGE_EXECUTOR_EXECUTOR_H
 
@@ -208,14 +208,16 @@ void member_feed(struct member *member, struct machine_event *event);
 /* Answers the row under way. */
 void member_answer(struct member *member, uint32_t op, enum answer answer, const char *reason);
 void member_fail(struct member *member, uint32_t op, const char *reason);
+void member_fail_by_itself(struct member *member, uint32_t op,
+                           const char *reason); /* see machine_event.blames */
 
 /* Watches the process of the record; starts nothing. */
 void member_watch(struct member *member);
 void member_unwatch(struct member *member);
 void member_process_put(struct member *member);
 
-/* It ended and nobody here had asked for it. */
-void member_ended(struct member *member, const char *how);
+/* It ended and nobody here had asked for it; `by_itself`: nor is it other hands' doing. */
+void member_ended(struct member *member, const char *how, bool by_itself);
 
 /* A step that is open has no outcome: what an earlier try left, or a crash in the middle of the conclusion. */
 void member_outcome_drop(struct member *member, const struct work_order *order, const struct step *step);
@@ -341,5 +343,17 @@ bool operator_word_waives(const struct executor *executor, const struct work_ord
 
 /* What was said about plans of the cluster before this one is dropped. */
 void operator_words_forget(struct executor *executor, const char *cluster, uint64_t serial);
+
+/* ---- quarantine.c ---- */
+
+/* What the member's open order leads to has failed by itself: no other plan leads there again, on this node. */
+void quarantine_note(const struct member *member, const char *reason);
+
+/* It has proven itself, by a plan that was signed to try it again. */
+void quarantine_end(const struct member *member);
+
+/* "" or why this step is not begun: what it leads to failed here before. */
+const char *quarantine_forbids(const struct executor *executor, const struct verified_order *order,
+                               struct arena *arena);
 
 #endif

@@ -34,6 +34,7 @@ enum record_type {
     RECORD_WORD,       /* cluster/serial/member/kind/gate: an operator's signed word, the blob */
     RECORD_FINALIZED,  /* member: the version from which nothing leads back */
     RECORD_STARTS,     /* member: how long its last starts took, text */
+    RECORD_QUARANTINE, /* digest: what failed on this node, see common/plan/quarantine.h */
     RECORD_TYPES
 };
 

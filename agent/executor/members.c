@@ -59,6 +59,8 @@ static int report_encode(struct member *m, const struct work_order *order, const
                             .generation = m->has_generation ? m->generation.number : 0,
                             .at_ms = clock_wall_ms(),
                             .epoch = m->executor->trust.epoch,
+                            .blames =
+                                record->blames && (outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD),
                             .outputs = outputs,
                             .n_outputs = n_outputs};
     int r = codec_encode(&report_codec, &report, out, &err);
@@ -132,6 +134,10 @@ static void keep_outcome(struct member *m, const struct machine_record *record) 
         proven(m, record);
     if (step->verb == VERB_FINALIZE && record->outcome == OUTCOME_DONE)
         finalize_note(m, order->to_version);
+    if (record->blames && (record->outcome == OUTCOME_RETURNED || record->outcome == OUTCOME_HELD))
+        quarantine_note(m, record->reason);
+    if (record->outcome == OUTCOME_DONE && verb_proves(step->verb) && record->generation > 0)
+        quarantine_end(m);
     if (record->outcome == OUTCOME_HELD && m->process.id.pid == 0) {
         m->mode = MODE_DOWN;
         m->origin = m->process.origin = ORIGIN_KEDGE;
@@ -257,6 +263,11 @@ void member_fail(struct member *m, uint32_t op, const char *reason) {
     member_feed(m, &event);
 }
 
+void member_fail_by_itself(struct member *m, uint32_t op, const char *reason) {
+    struct machine_event event = {.kind = MACHINE_EVENT_FAILED, .op = op, .reason = reason, .blames = true};
+    member_feed(m, &event);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
     (void)source;
     (void)usec;
@@ -295,19 +306,20 @@ static void ended_as_asked(struct member *m) {
     member_feed(m, &event);
 }
 
-void member_ended(struct member *m, const char *how) {
+void member_ended(struct member *m, const char *how, bool by_itself) {
     m->process.origin = ORIGIN_CRASH;
     m->mode = MODE_DOWN;
     m->origin = ORIGIN_CRASH;
     member_process_put(m);
     log_warning("member", "%s ended by itself: %s", m->name, how);
-    struct machine_event event = {.kind = MACHINE_EVENT_ENDED, .reason = how};
+    struct machine_event event = {.kind = MACHINE_EVENT_ENDED, .reason = how, .blames = by_itself};
     member_feed(m, &event);
 }
 
 /* Its end is told with what is known of it, however soon it came. */
 static void process_is_over(struct member *m) {
     char how[KEDGE_REASON_MAX];
+    bool by_itself = true;
     process_epitaph(&m->process.id, how, sizeof(how));
     member_unwatch(m);
     m->process.id.pid = 0;
@@ -316,9 +328,9 @@ static void process_is_over(struct member *m) {
         return;
     }
     if (m->row && m->row->primitive == PRIMITIVE_START)
-        (void)port_is_taken(m, how, sizeof(how)); /* that is why */
+        by_itself = !port_is_taken(m, how, sizeof(how)); /* else that is why */
     member_last_words(m, how, sizeof(how));
-    member_ended(m, how);
+    member_ended(m, how, by_itself);
 }
 
 static int on_process_end(sd_event_source *source, int fd, uint32_t events, void *userdata) {

@@ -1,6 +1,6 @@
 /* The one way from the coordinator's word to a step that begins, in this order: signatures and digests (order_verify, the
- * only door), what agent.yaml allows, epoch and serial, what was answered before, the facts that were signed. Nothing is
- * written before all of it has passed, so a refused order leaves no trace but a line in the log. */
+ * only door), what agent.yaml allows, epoch and serial, what was answered before, what failed before, the facts that were
+ * signed. Nothing is written before all of it has passed, so a refused order leaves no trace but a line in the log. */
 #include "agent/executor/executor.h"
 
 #include "agent/core/acceptance.h"
@@ -374,6 +374,12 @@ static bool is_under_way(const struct member *m, const struct verified_order *v)
 static void accept(struct member *m, struct verified_order *v, const struct order_claim *claim,
                    struct arena **arena) {
     if (answered_before(m, v) || is_under_way(m, v)) {
+        verified_order_free(v);
+        return;
+    }
+    const char *before = quarantine_forbids(m->executor, v, v->arena);
+    if (before[0]) {
+        member_say(m, v->order, v->step, OUTCOME_QUARANTINED, before);
         verified_order_free(v);
         return;
     }

@@ -42,15 +42,17 @@ void machine_record_pack(const struct machine_record *record, struct buffer *out
     buffer_u64(out, record->interruption_us);
     buffer_u64(out, record->evidence_age_us);
     pack_text(out, record->reason);
-    if (record->barrier == BARRIER_NONE && !record->adopts && !record->held)
+    if (record->barrier == BARRIER_NONE && !record->adopts && !record->held && !record->blames)
         return; /* as agents wrote it that knew no barrier */
     pack_u8(out, record->barrier);
     buffer_u64(out, record->hold_until_us);
     buffer_u64(out, record->barrier_serial);
-    if (record->adopts || record->held) /* as those wrote it that adopted nothing */
+    if (record->adopts || record->held || record->blames) /* as those wrote it that adopted nothing */
         pack_u8(out, record->adopts);
-    if (record->held)
+    if (record->held || record->blames)
         buffer_u64(out, record->held_serial);
+    if (record->blames)
+        pack_u8(out, record->blames);
 }
 
 int machine_record_unpack(struct bytes packed, struct machine_record *out) {
@@ -82,6 +84,8 @@ int machine_record_unpack(struct bytes packed, struct machine_record *out) {
     if (!from.failed && from.rest.len > 0)
         out->adopts = unpack_below(&from, 2);
     out->held_serial = !from.failed && from.rest.len > 0 ? unpack_u64(&from) : out->serial;
+    if (!from.failed && from.rest.len > 0)
+        out->blames = unpack_below(&from, 2);
     return done(&from);
 }
 
@@ -297,5 +301,23 @@ int lease_record_unpack(struct bytes packed, struct arena *arena, struct lease_r
     struct unpack from = {.rest = packed};
     *out = (struct lease_record){.open = unpack_below(&from, 2)};
     out->member = unpack_text(&from, arena);
+    return done(&from);
+}
+
+void quarantine_record_pack(const struct quarantine_record *record, struct buffer *out) {
+    pack_text(out, record->failed.cluster);
+    buffer_u64(out, record->failed.serial);
+    pack_text(out, record->member);
+    buffer_u64(out, record->at_s);
+    pack_text(out, record->reason);
+}
+
+int quarantine_record_unpack(struct bytes packed, struct arena *arena, struct quarantine_record *out) {
+    struct unpack from = {.rest = packed};
+    *out = (struct quarantine_record){.failed.cluster = unpack_text(&from, arena)};
+    out->failed.serial = unpack_u64(&from);
+    out->member = unpack_text(&from, arena);
+    out->at_s = unpack_u64(&from);
+    out->reason = unpack_text(&from, arena);
     return done(&from);
 }

@@ -3,7 +3,7 @@
 #ifndef KEDGE_EXECUTOR_RECORDS_H
 #define KEDGE_EXECUTOR_RECORDS_H
 
-#include "agent/core/member.h"
+#include "agent/core/acceptance.h"
 #include "agent/executor/spec.h"
 #include "common/plan/verify.h"
 
@@ -91,5 +91,15 @@ struct lease_record {
 };
 void lease_record_pack(const struct lease_record *record, struct buffer *out);
 int lease_record_unpack(struct bytes packed, struct arena *arena, struct lease_record *out) _must_check_;
+
+/* RECORD_QUARANTINE */
+struct quarantine_record {
+    struct quarantined failed;
+    const char *member, *reason; /* which one failed, and how */
+    uint64_t at_s;               /* since 1970 */
+};
+void quarantine_record_pack(const struct quarantine_record *record, struct buffer *out);
+int quarantine_record_unpack(struct bytes packed, struct arena *arena,
+                             struct quarantine_record *out) _must_check_;
 
 #endif

@@ -119,7 +119,7 @@ void member_recover_all(struct member *m) {
                  alive ? "runs" : "does not run");
     member_feed(m, &event);
     if (ran && !alive && same_boot && !open)
-        member_ended(m, "it ended while the agent was away");
+        member_ended(m, "it ended while the agent was away", true);
     if (!same_boot)
         start_at_boot(m, ran);
     finalize_prune(m); /* what the agent's end may have cut off */

@@ -305,14 +305,14 @@ static void look_if_up(struct member *m, const struct row *row, uint32_t attempt
     uint32_t op = m->op;
     int r = child_result(&m->child, &err);
     if (r < 0) {
-        member_fail(m, op, err.text);
+        member_fail_by_itself(m, op, err.text); /* it cannot be executed */
         return;
     }
     start_look_for_progress(m, row);
     if (r == 1)
         member_answer(m, op, ANSWER_UNKNOWN, "it is being started");
     else if (m->process.id.pid == 0)
-        member_fail(m, op, "it has ended");
+        member_fail_by_itself(m, op, "it has ended");
     else if (m->charter->port == 0 || procfs_owns_port(m->process.id.pid, (uint16_t)m->charter->port))
         member_answer(m, op, ANSWER_YES, NULL);
     else if (attempt % OTHERS_EVERY == 0 && port_is_taken(m, why, sizeof(why)))
@@ -430,7 +430,9 @@ static void on_command(void *context, const struct command_result *result) {
     if (m->row->done_if) {
         m->run_phase = 2;
         run_phase(m);
-    } else if (result->exit_code != 0) {
+    } else if (result->exit_code > 0) {
+        member_fail_by_itself(m, m->op, m->command_said);
+    } else if (result->exit_code < 0) {
         member_fail(m, m->op, m->command_said);
     } else if (m->output_missing[0]) {
         member_fail(m, m->op, m->output_missing);

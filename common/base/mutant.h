@@ -84,6 +84,9 @@
     X(replay_drops_waivers, COMMON, "waivers are not replayed from the journal")                             \
     X(return_takes_anything, COMMON, "a held node comes back whatever its members run")                      \
     X(replay_drops_holds, COMMON, "holds are not replayed from the journal")                                 \
+    X(replay_drops_quarantine, COMMON, "what is quarantined is not replayed from the journal")               \
+    X(quarantine_applied, COMMON, "a plan that leads to a quarantined release is taken")                     \
+    X(quarantine_not_stopping, COMMON, "a run goes on with a release that another run has quarantined")      \
     /* agent */                                                                                              \
     X(epoch_ignored, RARE, "an order of an older coordinator is obeyed")                                     \
     X(order_done_twice, COMMON, "a step that has ended is begun again by a repeated order")                  \
@@ -107,7 +110,8 @@
     X(returned_is_done, COMMON, "a member that went back is reported as done")                               \
     X(overtaken_obeyed, RARE, "an order of a plan that a newer one has overtaken is obeyed")                 \
     X(stopped_unasked, COMMON, "the agent does not ask before the stop")                                     \
-    X(lease_blind, RARE, "a lease puts back what is not in force by us")
+    X(lease_blind, RARE, "a lease puts back what is not in force by us")                                     \
+    X(quarantine_ignored, COMMON, "an agent tries again what failed on its node before")
 
 enum mutant_kind { MUTANT_COMMON, MUTANT_RARE };
 enum mutant {

@@ -24,7 +24,7 @@ const char *origin_text(enum origin origin) {
 }
 
 const char *budget_kind_text(enum budget_kind kind) {
-    static const char *const texts[] = {"failed", "unreachable", "skipped", "held"};
+    static const char *const texts[] = {"failed", "unreachable", "skipped", "held", "quarantined"};
     TEXT_OF(texts, BUDGETS, kind);
 }
 
@@ -51,7 +51,7 @@ const char *wave_kind_text(enum wave_kind kind) {
 }
 
 const char *outcome_text(enum outcome outcome) {
-    static const char *const texts[] = {"none",   "done",     "waits", "refused",
-                                        "failed", "returned", "held",  "begun"};
+    static const char *const texts[] = {"none",     "done", "waits", "refused",    "failed",
+                                        "returned", "held", "begun", "quarantined"};
     TEXT_OF(texts, OUTCOMES, outcome);
 }

@@ -91,9 +91,11 @@ enum outcome {
     OUTCOME_FAILED,   /* failed before anything was stopped */
     OUTCOME_RETURNED, /* failed after the stop; the old generation runs and was proven */
     OUTCOME_HELD,     /* failed; the member is kept by its agent, with an alarm */
-    OUTCOME_BEGUN     /* a progress report: the step is under way */
+    OUTCOME_BEGUN,    /* a progress report: the step is under way */
+    OUTCOME_QUARANTINED /* what the step leads to failed on this node before, and nobody has lifted that; nothing was
+                         * changed: common/plan/quarantine.h */
 };
-enum { OUTCOMES = 8 };
+enum { OUTCOMES = 9 };
 const char *outcome_text(enum outcome outcome);
 
 enum wave_kind {
@@ -117,9 +119,10 @@ enum budget_kind {
     BUDGET_FAILED,      /* failed before its stop, or was returned by its agent */
     BUDGET_UNREACHABLE, /* its agent is away for long */
     BUDGET_SKIPPED,     /* left out by an operator */
-    BUDGET_HELD         /* kept by its agent, with an alarm */
+    BUDGET_HELD,        /* kept by its agent, with an alarm */
+    BUDGET_QUARANTINED  /* its agent refuses what failed on its node before */
 };
-enum { BUDGETS = 4 };
+enum { BUDGETS = 5 };
 const char *budget_kind_text(enum budget_kind kind);
 
 enum on_loss { ON_LOSS_UNDO, ON_LOSS_HOLD };

@@ -4,7 +4,8 @@
 #include "common/base/mutant.h"
 
 uint32_t budget_default(enum budget_kind kind) {
-    return kind == BUDGET_FAILED || kind == BUDGET_HELD ? 0 : BUDGET_NO_LIMIT;
+    bool tolerable = kind == BUDGET_UNREACHABLE || kind == BUDGET_SKIPPED;
+    return tolerable ? BUDGET_NO_LIMIT : 0;
 }
 
 uint32_t budget_allows(const struct budget *budgets, size_t n_budgets, enum budget_kind kind,

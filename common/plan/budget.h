@@ -3,7 +3,7 @@
  *
  * A budget has a count, and maybe a percentage of the members (of the run, or of the wave; who is gone for good is no
  * member): both must hold. A percentage is rounded down, so never more are allowed than were asked for: 10 % of 9 is none.
- * What has no budget: nobody may have failed or be held; who is unreachable or was left out by an operator has no limit
+ * What has no budget: nobody may have failed, be held or be quarantined; who is unreachable or was left out by an operator has no limit
  * (a run waits for the one anyhow, and a person decided the other). */
 #ifndef KEDGE_PLAN_BUDGET_H
 #define KEDGE_PLAN_BUDGET_H

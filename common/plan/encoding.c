@@ -2,6 +2,8 @@
  * document that breaks one is refused before anything looks at it. */
 #include "common/plan/encoding.h"
 
+#include "common/plan/quarantine.h"
+
 #include "proto/rows.h"
 
 #include "proto/documents.pb-c.h"
@@ -257,6 +259,7 @@ static const struct codec_field header_fields[] = {
     FIELD_LINES(header, consents, 64, KEDGE_NAME_MAX),
     FIELD_ENUM(header, urgency, URGENCIES),
     FIELD_U64(header, supersedes),
+    FIELD_FIXED_LIST(header, lifts, QUARANTINE_LIFTS_MAX),
 };
 CODEC_MESSAGE(header, "plan header", header, kedge__header__descriptor);
 

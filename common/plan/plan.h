@@ -72,7 +72,9 @@ struct header {
     const char *const *consents;
     size_t n_consents;
     enum urgency urgency;
-    uint64_t supersedes; /* serial of the plan whose open run this one overtakes; 0: none */
+    uint64_t supersedes;        /* serial of the plan whose open run this one overtakes; 0: none */
+    const struct digest *lifts; /* what failed before and may be tried again by this plan: quarantine.h */
+    size_t n_lifts;
 };
 
 /* A plan file: everything, in the exact bytes that were or will be signed. */

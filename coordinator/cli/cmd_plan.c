@@ -96,6 +96,7 @@ static const struct {
                  {"reason", "reason"},
                  {"supersede", "supersede"},
                  {"depends-on", "depends-on"},
+                 {"lift-quarantine", "lift-quarantine"},
                  {"urgent", "urgent"}};
 
 static int plan_request(struct cli *cli, struct call *call) {

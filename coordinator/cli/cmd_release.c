@@ -11,6 +11,17 @@ enum {
     SENT_BYTES_MAX = KEDGE_CONTROL_BYTES_MAX - MANIFEST_BYTES_MAX,
 };
 
+/* A line for each failure that keeps it from being planned. */
+static void quarantines_print(const json_t *quarantines) {
+    size_t i;
+    const json_t *q;
+    json_array_foreach(quarantines, i, q) {
+        printf("quarantined  %s %.19s since %s: it failed on %s in run %lld: %s\n", json_text(q, "is"),
+               json_text(q, "digest"), text_time(json_number(q, "since_ms")).s, json_text(q, "member"),
+               (long long)json_number(q, "run"), json_text(q, "reason"));
+    }
+}
+
 static void releases_print(const json_t *releases) {
     static const char *const titles[] = {"RELEASE", ">FILES", ">SIZE", "ADDED", "MANIFEST", NULL};
     _cleanup_(table_deinit) struct table table;
@@ -45,6 +56,7 @@ int cmd_release_list(struct cli *cli) {
     if (cli->json)
         return json_print(reply.json);
     releases_print(json_list(reply.json, "releases"));
+    quarantines_print(json_list(reply.json, "quarantines"));
     return EXIT_DONE;
 }
 
@@ -91,6 +103,7 @@ int cmd_release_show(struct cli *cli) {
            json_text(release, "system"), json_text(release, "version"),
            (long long)json_number(release, "serial"), json_text(release, "manifest"),
            text_time(json_number(release, "added_ms")).s);
+    quarantines_print(json_list(release, "quarantines"));
     size_t c;
     json_array_foreach(json_list(release, "components"), c, component) component_print(component);
     return reply.n_blobs > 0 ? files_print(cli, reply.blobs[0]) : EXIT_DONE;

@@ -39,6 +39,8 @@ static void head(struct buffer *out, const struct verified_plan *plan) {
     if (h->supersedes)
         buffer_format(out, "supersedes   plan %llu: its run ends, then this one begins\n",
                       (unsigned long long)h->supersedes);
+    for (size_t i = 0; i < h->n_lifts; i++)
+        digest_line(out, "tries again", &h->lifts[i]);
     for (size_t i = 0; i < plan->shape.n_depends_on; i++)
         optional_line(out, "depends on", plan->shape.depends_on[i]);
     time_line(out, "not before", h->not_before_s);

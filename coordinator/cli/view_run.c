@@ -372,7 +372,7 @@ static void waivers(struct buffer *out, const json_t *run, int64_t now_ms) {
 
 /* "failed 1 of 2": of which `of` is left out where there is no limit. */
 static void budget_cells(struct buffer *out, const json_t *b) {
-    static const char *const kinds[] = {"failed", "unreachable", "held", "skipped", "retired"};
+    static const char *const kinds[] = {"failed", "unreachable", "held", "quarantined", "skipped", "retired"};
     const char *separator = "";
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         char key[32];
@@ -402,7 +402,9 @@ static void budget(struct buffer *out, const json_t *run) {
     const json_t *b = json_object_get(run, "budget");
     if (!b)
         return;
-    bool bad = json_number(b, "failed") + json_number(b, "held") + json_number(b, "unreachable") > 0;
+    bool bad = json_number(b, "failed") + json_number(b, "held") + json_number(b, "quarantined") +
+                   json_number(b, "unreachable") >
+               0;
     buffer_format(out, "%sbudget: ", colour_on(bad ? COLOUR_WARN : COLOUR_DIM));
     view_budget(out, run);
     buffer_format(out, "%s\n", colour_off());

@@ -129,6 +129,9 @@ const struct explanation explanations[] = {
      "It will be passed over for this run: only what is new or worse counts, so a loss of this very object "
      "would not be seen.",
      "Heal it, or consent to it by its name."},
+    {"lift-names-nothing", BLOCKS, "--lift-quarantine names a digest to which this plan does not lead.",
+     "What is signed would mean nothing tonight, and perhaps something tomorrow.",
+     "Give the digest that the refusal named (`kedge release list` prints it), or leave the option out."},
     {"limit-out-of-range", BLOCKS, "The limit is below one member or above 100 percent.", "",
      "Give --limit as 2 or as 25%."},
     {"needs-downtime", BLOCKS, "The recipe says that these two versions cannot serve side by side.",
@@ -164,6 +167,16 @@ const struct explanation explanations[] = {
     {"port-not-owned", BLOCKS, "The member's port is not listened on by the member's process.",
      "Another process answers in its place: every gate would ask the wrong one.",
      "Find out who listens there (`ss -ltnp` on the node), end or move it."},
+    {"quarantined", BLOCKS,
+     "What the plan leads to failed before: it did not start, was not what was ordered, said no, or lost "
+     "data.",
+     "A release (or a configuration, where the release stays) that failed once is kept from every cluster by "
+     "its "
+     "digest, and from its node by the agent itself, so that no night tries it again.",
+     "Find out why: `kedge run report` of the run that is named. If it was something else and is mended, "
+     "plan with "
+     "--lift-quarantine DIGEST: the operators sign it with the plan, and what then proves itself is free "
+     "again."},
     {"read-only-cannot-stay", BLOCKS,
      "The member is read-only, and the recipe knows no way to start it so again.",
      "The change would make it read-write against somebody's will.",

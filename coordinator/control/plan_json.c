@@ -158,6 +158,13 @@ static json_t *side_json(const struct side_action *side) {
     return object;
 }
 
+static json_t *digests_json(const struct digest *digests, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, digest_json(&digests[i]));
+    return list;
+}
+
 static void header_put(json_t *object, const struct verified_plan *plan) {
     const struct header *header = &plan->header;
     put(object, "digest", digest_json(&plan->digest));
@@ -170,6 +177,7 @@ static void header_put(json_t *object, const struct verified_plan *plan) {
     put(object, "reason", json_string(header->reason));
     put(object, "urgency", json_string(header->urgency == URGENCY_URGENT ? "urgent" : "normal"));
     put(object, "supersedes", header->supersedes ? number(header->supersedes) : json_null());
+    put(object, "lifts", digests_json(header->lifts, header->n_lifts));
     put(object, "depends_on", texts_json(plan->shape.depends_on, plan->shape.n_depends_on));
     put(object, "created_s", number(header->created_s));
     put(object, "not_before_s", number(header->not_before_s));

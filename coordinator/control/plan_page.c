@@ -178,6 +178,18 @@ static void budgets_entry(struct page *page, const char *label, const struct bud
     piece_free(&piece);
 }
 
+/* What weakens stands where nobody overlooks it. */
+static void lifts_entry(struct page *page) {
+    const struct header *header = &page->plan->header;
+    char digest[KEDGE_DIGEST_TEXT_SIZE], text[160];
+    for (size_t i = 0; i < header->n_lifts; i++) {
+        digest_format(digest, &header->lifts[i]);
+        snprintf(text, sizeof(text), "%.19s... may have failed before; who signs this says: try it again",
+                 digest);
+        entry(page, "QUARANTINE", text);
+    }
+}
+
 static void head(struct page *page) {
     const struct verified_plan *plan = page->plan;
     const struct header *header = &plan->header;
@@ -207,6 +219,7 @@ static void head(struct page *page) {
                  (unsigned long long)header->supersedes);
         entry(page, "SUPERSEDES", text);
     }
+    lifts_entry(page);
     for (size_t i = 0; i < plan->shape.n_depends_on; i++) {
         snprintf(text, sizeof(text), "cluster %.100s: no run of it is open at the same time",
                  plan->shape.depends_on[i]);

@@ -95,7 +95,9 @@ void watch_feed(struct client *client, uint64_t now_ms);
 
 json_t *json_node(const struct daemon *d, const struct fleet_node *node);
 json_t *json_cluster(const struct daemon *d, const struct cluster *cluster);
-json_t *json_release(const struct release *release);
+json_t *json_release(const struct daemon *d, const struct release *release);
+/* What failed and is not to be tried again: releases and configurations, each with where, when and how. */
+json_t *json_quarantines(const struct daemon *d);
 
 enum json_run_size { JSON_RUN_SHORT, JSON_RUN_LIVE, JSON_RUN_WHOLE };
 /* LIVE: with members and what they wait for, events behind `after_seq`; WHOLE: with all events, steps and evidence. */

@@ -172,7 +172,27 @@ json_t *json_cluster(const struct daemon *d, const struct cluster *cluster) {
 
 /* ---- releases ---- */
 
-json_t *json_release(const struct release *release) {
+static json_t *quarantine_of(const struct daemon *d, const struct quarantine *q) {
+    const struct release *release = release_find_digest(d, &q->what);
+    const struct run *run = engine_run(d->engine, q->run);
+    json_t *json = json_object();
+    json_put(json, "digest", json_digest(&q->what));
+    json_put(json, "is", json_text_of(release ? "release" : "configuration"));
+    put_number(json, "since_ms", q->since_ms);
+    put_number(json, "run", q->run);
+    json_put(json, "member", json_text_of(run->members[q->member].order->member));
+    json_put(json, "reason", json_text_of(q->reason));
+    return json;
+}
+
+json_t *json_quarantines(const struct daemon *d) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < engine_n_quarantines(d->engine); i++)
+        json_add(list, quarantine_of(d, engine_quarantine_at(d->engine, i)));
+    return list;
+}
+
+json_t *json_release(const struct daemon *d, const struct release *release) {
     const struct manifest *manifest = release->manifest;
     json_t *json = json_object(), *components = json_array();
     json_put(json, "system", json_text_of(manifest->system));
@@ -190,5 +210,12 @@ json_t *json_release(const struct release *release) {
         json_add(components, one);
     }
     json_put(json, "components", components);
+    json_t *quarantines = json_array();
+    for (size_t i = 0; i < engine_n_quarantines(d->engine); i++) {
+        const struct quarantine *q = engine_quarantine_at(d->engine, i);
+        if (digest_equal(&q->what, &release->digest))
+            json_add(quarantines, quarantine_of(d, q));
+    }
+    json_put(json, "quarantines", quarantines);
     return json;
 }

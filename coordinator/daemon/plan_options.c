@@ -11,7 +11,7 @@ struct taking {
     const struct plan_request *request;
     struct arena *arena;
     struct planner_options *options;
-    const char **consents, **canaries, **depends_on;
+    const char **consents, **canaries, **depends_on, **lifts;
     struct fact *choices;
     struct config_op *changes;
     struct budget_use *budgets;
@@ -207,6 +207,12 @@ static int take_depends_on(struct taking *t, const char *name, const char *text)
     return 0;
 }
 
+static int take_lift(struct taking *t, const char *name, const char *text) {
+    (void)name;
+    t->lifts[t->options->n_lifts++] = text;
+    return 0;
+}
+
 /* "OPTION=WORD" */
 static int take_choice(struct taking *t, const char *name, const char *text) {
     const char *equals = strchr(text, '=');
@@ -268,6 +274,7 @@ static const struct {
     {"on-abort", take_abort},
     {"supersede", take_nothing},
     {"depends-on", take_depends_on},
+    {"lift-quarantine", take_lift},
 };
 
 static int argument_take(struct taking *t, const struct fact *argument) {
@@ -288,11 +295,12 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
                        .consents = arena_array(arena, n, sizeof(*t.consents)),
                        .canaries = arena_array(arena, n, sizeof(*t.canaries)),
                        .depends_on = arena_array(arena, n, sizeof(*t.depends_on)),
+                       .lifts = arena_array(arena, n, sizeof(*t.lifts)),
                        .choices = arena_array(arena, n, sizeof(*t.choices)),
                        .changes = arena_array(arena, n, sizeof(*t.changes)),
                        .budgets = arena_array(arena, n + request->cluster->n_budgets, sizeof(*t.budgets)),
                        .err = err};
-    if (!t.consents || !t.canaries || !t.depends_on || !t.choices || !t.changes || !t.budgets)
+    if (!t.consents || !t.canaries || !t.depends_on || !t.lifts || !t.choices || !t.changes || !t.budgets)
         return error_set(err, -ENOMEM, "out of memory");
     planner_options_init(options, request->cluster);
     options->author = request->who;
@@ -301,6 +309,7 @@ int plan_options_take(const struct plan_request *request, struct arena *arena,
     options->consents = t.consents;
     options->canaries = t.canaries;
     options->depends_on = t.depends_on;
+    options->lifts = t.lifts;
     options->choices = t.choices;
     options->changes = t.changes;
     for (size_t i = 0; i < options->n_budgets; i++) /* those of the cluster file */

@@ -86,9 +86,29 @@ static void plan_reply(struct planning *p, const struct planner_result *result) 
     planning_free(p);
 }
 
+/* As late as can be: what failed while the plan was made is found as well. */
+static void quarantines_look(struct planning *p) {
+    const struct engine *engine = p->daemon->engine;
+    size_t n = engine_n_quarantines(engine);
+    struct planner_quarantine *list = arena_array(p->arena, n + 1, sizeof(*list));
+    char text[KEDGE_REASON_MAX];
+    for (size_t i = 0; list && i < n; i++) {
+        const struct quarantine *q = engine_quarantine_at(engine, i);
+        engine_quarantine_text(engine, q, text, sizeof(text));
+        list[i] = (struct planner_quarantine){q->what, arena_text(p->arena, text)};
+        if (!list[i].says)
+            abort();
+    }
+    if (!list)
+        abort();
+    p->input.quarantines = list;
+    p->input.n_quarantines = n;
+}
+
 static void plan_make(struct planning *p) {
     struct planner_result result;
     struct error err;
+    quarantines_look(p);
     int r = planner_make(&p->input, p->arena, &result, &err);
     if (r == 0) {
         plan_reply(p, &result);

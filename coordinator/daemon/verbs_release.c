@@ -9,16 +9,16 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 
-static json_t *release_object(const struct release *release) {
-    return json_pack("{s:o}", "release", json_release(release));
+static json_t *release_object(const struct daemon *d, const struct release *release) {
+    return json_pack("{s:o}", "release", json_release(d, release));
 }
 
 void verb_release_list(struct client *client) {
     const struct daemon *d = client->daemon;
     json_t *releases = json_array();
     for (size_t i = 0; i < d->n_releases; i++)
-        json_add(releases, json_release(d->releases[i]));
-    client_done(client, json_pack("{s:o}", "releases", releases));
+        json_add(releases, json_release(d, d->releases[i]));
+    client_done(client, json_pack("{s:o,s:o}", "releases", releases, "quarantines", json_quarantines(d)));
 }
 
 void verb_release_show(struct client *client) {
@@ -28,7 +28,7 @@ void verb_release_show(struct client *client) {
         client_refuse(client, CLIENT_BAD_INPUT, "release %s: there is none; see kedge release list",
                       name ? name : "?");
     else
-        client_reply(client, CLIENT_DONE, release_object(release), &release->blob, "");
+        client_reply(client, CLIENT_DONE, release_object(client->daemon, release), &release->blob, "");
 }
 
 /* ---- adding ---- */
@@ -83,7 +83,7 @@ static void adding_end(struct adding *adding) {
     if (adding_keep(adding, &err) < 0)
         daemon_fail(d, -EIO, &err);
     else if (client)
-        client_done(client, release_object(release_find_digest(d, &digest)));
+        client_done(client, release_object(d, release_find_digest(d, &digest)));
     adding_free(adding);
 }
 

@@ -21,13 +21,15 @@ static const struct run_member *first_in(const struct run *run, enum member_stat
 static const struct run_member *first_bad(const struct run *run) {
     const struct run_member *m = first_in(run, MEMBER_HELD);
     m = m ? m : first_in(run, MEMBER_RETURNED);
-    return m ? m : first_in(run, MEMBER_FAILED);
+    m = m ? m : first_in(run, MEMBER_FAILED);
+    return m ? m : first_in(run, MEMBER_QUARANTINED);
 }
 
 static void say_bad(const struct run_member *m, const char *what, char *text, size_t size) {
-    const char *how = m->state == MEMBER_HELD       ? "is held by its agent"
-                      : m->state == MEMBER_RETURNED ? "failed and was returned by its agent"
-                                                    : "failed before anything was stopped";
+    const char *how = m->state == MEMBER_HELD          ? "is held by its agent"
+                      : m->state == MEMBER_RETURNED    ? "failed and was returned by its agent"
+                      : m->state == MEMBER_QUARANTINED ? "is refused by its agent"
+                                                       : "failed before anything was stopped";
     snprintf(text, size, "%s%s %s: %s", what, m->order->member, how, m->reason ? m->reason : "");
 }
 
@@ -95,7 +97,7 @@ static bool prepare_failed(struct run *run) {
     char text[KEDGE_REASON_MAX * 2];
     if (!orders_drained(run))
         return false;
-    const struct run_member *m = first_in(run, MEMBER_FAILED);
+    const struct run_member *m = first_bad(run);
     snprintf(text, sizeof(text), "%s could not be prepared, nothing was stopped: %s",
              m ? m->order->member : "a member", m && m->reason ? m->reason : "");
     commit_run_event(run, RUN_EVENT_PREPARE_FAILED, VERDICT_FAILED, text);
@@ -132,13 +134,15 @@ static bool advance_preparing(struct run *run) {
     uint64_t not_before_ms = run->plan->header.not_before_s * 1000;
     if (run->aborting)
         return aborted(run);
-    if (run->n_state[MEMBER_FAILED] > 0)
+    uint32_t n_left_out = run->n_state[MEMBER_SKIPPED] + run->n_state[MEMBER_QUARANTINED];
+    bool nobody = run->n_state[MEMBER_QUARANTINED] > 0 && n_left_out == run_n_present(run);
+    if (run->n_state[MEMBER_FAILED] > 0 || nobody)
         return prepare_failed(run);
     if (wall_now_ms(run->engine) < not_before_ms) {
         timer_set(run->engine, &run->start, not_before_ms + run->engine->ahead_ms);
         return false;
     }
-    bool prepared = run->n_state[MEMBER_PREPARED] + run->n_state[MEMBER_SKIPPED] == run_n_present(run) ||
+    bool prepared = run->n_state[MEMBER_PREPARED] + n_left_out == run_n_present(run) ||
                     (KEDGE_MUTANT(prepare_not_awaited) && run->n_state[MEMBER_PREPARED] > 0);
     if (prepared && !run->paused) {
         commit_run_event(run, RUN_EVENT_PREPARED, VERDICT_NONE, "");
@@ -223,7 +227,7 @@ static bool change_next(struct run *run) {
         candidate_none(run);
         return false;
     }
-    if (has_expired(run))
+    if (has_expired(run) || quarantine_stops(run, member))
         return false;
     if (may_stop_too_early(run, member)) {
         candidate_none(run);
@@ -259,7 +263,8 @@ static bool canary_failed(struct run *run, const struct wave *wave, bool *waits)
     size_t n_left_out = 0;
     for (size_t i = 0; i < wave->n_members; i++) {
         const struct run_member *m = &run->members[wave->members[i]];
-        n_left_out += m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED;
+        n_left_out +=
+            m->state == MEMBER_SKIPPED || m->state == MEMBER_RETIRED || m->state == MEMBER_QUARANTINED;
         bool bad = m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED ||
                    (m->state == MEMBER_HELD && !run->paused);
         *waits = *waits || (bad && !orders_drained(run));
@@ -356,7 +361,8 @@ static bool advance_waves(struct run *run) {
         wave_begin(run, next);
         return true;
     }
-    if (wave->kind == WAVE_STOP && (has_expired(run) || reopens(run)))
+    if (wave->kind == WAVE_STOP &&
+        (has_expired(run) || quarantine_stops(run, wave->members[0]) || reopens(run)))
         return false;
     return wave_is_of_downtime(wave) ? barrier_advance(run, wave) : change_next(run);
 }

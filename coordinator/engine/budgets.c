@@ -18,6 +18,7 @@ static bool counts_as(const struct run_member *m, enum budget_kind kind) {
         return m->is_away && m->state != MEMBER_SKIPPED && !member_state_is_gone(m->state);
     case BUDGET_SKIPPED: return m->state == MEMBER_SKIPPED;
     case BUDGET_HELD: return m->state == MEMBER_HELD;
+    case BUDGET_QUARANTINED: return m->state == MEMBER_QUARANTINED;
     }
     return false;
 }
@@ -89,10 +90,11 @@ bool budget_is_over(const struct run *run, enum budget_kind kind) {
 static const char *how(const struct run_member *m, enum budget_kind kind) {
     if (kind == BUDGET_UNREACHABLE)
         return "is away: its agent is not connected";
-    return m->state == MEMBER_RETURNED  ? "failed and was returned by its agent"
-           : m->state == MEMBER_HELD    ? "is held by its agent"
-           : m->state == MEMBER_SKIPPED ? "was left out"
-                                        : "failed before its stop";
+    return m->state == MEMBER_RETURNED      ? "failed and was returned by its agent"
+           : m->state == MEMBER_HELD        ? "is held by its agent"
+           : m->state == MEMBER_SKIPPED     ? "was left out"
+           : m->state == MEMBER_QUARANTINED ? "is refused by its agent"
+                                            : "failed before its stop";
 }
 
 /* The members, in so many bytes; who finds no room is counted. */

@@ -181,7 +181,8 @@ static bool is_last_canary(const struct run *run, uint32_t member) {
     const struct wave *wave = &run->plan->shape.waves[run->members[member].wave];
     for (size_t i = 0; i < wave->n_members; i++) {
         enum member_state state = run->members[wave->members[i]].state;
-        if (wave->members[i] != member && state != MEMBER_SKIPPED && state != MEMBER_RETIRED)
+        if (wave->members[i] != member && state != MEMBER_SKIPPED && state != MEMBER_RETIRED &&
+            state != MEMBER_QUARANTINED)
             return false;
     }
     return wave->kind == WAVE_CANARY;

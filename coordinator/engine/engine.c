@@ -25,6 +25,7 @@ struct engine *engine_free(struct engine *engine) {
     free(engine->nodes);
     free(engine->slots);
     free(engine->held);
+    quarantines_deinit(engine);
     free(engine->timers);
     free(engine);
     return NULL;
@@ -143,6 +144,7 @@ static int check_plan(const struct engine *engine, const struct verified_plan *p
         return engine_refuse(actions, "the plan has expired; make and approve a new one");
     int r = check_serial(engine, header, actions);
     r = r == 0 ? locks_check(engine, plan, actions) : r;
+    r = r == 0 ? quarantine_check(engine, plan, actions) : r;
     r = r == 0 ? check_waves(plan, actions) : r;
     return r == 0 ? check_steps(plan, actions) : r;
 }
@@ -357,4 +359,5 @@ void engine_dump(const struct engine *engine, struct buffer *out) {
     for (size_t i = 0; i < engine->n_runs; i++)
         dump_run(engine->runs[i], out);
     holds_dump(engine, out);
+    quarantines_dump(engine, out);
 }

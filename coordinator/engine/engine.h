@@ -15,6 +15,7 @@
  *                  how many may fail?             budgets.c
  *                  why is it paused?              pauses.c
  *                  may a held node come back?     returns.c
+ *                  what may not be tried again?   quarantine.c
  *                  which states are there?       member.h, run_machine.h
  *
  * Memory that is out ends the program (the journal brings it back): a half-applied decision would be worse. */
@@ -56,6 +57,7 @@ struct engine_report {
     enum origin origin;
     uint32_t generation;
     uint64_t at_ms; /* by the node's clock: one that is sent again bears the same; 0: not known */
+    bool blames;    /* see struct report */
     const struct bytes *outputs; /* of an action: signed documents (common/plan/output.h) */
     size_t n_outputs;
 };
@@ -181,6 +183,25 @@ bool engine_must_look(const struct run *run, uint32_t member, const char *node);
 void engine_find(const struct work_order *order, const struct fact *facts, size_t n_facts,
                  struct node_finding *outp, char *says, size_t size);
 uint64_t engine_epoch(const struct engine *engine);
+
+/* What failed by itself and is not to be tried again without a plan that lifts it: common/plan/quarantine.h. One for each
+ * run in which it failed. */
+struct quarantine {
+    struct digest what; /* of a release, or of a configuration where the release stayed */
+    uint64_t run;       /* in which it failed, ... */
+    uint32_t member;    /* ... where first in it, ... */
+    uint64_t since_ms;  /* ... when ... */
+    char *reason;       /* ... and how */
+};
+size_t engine_n_quarantines(const struct engine *engine);
+const struct quarantine *engine_quarantine_at(const struct engine *engine,
+                                              size_t index); /* the oldest first */
+const struct quarantine *engine_quarantine(const struct engine *engine,
+                                           const struct digest *what); /* or NULL */
+
+/* "it failed on shop/server@n1 in run 3: it ended with exit code 1" */
+void engine_quarantine_text(const struct engine *engine, const struct quarantine *quarantine, char *out,
+                            size_t size);
 
 /* All that is durable, as text: two engines with the same text decide alike. For tests and `journal verify`. */
 void engine_dump(const struct engine *engine, struct buffer *out);

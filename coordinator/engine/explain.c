@@ -219,6 +219,10 @@ static void explain_state(const struct run *run, uint32_t member, struct why *ou
             : run->state == RUN_RETURNING ? "it is started on what it ran before; by itself it stays down"
                                           : "it is started in its wave; by itself it stays down");
         break;
+    case MEMBER_QUARANTINED:
+        say(outp, "QUARANTINED by its own agent, nothing was stopped",
+            "it stays as it is; a plan made with --lift-quarantine may try it again");
+        break;
     case MEMBER_BACK: say(outp, "is back on what it ran before", "nothing more"); break;
     }
 }

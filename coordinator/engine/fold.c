@@ -252,7 +252,8 @@ static bool fold_reported(struct run *run, const struct record *record) {
         run->n_changes++;
     if (record->value > 0 || outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)
         m->n_stops++;
-    if (strcmp(record->name, "prepare") != 0 && outcome != OUTCOME_WAITS && outcome != OUTCOME_REFUSED)
+    if (strcmp(record->name, "prepare") != 0 && outcome != OUTCOME_WAITS && outcome != OUTCOME_REFUSED &&
+        outcome != OUTCOME_QUARANTINED)
         m->stop_ended_ms = run->stop_ended_ms = record->at_ms;
     if (record->value > 0) {
         m->interruption_us = record->value;
@@ -260,6 +261,7 @@ static bool fold_reported(struct run *run, const struct record *record) {
     }
     if (!KEDGE_MUTANT(replay_drops_reason) || run->engine->actions)
         text_set(&m->reason, record->text);
+    quarantine_fold(run, record);
     return member_apply(run, record->member, member_event_of_outcome(outcome), record->at_ms);
 }
 
@@ -391,6 +393,8 @@ static bool fold_side_reported(struct run *run, const struct record *record) {
 
 static void run_end(struct run *run, uint64_t at_ms) {
     run->ended_ms = at_ms;
+    if (run->verdict == VERDICT_DONE)
+        quarantine_over(run);
     pauses_clear(run);
     run->candidate = NO_MEMBER;
     run->wait_since_ms = run->retry_ms = 0;

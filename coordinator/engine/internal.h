@@ -3,6 +3,7 @@
 #define KEDGE_ENGINE_INTERNAL_H
 
 #include "common/base/mutant.h"
+#include "common/plan/quarantine.h"
 #include "coordinator/engine/engine.h"
 
 struct node {
@@ -26,6 +27,8 @@ struct engine {
     uint32_t *slots;   /* a hash table over nodes, by name; 0: free, else index + 1 */
     struct run **runs; /* the oldest first */
     size_t n_runs;
+    struct quarantine *quarantines; /* (durable) the oldest first */
+    size_t n_quarantines;
     struct timer **timers; /* a heap, the earliest at place 1 */
     size_t n_timers, room_timers;
 };
@@ -253,6 +256,15 @@ int returns_judge(struct engine *engine, const struct event *event);
 void returns_take(struct engine *engine, const struct event *event);
 bool fold_hold(struct engine *engine, const struct record *record);
 void holds_dump(const struct engine *engine, struct buffer *out);
+
+/* ---- quarantine.c ---- */
+struct digest quarantine_digest(const struct run_member *member, const struct engine_report *report);
+void quarantine_fold(struct run *run, const struct record *record); /* of a report */
+void quarantine_over(struct run *run);                              /* it has ended as done */
+int quarantine_check(const struct engine *engine, const struct verified_plan *plan, struct actions *actions);
+bool quarantine_stops(struct run *run, uint32_t member);
+void quarantines_dump(const struct engine *engine, struct buffer *out);
+void quarantines_deinit(struct engine *engine);
 
 /* ---- engine.c ---- */
 int engine_refuse(struct actions *actions, const char *format, ...) _printf_(2, 3);

@@ -28,7 +28,7 @@
     [MEMBER_EVENT_BEGUN] = IGNORED(text), [MEMBER_EVENT_REPORTED_DONE] = IGNORED(text),                      \
     [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(text), [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(text),          \
     [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(text), [MEMBER_EVENT_REPORTED_RETURNED] = IGNORED(text),        \
-    [MEMBER_EVENT_REPORTED_HELD] = IGNORED(text)
+    [MEMBER_EVENT_REPORTED_HELD] = IGNORED(text), [MEMBER_EVENT_REPORTED_QUARANTINED] = IGNORED(text)
 #define NO_GATES(text)                                                                                       \
     [MEMBER_EVENT_RECOVERED_READ_ONLY] = REFUSED(text), [MEMBER_EVENT_RECOVERED] = REFUSED(text),            \
     [MEMBER_EVENT_SOAKED] = REFUSED(text)
@@ -49,12 +49,12 @@
 #define CHANGED "it was switched; finish it, or roll the run back"
 
 /* A state in which an order is in flight; the same order may be sent once more, after a new connection or a restart. */
-#define ORDERED(done, waits, refused, failed, returned)                                                      \
+#define ORDERED(done, waits, refused, failed, returned, quarantined)                                         \
     [MEMBER_EVENT_BEGUN] = IGNORED("under way, the report follows"), [MEMBER_EVENT_REPORTED_DONE] = done,    \
     [MEMBER_EVENT_REPORTED_WAITS] = waits, [MEMBER_EVENT_REPORTED_REFUSED] = refused,                        \
     [MEMBER_EVENT_REPORTED_FAILED] = failed, [MEMBER_EVENT_REPORTED_RETURNED] = returned,                    \
-    [MEMBER_EVENT_REPORTED_HELD] = TO(HELD), NO_GATES("an order is in flight"), GOES,                        \
-    NO_PUT_BACK("an order is in flight"),                                                                    \
+    [MEMBER_EVENT_REPORTED_QUARANTINED] = quarantined, [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),              \
+    NO_GATES("an order is in flight"), GOES, NO_PUT_BACK("an order is in flight"),                           \
     [MEMBER_EVENT_RETRY] = REFUSED("an order is in flight; wait for its report"),                            \
     NO_SKIP("an order is in flight; wait for its report, or retire the member"),                             \
     NO_PROMOTION("an order is in flight; wait for its report"), WAIVES
@@ -74,8 +74,8 @@
     [MEMBER_EVENT_REPORTED_DONE] = IGNORED(LATE), [MEMBER_EVENT_REPORTED_WAITS] = IGNORED(LATE),             \
     [MEMBER_EVENT_REPORTED_REFUSED] = IGNORED(LATE), [MEMBER_EVENT_REPORTED_FAILED] = IGNORED(LATE),         \
     [MEMBER_EVENT_REPORTED_RETURNED] = TO(RETURNED), [MEMBER_EVENT_REPORTED_HELD] = TO(HELD),                \
-    NO_GATES(DOWN), NO_RETRY, GOES, NO_PUT_BACK(DOWN), NO_SKIP(DOWN_STAYS), NO_PROMOTION(DOWN),              \
-    NO_WAIVER(DOWN)
+    [MEMBER_EVENT_REPORTED_QUARANTINED] = IGNORED(LATE), NO_GATES(DOWN), NO_RETRY, GOES, NO_PUT_BACK(DOWN),  \
+    NO_SKIP(DOWN_STAYS), NO_PROMOTION(DOWN), NO_WAIVER(DOWN)
 
 static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
     {
@@ -104,7 +104,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED("it is not prepared yet"),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED("it is not prepared yet"),
                 [MEMBER_EVENT_ORDERED_RETURN] = REFUSED("nothing was changed"),
-                ORDERED(TO(PREPARED), TO(PLANNED), TO(FAILED), TO(FAILED), TO(FAILED)),
+                ORDERED(TO(PREPARED), TO(PLANNED), TO(FAILED), TO(FAILED), TO(FAILED), TO(QUARANTINED)),
             },
         [MEMBER_PREPARED] =
             {
@@ -134,7 +134,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_SWITCH] = TO(SWITCHING),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
-                ORDERED(TO(RECOVERING), BEFORE, TO(FAILED), TO(FAILED), TO(RETURNED)),
+                ORDERED(TO(RECOVERING), BEFORE, TO(FAILED), TO(FAILED), TO(RETURNED), TO(QUARANTINED)),
             },
         [MEMBER_RECOVERING] =
             {
@@ -180,7 +180,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = TO(PROMOTING),
                 [MEMBER_EVENT_ORDERED_RETURN] = REFUSED(BUSY),
-                ORDERED(TO(SETTLING), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+                ORDERED(TO(SETTLING), BEFORE, BEFORE, BEFORE, TO(RETURNED), BEFORE),
             },
         [MEMBER_SETTLING] =
             {
@@ -290,7 +290,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_SWITCH] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PROMOTE] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_RETURN] = TO(REVERTING),
-                ORDERED(TO(RECOVERING_BACK), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+                ORDERED(TO(RECOVERING_BACK), BEFORE, BEFORE, BEFORE, TO(RETURNED), BEFORE),
             },
         [MEMBER_RECOVERING_BACK] =
             {
@@ -353,7 +353,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_STOP] = TO(STOPPING),
                 [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
-                ORDERED(TO(STOPPED), BEFORE, TO(FAILED), TO(FAILED), TO(RETURNED)),
+                ORDERED(TO(STOPPED), BEFORE, TO(FAILED), TO(FAILED), TO(RETURNED), TO(QUARANTINED)),
             },
         [MEMBER_STOPPED] =
             {
@@ -372,7 +372,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_STOP] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PASS] = TO(PASSING),
                 [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
-                ORDERED(TO(PASSED), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+                ORDERED(TO(PASSED), BEFORE, BEFORE, BEFORE, TO(RETURNED), BEFORE),
             },
         [MEMBER_PASSED] =
             {
@@ -391,7 +391,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_STOP] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_PASS] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_START] = TO(STARTING),
-                ORDERED(TO(RECOVERING), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+                ORDERED(TO(RECOVERING), BEFORE, BEFORE, BEFORE, TO(RETURNED), BEFORE),
             },
         [MEMBER_ACTING] =
             {
@@ -404,7 +404,7 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_ACT] = TO(ACTING),
                 [MEMBER_EVENT_ORDERED_STOP_BACK] = REFUSED(BUSY),
-                ORDERED(BEFORE, BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+                ORDERED(BEFORE, BEFORE, BEFORE, BEFORE, TO(RETURNED), BEFORE),
             },
         [MEMBER_HALTING] =
             {
@@ -417,7 +417,19 @@ static const struct member_move moves[MEMBER_STATES][MEMBER_EVENTS] =
                 [MEMBER_EVENT_ORDERED_START] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_ACT] = REFUSED(BUSY),
                 [MEMBER_EVENT_ORDERED_STOP_BACK] = TO(HALTING),
-                ORDERED(TO(PASSED), BEFORE, BEFORE, BEFORE, TO(RETURNED)),
+                ORDERED(TO(PASSED), BEFORE, BEFORE, BEFORE, TO(RETURNED), BEFORE),
+            },
+        [MEMBER_QUARANTINED] =
+            {
+                NO_ORDERS("its agent refuses what failed there before; `run skip` leaves it out"),
+                NO_REPORTS(LATE),
+                NO_GATES("nothing was changed"),
+                [MEMBER_EVENT_RETRY] = BEFORE, /* its agent is asked again */
+                GOES,
+                NO_PUT_BACK("nothing was changed"),
+                SKIPS,
+                NO_PROMOTION("it was not switched"),
+                WAIVES,
             },
 };
 
@@ -455,6 +467,7 @@ static const struct {
     [MEMBER_STARTING] = {"starting", true, true, false, false},
     [MEMBER_ACTING] = {"acting", true, true, false, false},
     [MEMBER_HALTING] = {"stopping for the way back", true, true, false, false},
+    [MEMBER_QUARANTINED] = {"quarantined", false, false, true, false},
 };
 
 const char *member_state_text(enum member_state state) {
@@ -499,6 +512,7 @@ static const char *const event_texts[MEMBER_EVENTS] = {
     [MEMBER_EVENT_ORDERED_ACT] = "ordered to act",
     [MEMBER_EVENT_ORDERED_STOP_BACK] = "ordered to stop for the way back",
     [MEMBER_EVENT_PUT_BACK] = "put back by other hands",
+    [MEMBER_EVENT_REPORTED_QUARANTINED] = "reported: quarantined",
 };
 
 const char *member_event_text(enum member_event event) {
@@ -513,6 +527,7 @@ enum member_event member_event_of_outcome(enum outcome outcome) {
     case OUTCOME_FAILED: return MEMBER_EVENT_REPORTED_FAILED;
     case OUTCOME_RETURNED: return MEMBER_EVENT_REPORTED_RETURNED;
     case OUTCOME_HELD: return MEMBER_EVENT_REPORTED_HELD;
+    case OUTCOME_QUARANTINED: return MEMBER_EVENT_REPORTED_QUARANTINED;
     case OUTCOME_NONE:
     case OUTCOME_BEGUN: break;
     }

@@ -9,6 +9,7 @@
  *                                            ▼
  *       FAILED (nothing was stopped) · RETURNED (by its own agent) · HELD (by its own agent, with an alarm)
  *
+ *   QUARANTINED (by prepare, switch or stop): its agent refuses what failed on its node before; nothing was changed.
  *   By an operator's word: SKIPPED (left out of the run) and RETIRED (gone for good; from every state).
  *
  *   `run rollback`, from RECOVERING … DONE:   return ─▶ REVERTING ─▶ RECOVERING_BACK ─▶ BACK
@@ -50,8 +51,9 @@ enum member_state {
     MEMBER_STARTING,
     MEMBER_ACTING,  /* a named action, while all are down */
     MEMBER_HALTING, /* the first half of the way back of a whole cluster: down again */
+    MEMBER_QUARANTINED,
 };
-enum { MEMBER_STATES = 25 };
+enum { MEMBER_STATES = 26 };
 
 /* Numbers of MEMBER_EVENT records are in journals: append only. */
 enum member_event {
@@ -80,8 +82,9 @@ enum member_event {
     MEMBER_EVENT_ORDERED_ACT, /* "act NAME", "restore NAME" */
     MEMBER_EVENT_ORDERED_STOP_BACK,
     MEMBER_EVENT_PUT_BACK, /* seen when its node was returned: other hands have started what ran before */
+    MEMBER_EVENT_REPORTED_QUARANTINED,
 };
-enum { MEMBER_EVENTS = 25 };
+enum { MEMBER_EVENTS = 26 };
 
 enum move_kind {
     MOVE_UNANSWERED, /* a hole in the table; a test looks for it */

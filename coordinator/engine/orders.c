@@ -88,6 +88,7 @@ static void record_report(struct run *run, uint32_t member, const struct engine_
         .number = report->outcome,
         .value = report->interruption_us,
         .value2 = report->evidence_age_us,
+        .digest = quarantine_digest(&run->members[member], report),
         .name = report->step,
         .text = report->reason,
     };
@@ -124,14 +125,18 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
                     (run->state == RUN_WAVES && wave->kind == WAVE_CANARY &&
                      (m->state == MEMBER_RETURNED || m->state == MEMBER_FAILED));
     bool acts = m->state == MEMBER_STOPPED || m->state == MEMBER_PASSED;
-    if (!ends_run && barrier_may_return(run) && !run->aborting &&
-        !(acts && barrier_is_act(run, report->step))) {
+    if (m->state == MEMBER_QUARANTINED && run->state == RUN_PREPARING) {
+        budget_judge(run, member, BUDGET_QUARANTINED);
+    } else if (!ends_run && barrier_may_return(run) && !run->aborting &&
+               !(acts && barrier_is_act(run, report->step))) {
         char why[KEDGE_REASON_MAX];
         snprintf(why, sizeof(why), "the barrier was not reached by all: %.100s: %.300s", name,
                  report->reason);
         run_abort(run, why);
     } else if (m->state == MEMBER_HELD) {
         budget_judge(run, member, BUDGET_HELD);
+    } else if (m->state == MEMBER_QUARANTINED) {
+        budget_judge(run, member, BUDGET_QUARANTINED);
     } else if (m->state == MEMBER_FAILED || m->state == MEMBER_RETURNED) {
         if (!ends_run)
             budget_judge(run, member, BUDGET_FAILED);
@@ -147,6 +152,7 @@ static void failure(struct run *run, uint32_t member, const struct engine_report
 static void lie(struct run *run, uint32_t member, const struct engine_report *report, const char *why) {
     struct engine_report held = *report;
     held.outcome = OUTCOME_HELD;
+    held.blames = false; /* nobody knows what it did */
     held.reason = why;
     record_report(run, member, &held);
     run_pause(run, PAUSE_LIE, member, "ALARM: %s: %s: %s", report->member, report->step, why);
@@ -176,6 +182,7 @@ static void member_report(struct run *run, uint32_t member, const struct engine_
     case OUTCOME_REFUSED:
     case OUTCOME_FAILED:
     case OUTCOME_RETURNED:
+    case OUTCOME_QUARANTINED:
     case OUTCOME_HELD: failure(run, member, report); break;
     case OUTCOME_DONE:
     case OUTCOME_NONE:

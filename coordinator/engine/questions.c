@@ -105,7 +105,8 @@ static enum stage stage_of(const struct run_member *member) {
     case MEMBER_PASSED:
     case MEMBER_STARTING:
     case MEMBER_ACTING:
-    case MEMBER_HALTING: break;
+    case MEMBER_HALTING:
+    case MEMBER_QUARANTINED: break;
     }
     return STAGE_BEFORE;
 }

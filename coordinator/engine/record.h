@@ -17,7 +17,7 @@
  *   RUN_EVENT       whom (PAUSE) enum run_event  verdict      enum pause_kind -      -       reason
  *   WAVE            -           index            -            -             -        name    -
  *   ORDERED         index       -                expires_s    epoch         -        step    -
- *   REPORTED        index       enum outcome     interruption evidence age  -        step    reason     (both in us)
+ *   REPORTED        index       enum outcome     interruption evidence age  to blame step    reason     (both in us)
  *   MEMBER_EVENT    index       enum member_event until_ms    -             word     gate    reason     (WAIVE)
  *   SIDE_ORDERED    carrier     side action      expires_s    epoch         -        step    -
  *   SIDE_REPORTED   who         side action      enum outcome its at_ms     -        step    reason     (or unasked)

@@ -80,6 +80,7 @@ enum pause_kind {
     PAUSE_RELAPSE,     /* was well and is not */
     PAUSE_STEP,        /* failed at a step that changed nothing and may be tried again */
     PAUSE_LIE,         /* says what its own report shows not to be so */
+    PAUSE_QUARANTINE,  /* what the plan leads to has failed in another run since it began */
     PAUSE_BUDGET = 16, /* plus enum budget_kind */
 };
 enum { PAUSES = PAUSE_BUDGET + BUDGETS };

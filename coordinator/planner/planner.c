@@ -251,7 +251,9 @@ static int header_encode(struct planning *p, const struct plan *plan, struct dig
                             .not_after_s = input->options.not_after_s,
                             .consents = consents,
                             .n_consents = n_consents,
-                            .supersedes = input->options.supersedes};
+                            .supersedes = input->options.supersedes,
+                            .lifts = p->lifts,
+                            .n_lifts = p->n_lifts};
     struct signed_blob blob = {.context = TRUST_OPERATOR_PLAN};
     int r = encode(p, &header_codec, &header, &blob.bytes);
     if (r < 0)
@@ -321,6 +323,8 @@ static struct work_order *judge_and_make(struct planning *p) {
             return NULL;
     if (p->input->options.urgent && !p->failed)
         soaks_cut(p);
+    if (orders)
+        quarantine_judge(p, orders);
     consents_judge(p);
     return orders;
 }

@@ -86,6 +86,14 @@ struct planner_options {
     uint64_t supersedes;           /* serial of the plan whose open run this one overtakes; 0: none */
     const char *const *depends_on; /* clusters, beside those of the charter */
     size_t n_depends_on;
+    const char *const *lifts; /* "b2:5a9e...": what may be tried again although it failed; a part is enough */
+    size_t n_lifts;
+};
+
+/* What failed before, and how; see common/plan/quarantine.h. */
+struct planner_quarantine {
+    struct digest what;
+    const char *says; /* "it failed on shop/server@n1 in run 3: ..." */
 };
 
 struct planner_input {
@@ -103,6 +111,8 @@ struct planner_input {
      * end. What the cluster says now would be taken for the operator's. */
     const struct fact *overtaken;
     size_t n_overtaken;
+    const struct planner_quarantine *quarantines;
+    size_t n_quarantines;
     uint64_t goes_on; /* number of the run that is superseded, if it is not paused; else 0 */
     struct planner_options options;
 };

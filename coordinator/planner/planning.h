@@ -78,6 +78,8 @@ struct planning {
     size_t n_waves;
     struct budget *budgets; /* of the run */
     size_t n_budgets;
+    struct digest *lifts; /* of what is to be tried, by the operator's word */
+    size_t n_lifts;
 };
 
 /* Findings. */
@@ -173,6 +175,9 @@ struct start_limits {
 };
 int start_limits_make(struct planning *p, const struct member_plan *m,
                       struct start_limits *outp) _must_check_;
+
+/* quarantine.c: what failed before is planned only by an operator's word, which is signed with the plan. */
+void quarantine_judge(struct planning *p, const struct work_order *orders);
 
 /* orders.c */
 int order_make(struct planning *p, size_t index, struct work_order *outp) _must_check_;

@@ -54,7 +54,8 @@ static struct kept_outcome outcome_now(const struct world *w, const struct membe
         .evidence_age_us = m->machine.record.evidence_age_us,
         .at_ms = w->wall_ms + w->now_us / MS,
         .generation = generation_of(m, serial, m->service.running ? m->service.content : m->link),
-        .mode = service_mode(m)};
+        .mode = service_mode(m),
+        .blames = m->machine.record.blames && (outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD)};
     snprintf(kept.reason, sizeof(kept.reason), "%.150s", reason ? reason : "");
     return kept;
 }
@@ -85,6 +86,45 @@ static void time_arm(struct world *w, struct member *m) {
     item->token = m->time_token;
 }
 
+/* ---- what failed here ---- */
+
+static struct failed_here *failed_find(struct disk *disk, const struct digest *what) {
+    for (size_t i = 0; i < disk->n_failed; i++)
+        if (digest_equal(&disk->failed[i].what, what))
+            return &disk->failed[i];
+    return NULL;
+}
+
+/* At the end of a step: the first failure is kept, until what failed proves itself by a plan that was signed for it. */
+static void quarantine_keep(struct world *w, struct member *m, const struct kept_outcome *kept) {
+    const struct header *header = &plan_of(m->cluster, kept->serial)->header;
+    struct disk *disk = &m->written;
+    struct digest what;
+    if (!quarantine_subject(order_of(m, kept->serial), &what))
+        return;
+    struct failed_here *before = failed_find(disk, &what);
+    bool proven = kept->outcome == OUTCOME_DONE && verb_proves(step_at(m, disk->step)->verb) &&
+                  m->machine.record.generation > 0;
+    bool lifted = quarantine_is_lifted(header, &what);
+    struct failed_here now = {what, {header->cluster, kept->serial}};
+    if (kept->blames && world_chance(w, FAULT_SUPERSEDE, 2)) /* while nobody else has heard of it */
+        item_add(w, ITEM_FAULT, 0)->index = FAULT_SUPERSEDE;
+    if (kept->blames && !before && disk->n_failed < FAILED_MAX)
+        disk->failed[disk->n_failed++] = now;
+    else if (kept->blames && before && lifted)
+        *before = now;
+    else if (proven && before && lifted && !quarantined_by(&before->before, order_of(m, kept->serial)))
+        *before = disk->failed[--disk->n_failed];
+}
+
+static bool is_quarantined(struct member *m, const struct offer *offer) {
+    struct digest what;
+    if (!quarantine_subject(offer->order, &what))
+        return false;
+    const struct failed_here *before = failed_find(&m->written, &what);
+    return before && acceptance_is_quarantined(&before->before, offer);
+}
+
 /* True when it is written. */
 static bool act_journal(struct world *w, struct member *m, const struct machine_action *action) {
     if (m->journal_lost) {
@@ -100,6 +140,7 @@ static bool act_journal(struct world *w, struct member *m, const struct machine_
         m->outcome_kept = true;
         if (action->record.outcome == OUTCOME_DONE || action->record.outcome == OUTCOME_RETURNED)
             m->written.proven = m->service.content;
+        quarantine_keep(w, m, kept);
     }
     disk_write(m);
     if (action->sync && world_chance(w, FAULT_DISK, 60)) {
@@ -267,6 +308,7 @@ uint64_t agent_wall_s(const struct world *w, const struct member *m) {
 
 static void order_receive(struct world *w, struct member *m, const struct message *message) {
     const struct step *step = step_at(m, message->step);
+    struct digest what;
     struct offer offer = {
         .epoch = message->epoch,
         .serial = message->serial,
@@ -274,7 +316,9 @@ static void order_receive(struct world *w, struct member *m, const struct messag
         .root = plan_of(m->cluster, message->serial)->header.root,
         .order = order_of(m, message->serial),
         .step = step,
-        .forbidden = m->written.forbids == message->serial ? "an operator left it out of the run" : ""};
+        .forbidden = m->written.forbids == message->serial ? "an operator left it out of the run" : "",
+        .lifts = quarantine_subject(order_of(m, message->serial), &what) &&
+                 quarantine_is_lifted(&plan_of(m->cluster, message->serial)->header, &what)};
     const struct kept_outcome *kept = &m->written.outcomes[message->step];
     bool known = kept->is && kept->serial == message->serial;
     bool ended = known && !outcome_changed_nothing(kept->outcome);
@@ -297,6 +341,10 @@ static void order_receive(struct world *w, struct member *m, const struct messag
     }
     if (known && acceptance_is_answered(kept->outcome, kept->epoch, kept->expires_s, &offer)) {
         report_send(w, m, message->step, kept);
+        return;
+    }
+    if (is_quarantined(m, &offer)) {
+        say(w, m, message->step, message->serial, OUTCOME_QUARANTINED, "it failed here before");
         return;
     }
     struct machine_event time = {.kind = MACHINE_EVENT_TIME};

@@ -339,6 +339,7 @@ static void receive_report(struct world *w, const struct message *message) {
         .mode = k->mode,
         .generation = generation_number(m, k->generation),
         .at_ms = k->at_ms,
+        .blames = k->blames,
     };
     w->witness.gives_away = k->gives_away;
     int r = coordinator_give(w, &event);

@@ -5,6 +5,7 @@
 #include "coordinator/rehearsal/witness.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_of_kind(const struct heard *h, enum budget_kind kind) {
@@ -16,6 +17,7 @@ static bool is_of_kind(const struct heard *h, enum budget_kind kind) {
         return h->outcome == OUTCOME_RETURNED ||
                ((h->outcome == OUTCOME_FAILED || h->outcome == OUTCOME_REFUSED) && !stays);
     case BUDGET_HELD: return h->outcome == OUTCOME_HELD;
+    case BUDGET_QUARANTINED: return h->outcome == OUTCOME_QUARANTINED && !stays;
     case BUDGET_SKIPPED: return h->left_out;
     case BUDGET_UNREACHABLE: return false;
     }
@@ -52,7 +54,7 @@ static bool allows(const struct budget *budgets, size_t n_budgets, enum budget_k
 
 static bool is_over(const struct run *run, const struct trial *trial, uint32_t wave, enum budget_kind kind) {
     const struct shape *shape = &run->plan->shape;
-    bool of_wave = wave < shape->n_waves, limited = kind == BUDGET_FAILED || kind == BUDGET_HELD;
+    bool of_wave = wave < shape->n_waves, limited = kind != BUDGET_SKIPPED && kind != BUDGET_UNREACHABLE;
     struct amount all = count(run, trial, wave, kind);
     const struct budget *budgets = of_wave ? shape->waves[wave].budgets : shape->budgets;
     size_t n_budgets = of_wave ? shape->waves[wave].n_budgets : shape->n_budgets;
@@ -106,7 +108,7 @@ void failures_reported(struct world *w, const struct run *run, struct trial *tri
             if (!ends_run)
                 pause_is_said(w, run, member, (enum budget_kind)k);
         }
-    if (!is_of_kind(h, BUDGET_FAILED) && h->outcome != OUTCOME_HELD)
+    if (!is_of_kind(h, BUDGET_FAILED) && !is_of_kind(h, BUDGET_QUARANTINED) && h->outcome != OUTCOME_HELD)
         halt(run, trial, member, what, false); /* it may be tried again: by a person */
 }
 
@@ -129,4 +131,65 @@ void failures_accept(const struct run *run, struct trial *trial) {
     for (unsigned k = 0; k < BUDGETS; k++)
         for (uint32_t wave = 0; wave <= whole(run); wave++)
             trial->accepted[wave][k] = count(run, trial, wave, (enum budget_kind)k).n;
+}
+
+/* ---- quarantine, counted once more from the signed orders and from what agents blamed ---- */
+
+/* Zeroes: nothing new. */
+static struct digest leads_to(const struct work_order *order) {
+    struct digest what = {{0}};
+    for (size_t i = 0; i < order->n_generations; i++)
+        if (order->generations[i].has_manifest)
+            what = order->generations[i].manifest;
+        else if (order->generations[i].render)
+            what = order->generations[i].render->new_digest;
+    return what;
+}
+
+static bool lifts(const struct verified_plan *plan, const struct digest *what) {
+    bool found = false;
+    for (size_t i = 0; i < plan->header.n_lifts; i++)
+        found = found || digest_equal(&plan->header.lifts[i], what);
+    return found;
+}
+
+void blames_heard(struct world *w, const struct run *run, const struct engine_report *report) {
+    static const struct digest none;
+    struct witness *wit = &w->witness;
+    uint32_t member = run_member_index(run, report->member);
+    bool blamed = report->blames && (report->outcome == OUTCOME_RETURNED || report->outcome == OUTCOME_HELD);
+    if (member == NO_MEMBER || !(blamed || report->outcome == OUTCOME_QUARANTINED))
+        return;
+    struct digest what = leads_to(run->plan->orders[member]);
+    bool known = digest_equal(&what, &none);
+    for (size_t i = 0; i < wit->n_failed; i++)
+        known = known || (wit->failed[i].run == run->id && digest_equal(&wit->failed[i].what, &what));
+    if (known)
+        return;
+    wit->failed = realloc(wit->failed, (wit->n_failed + 1) * sizeof(*wit->failed));
+    if (!wit->failed)
+        abort();
+    wit->failed[wit->n_failed++] = (struct blamed){what, run->id, engine_n_runs(w->engine)};
+}
+
+void blames_over(struct world *w, const struct run *run) {
+    struct witness *wit = &w->witness;
+    size_t n = 0, before = 0;
+    while (engine_run_at(w->engine, before) != run)
+        before++;
+    for (size_t i = 0; i < wit->n_failed; i++)
+        if (wit->failed[i].n_runs > before || !lifts(run->plan, &wit->failed[i].what))
+            wit->failed[n++] = wit->failed[i];
+    wit->n_failed = n;
+}
+
+/* A run may go on with what failed in itself: that is for its budgets. */
+void blames_judge(struct world *w, const struct run *run, uint32_t member, const char *what) {
+    struct digest leads = leads_to(run->plan->orders[member]);
+    for (size_t i = 0; i < w->witness.n_failed; i++) {
+        const struct blamed *before = &w->witness.failed[i];
+        if (before->run != run->id && digest_equal(&before->what, &leads) && !lifts(run->plan, &leads))
+            world_fail(w, "18: %s %s, and what it leads to failed in run %llu; nobody has signed for that",
+                       run->members[member].order->member, what, (unsigned long long)before->run);
+    }
 }

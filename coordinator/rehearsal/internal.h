@@ -4,6 +4,7 @@
 
 #include "agent/core/acceptance.h"
 #include "agent/core/lease.h"
+#include "common/plan/quarantine.h"
 #include "coordinator/engine/engine.h"
 #include "coordinator/rehearsal/stage.h"
 #include "coordinator/rehearsal/witness.h"
@@ -17,6 +18,7 @@ enum {
     SIDES_MAX = 4,
     GATES_MAX = 16,
     WORDS_MAX = 32,
+    FAILED_MAX = 8, /* releases */
     PLANS_MAX = 6,
     CLUSTERS_MAX = 4,
     MS = 1000,
@@ -54,7 +56,14 @@ struct kept_outcome {
     uint32_t generation;
     enum mode mode;
     bool gives_away; /* a lie: done, and what runs is not what had to run then */
+    bool blames;     /* see struct report */
     char reason[160];
+};
+
+/* What failed here, and in which plan. */
+struct failed_here {
+    struct digest what;
+    struct quarantined before;
 };
 
 /* What the agent's journal holds of a member. */
@@ -70,6 +79,8 @@ struct disk {
     uint64_t lease_serial;
     uint64_t forbids; /* serial of the plan in which operators want nothing more to begin */
     uint64_t waived_serial, waived_until_s[GATES_MAX]; /* by gate of that plan */
+    struct failed_here failed[FAILED_MAX];
+    size_t n_failed;
 };
 
 struct service {
@@ -146,9 +157,10 @@ struct member {
     uint64_t latched;             /* serial that was aborted, as its agent knows */
     uint64_t epoch_obeyed, serial_obeyed; /* as far as its disk has kept it */
     uint32_t rows_yes;                    /* rows of the open step whose last answer was yes, as bits */
-    uint64_t left_out, retired;           /* by an operator's word: in the plan of this serial */
-    uint64_t waived_until_ms;             /* an operator set a may-stop gate aside */
-    bool asked_waived;                    /* and so the last question counted as yes */
+    uint64_t left_out,
+        retired; /* by an operator's word, or refused as quarantined: in the plan of this serial */
+    uint64_t waived_until_ms; /* an operator set a may-stop gate aside */
+    bool asked_waived;        /* and so the last question counted as yes */
     const struct model_gate
         *doubts; /* the first gate of the last question that did not say yes; NULL: all did */
     enum answer doubts_answer;
@@ -470,6 +482,7 @@ void oracle_begins(struct world *w, struct member *m, const struct message *mess
 void oracle_row(struct member *m, enum answer answer);
 void oracle_row_after(struct world *w, const struct member *m, const struct row *row, enum answer answer);
 void oracle_done(struct world *w, const struct member *m, const struct step *step);
+bool oracle_runs_new(const struct member *m);
 void oracle_moved(struct world *w, const struct member *m, enum machine_state was,
                   const struct machine_actions *actions);
 void oracle_lease(struct world *w, const struct member *m, const char *name, bool ours);

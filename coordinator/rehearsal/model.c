@@ -213,8 +213,13 @@ void service_end_seen(struct world *w, struct member *m, bool wanted, uint64_t s
                                   .op = m->op,
                                   .answer = ANSWER_YES,
                                   .age_us = w->now_us - signalled,
-                                  .reason = how};
+                                  .reason = how,
+                                  .blames = true};
+    bool new_one = event.kind == MACHINE_EVENT_ENDED && oracle_runs_new(m);
     agent_feed(w, m, &event);
+    if (new_one && !m->machine.record.blames)
+        world_fail(w, "18: %s has ended by itself after its start, and nothing is to blame",
+                   m->order->member);
 }
 
 /* ---- answers ---- */

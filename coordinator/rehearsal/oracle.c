@@ -143,6 +143,8 @@ void oracle_answers(struct world *w, const struct message *message) {
 /* The coordinator has heard how a step ended. A change makes what it was told before be about another cluster. */
 void oracle_report(struct world *w, struct member *m, const struct message *message) {
     m->ordered[plan_index(m->cluster, message->serial)][message->step] = false;
+    if (message->report.outcome == OUTCOME_QUARANTINED)
+        m->left_out = message->serial;
     if (step_find_row(step_at(m, message->step), PRIMITIVE_STOP) &&
         !outcome_changed_nothing(message->report.outcome))
         m->cluster->last_change_ms = w->now_us / MS;

@@ -1,9 +1,41 @@
 /* What an agent may do by itself, judged from what the model answered it: the rows of its step, its alarms, its leases. */
 #include "coordinator/rehearsal/internal.h"
 
+/* What failed here before is not begun again, but by the plan itself or by one that was signed for it. */
+static void begins_again(struct world *w, const struct member *m, const struct message *message,
+                         const struct step *step) {
+    const struct verified_plan *plan = plan_of(m->cluster, message->serial);
+    struct digest what;
+    bool forward = step->verb == VERB_PREPARE || step->verb == VERB_SWITCH || step->verb == VERB_PROMOTE ||
+                   step->verb == VERB_STOP;
+    if (!forward || !quarantine_subject(plan->orders[m->number], &what))
+        return;
+    for (size_t i = 0; i < plan->header.n_lifts; i++)
+        if (digest_equal(&plan->header.lifts[i], &what))
+            return;
+    for (size_t i = 0; i < m->written.n_failed; i++)
+        if (digest_equal(&m->written.failed[i].what, &what) &&
+            m->written.failed[i].before.serial != message->serial)
+            world_fail(w,
+                       "18: %s begins %s of what failed on it in plan %llu, and nobody has signed for that",
+                       m->order->member, step->name, (unsigned long long)m->written.failed[i].before.serial);
+}
+
+/* The open step has started something new, whose end nobody wanted. */
+bool oracle_runs_new(const struct member *m) {
+    const struct machine_record *record = &m->machine.record;
+    if (!machine_is_busy(&m->machine) || record->state != MACHINE_FORWARD || !record->changed)
+        return false;
+    for (size_t i = 0; i <= record->row && i < m->machine.step->n_rows; i++)
+        if (m->machine.step->rows[i].primitive == PRIMITIVE_START)
+            return m->machine.step->rows[i].generation > 0;
+    return false;
+}
+
 /* An order begins a step. */
 void oracle_begins(struct world *w, struct member *m, const struct message *message) {
     const struct step *step = step_at(m, message->step);
+    begins_again(w, m, message, step);
     bool same_plan = m->machine.record.serial == message->serial;
     bool open = m->machine.record.started_new || machine_is_at_barrier(&m->machine);
     bool begun = step_closes(m, step) || (same_plan && open);

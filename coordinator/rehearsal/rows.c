@@ -159,7 +159,7 @@ static void start(struct world *w, struct member *m, const struct row *row) {
     if (m->executing.attempt > 0) {
         if (!m->service.running) {
             struct machine_event event = {
-                .kind = MACHINE_EVENT_FAILED, .op = m->op, .reason = "it has ended"};
+                .kind = MACHINE_EVENT_FAILED, .op = m->op, .reason = "it has ended", .blames = true};
             agent_feed(w, m, &event);
             return;
         }

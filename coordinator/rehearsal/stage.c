@@ -352,6 +352,7 @@ static void tell_reached(struct world *w, const struct run *run, uint32_t index,
     case MEMBER_HELD:
     case MEMBER_BACK:
     case MEMBER_SKIPPED:
+    case MEMBER_QUARANTINED:
     case MEMBER_RETIRED: tell_why(w, run, index, NOTE_MEMBER); return;
     }
 }

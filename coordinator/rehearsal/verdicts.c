@@ -438,4 +438,6 @@ void verdict_claims(struct world *w, const struct run *run, struct trial *trial)
         all_are_new(w, run, trial);
     if (ended && !trial->ended && run->verdict == VERDICT_ABORTED)
         abort_has_returned(w, run, trial);
+    if (ended && !trial->ended && run->verdict == VERDICT_DONE)
+        blames_over(w, run);
 }

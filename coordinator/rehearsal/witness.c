@@ -54,6 +54,7 @@ void witness_free(struct world *w) {
     for (uint32_t i = 0; i < wit->n_nodes; i++)
         free(wit->nodes[i].name);
     free(wit->trials);
+    free(wit->failed);
     free(wit->nodes);
     *wit = (struct witness){.n_trials = 0};
 }
@@ -317,6 +318,8 @@ static void reported(struct world *w) {
         if (!run || run->plan->header.serial != report->serial ||
             strcmp(run->plan->header.cluster, report->cluster) != 0)
             continue;
+        if (!w->witness.gives_away)
+            blames_heard(w, run, report);
         for (uint32_t i = 0; i < trial->n_members; i++) {
             struct heard *h = &trial->heard[i];
             if (strcmp(run->members[i].order->member, report->member) != 0 || !h->ordered ||
@@ -388,6 +391,8 @@ static void said(struct world *w) {
 static void applied(struct world *w) {
     size_t n = engine_n_runs(w->engine);
     const struct run *newest = n > 0 ? engine_run_at(w->engine, n - 1) : NULL;
+    if (newest)
+        blames_judge(w, newest, 0, "is to be changed by a new run");
     for (size_t i = 0; i + 1 < n; i++) {
         const struct run *run = engine_run_at(w->engine, i);
         struct trial *trial = trial_of(&w->witness, run);
@@ -446,6 +451,8 @@ static void ordered(struct world *w, const struct action *a) {
     if (step->verb != VERB_SWITCH && step->verb != VERB_PROMOTE && step->verb != VERB_REVERT &&
         step->verb != VERB_FINALIZE)
         return;
+    if (!repeated && step->verb != VERB_REVERT)
+        blames_judge(w, run, a->member, "is ordered to go on");
     if (!repeated) {
         verdict_order(w, run, trial, a->member, step);
         h->was_in_change = h->in_change;

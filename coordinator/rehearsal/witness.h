@@ -68,7 +68,16 @@ struct witness_node {
     uint64_t held_until_ms;
 };
 
+/* What an agent blamed, or refused, in that run. */
+struct blamed {
+    struct digest what;
+    uint64_t run;
+    size_t n_runs; /* that there were then */
+};
+
 struct witness {
+    struct blamed *failed; /* and no plan that was signed to try it again has ended well since */
+    size_t n_failed;
     struct trial *trials;
     size_t n_trials;
     struct witness_node *nodes;
@@ -101,6 +110,11 @@ void failures_reported(struct world *w, const struct run *run, struct trial *tri
                        const char *step);
 void failures_word(const struct run *run, struct trial *trial, uint32_t member, enum run_event word);
 void failures_accept(const struct run *run, struct trial *trial);
+
+/* ---- failures.c: what is not tried again ---- */
+void blames_heard(struct world *w, const struct run *run, const struct engine_report *report);
+void blames_over(struct world *w, const struct run *run); /* it has ended as done */
+void blames_judge(struct world *w, const struct run *run, uint32_t member, const char *what);
 
 /* ---- witness.c, for verdicts.c ---- */
 /* The member's own gates after this step; without samples. */

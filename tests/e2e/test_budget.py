@@ -27,8 +27,8 @@ def test_F26_budgets_are_signed_with_the_plan_and_shown_wherever_the_run_is(flee
     run = fleet.wait_ended()
     assert run["verdict"]["result"] == "done", run["verdict"]
     assert run["budget"] == {"failed": 0, "failed_max": 1, "unreachable": 0, "unreachable_max": 2, "skipped": 0,
-                             "skipped_max": 1, "held": 0, "held_max": 0, "retired": 0}, run["budget"]
+                             "skipped_max": 1, "held": 0, "held_max": 0, "quarantined": 0, "quarantined_max": 0, "retired": 0}, run["budget"]
     assert run["waves"][0]["budget"] == {"failed": 0, "failed_max": 0}, run["waves"]
     for words in (("run", "show"), ("run", "report")):
         text = " ".join(fleet.kedge(*words, code=None).split())
-        assert "failed 0 of 1, unreachable 0 of 2, held 0 of 0, skipped 0 of 1, retired 0; wave canary: failed 0 of 0" in text, text
+        assert "failed 0 of 1, unreachable 0 of 2, held 0 of 0, quarantined 0 of 0, skipped 0 of 1, retired 0; wave canary: failed 0 of 0" in text, text

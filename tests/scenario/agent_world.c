@@ -335,9 +335,9 @@ static void make_lease(struct agent_world *w) {
 void world_sign(struct agent_world *w) {
     struct error err = {""};
     w->order.node_key = w->executor->key.public;
-    struct digest manifest = digest_of(buffer_bytes(&w->manifest_blob));
+    w->release = digest_of(buffer_bytes(&w->manifest_blob));
     for (size_t i = 0; i < 2; i++) {
-        w->generations[i].manifest = manifest;
+        w->generations[i].manifest = w->release;
         if (generation_digest(&w->generations[i], &w->generations[i].digest, &err) < 0)
             abort();
     }
@@ -351,7 +351,9 @@ void world_sign(struct agent_world *w) {
                                 .serial = w->order.serial,
                                 .root = merkle_root(leaves, 2),
                                 .n_leaves = 2,
-                                .manifest = manifest,
+                                .manifest = w->release,
+                                .lifts = &w->release,
+                                .n_lifts = w->lifts,
                                 .from_version = "1.0.0",
                                 .to_version = w->manifest.version,
                                 .author = "alice",

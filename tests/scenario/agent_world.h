@@ -29,6 +29,8 @@ struct agent_world {
     struct row rows[WORLD_STEPS][12];
     struct gate gates[4]; /* 0 read-write, 1 read-only, 2 never yes, 3 sample */
     struct header header;
+    bool lifts; /* the header lifts the quarantine of the release, which is: */
+    struct digest release;
     struct manifest manifest;
 
     struct buffer charter_blob, order_bytes, manifest_blob, header_blob;

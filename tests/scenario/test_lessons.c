@@ -507,3 +507,64 @@ TEST("F22 lesson_17_finalize_is_never_automatic") {
     check_contains((const char *)w->actions.refused, "cannot go back: its way back was \"never\"");
     story(w, "lesson_17_finalize_is_never_automatic");
 }
+
+/* ---- what failed before ---- */
+
+static void third_lifts(struct verified_plan *plan) {
+    static const struct digest release = {{0x40}};
+    plan->header.lifts = &release;
+    plan->header.n_lifts = plan->header.serial == 3;
+}
+
+static enum outcome first_run_returns_n1(struct world *w, unsigned member, const char *step) {
+    bool fails = engine_n_runs(w->engine) == 1 && member == 0 && strcmp(step, "switch") == 0;
+    return fails ? OUTCOME_RETURNED : OUTCOME_DONE;
+}
+
+TEST("F06 lesson_18_a_release_that_failed_is_not_tried_again_before_somebody_has_signed_for_it") {
+    struct world_config config = four;
+    config.amend = third_lifts;
+    _cleanup_(world_freep) struct world *w = world_new(&config);
+    w->step = first_run_returns_n1;
+    w->blames = true;
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_FAILED);
+    world_note(w, "the next night, after a restart, a plan is applied with the same release");
+    world_crash(w);
+    check_eq_int(world_apply(w, 2), ENGINE_REFUSED);
+    check_contains(w->actions.refused, "is quarantined: it failed on shop/server@n1 in run 1: it ended");
+    world_note(w, w->actions.refused);
+    check_eq_int(engine_n_runs(w->engine), 1);
+    world_note(w, "operators have found the fault on n1 and sign a plan that may try it again");
+    require(world_apply(w, 3) == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_DONE);
+    check_eq_int(engine_n_quarantines(w->engine), 0);
+    story(w, "lesson_18_a_release_that_failed_is_quarantined");
+}
+
+static enum outcome n1_remembers(struct world *w, unsigned member, const char *step) {
+    (void)w;
+    return member == 0 && strcmp(step, "prepare") == 0 ? OUTCOME_QUARANTINED : OUTCOME_DONE;
+}
+
+TEST("F26 lesson_18_an_agent_remembers_what_its_coordinator_has_lost") {
+    _cleanup_(world_freep) struct world *w = world_new(&rolling);
+    w->step = n1_remembers;
+    world_note(w, "this coordinator was restored from before the failure; n1 was there");
+    require(world_begin(w) == 0);
+    world_run(w, 60000);
+    const struct run *run = world_run_of(w);
+    check(run->paused && run->count.n[BUDGET_QUARANTINED] == 1 && run->count.n[BUDGET_FAILED] == 0);
+    check_contains(run->pause_reason, "shop/server@n1 is refused by its agent: it failed here before");
+    check_contains(run->pause_reason, "budget: 1 quarantined in the run, 0 allowed");
+    check_eq_int(switched(w), 0);
+    check(world_command(w, RUN_EVENT_ABORT, "alice: then not") == 0);
+    world_run(w, 60000);
+    ended(w, VERDICT_ABORTED);
+    world_note(w, "and from now on this coordinator knows it as well");
+    check_eq_int(world_apply(w, 2), ENGINE_REFUSED);
+    world_note(w, w->actions.refused);
+    story(w, "lesson_18_an_agent_remembers");
+}

@@ -99,6 +99,7 @@ static const char *reason_of(enum outcome outcome) {
     switch (outcome) {
     case OUTCOME_WAITS: return "writable: no: it would keep 2, 3 are needed";
     case OUTCOME_FAILED: return "no room on the disk";
+    case OUTCOME_QUARANTINED: return "it failed here before";
     case OUTCOME_REFUSED: return "config.digest is not the one that was signed";
     case OUTCOME_RETURNED: return "it ended with exit code 1 after 12 ms";
     case OUTCOME_HELD: return "3 of 40 entries could not be read back";
@@ -145,6 +146,7 @@ static void report_send(struct world *w, const struct run *run, unsigned member,
         .interruption_us = stops && outcome == OUTCOME_DONE ? 1500 : 0,
         .evidence_age_us = stops ? 300 : 0,
         .at_ms = agent->at_ms[step],
+        .blames = w->blames && (outcome == OUTCOME_RETURNED || outcome == OUTCOME_HELD),
     };
 }
 
@@ -246,7 +248,8 @@ static void step_end(struct world *w, const struct run *run, unsigned member, un
 }
 
 static bool changed_nothing(enum outcome outcome) {
-    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED;
+    return outcome == OUTCOME_WAITS || outcome == OUTCOME_REFUSED || outcome == OUTCOME_FAILED ||
+           outcome == OUTCOME_QUARANTINED;
 }
 
 /* At least once delivered, at most once done. */

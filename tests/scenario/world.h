@@ -91,6 +91,7 @@ struct world {
     unsigned crash_at;      /* the coordinator dies when it has written so many records; 0: never */
     bool crash_before_send; /* between journal and send, or after it */
     bool crashed, quiet;    /* quiet: no transcript */
+    bool blames;            /* an agent that returns or holds its member says that the release is to blame */
     unsigned max_in_change, max_stopping, n_orders, n_asks;
     unsigned n_beside;  /* while a gate is asked: who is on the way down with the one it is asked for */
     bool side_in_force; /* what a look at the cluster would show */

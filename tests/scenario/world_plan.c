@@ -58,6 +58,10 @@ static const struct work_order *make_order(struct arena *arena, const struct wor
     size_t n = 0;
     generations[0].mode = i < c->n_canaries ? MODE_READ_ONLY : MODE_READ_WRITE;
     generations[1].mode = MODE_READ_WRITE;
+    for (unsigned g = 0; g < 2; g++) {
+        generations[g].has_manifest = true;
+        generations[g].manifest = (struct digest){{0x40}}; /* one release in all plans */
+    }
     steps[n++] = make_step(arena, "prepare", VERB_PREPARE, -1);
     if (c->downtime) {
         steps[n++] = make_stop(arena, c->hold_ms);

@@ -27,7 +27,7 @@ static const struct {
 } sides[SIM_SIDES] = {{"delay", "open delay", "close delay", "600", NULL},
                       {"freeze", "open freeze", "close freeze", "frozen", "moving"}};
 
-enum { WIDER = 740 /* the first draw of draw_wider() */ };
+enum { WIDER = 740 /* the first draw of draw_wider() */, RELEASES = 760 /* of the two about releases */ };
 
 static void *keep(struct arena *arena, size_t n, size_t size) {
     void *p = arena_array(arena, n ? n : 1, size);
@@ -52,8 +52,10 @@ static void draw_budgets(struct sim_shape *s, uint64_t r) {
     };
     if (r % 2 == 0)
         return;
-    memcpy(s->budgets, run[r / 2 % 4], sizeof(s->budgets));
+    memcpy(s->budgets, run[r / 2 % 4], sizeof(run[0]));
     s->n_budgets = 2;
+    if (r / 32 % 2)
+        s->budgets[s->n_budgets++] = (struct budget){BUDGET_QUARANTINED, 1, 0};
     s->has_wave_budget = r / 8 % 2 == 0;
     s->wave_budget = (struct budget){BUDGET_FAILED, (uint32_t)(r / 16 % 2), 0};
 }
@@ -119,6 +121,8 @@ static struct sim_shape shape_draw(uint64_t seed) {
         .n_clusters = downtime || n > 8 || r[14] % 8 ? 1 : 2 + (unsigned)(r[14] % 3 == 0),
         .n_plans = r[15] % 3 ? 4 : 2,
         .depends = r[16] % 2 == 0,
+        .one_release = draw(seed, RELEASES) % 2 == 0,
+        .releases = (uint32_t)draw(seed, RELEASES + 1),
         .one_domain = domains && r[5] % 2 == 0,
         .has_last = !downtime && r[6] % 2 == 0,
         .n_sides = !downtime && r[7] % 3 != 0,
@@ -270,6 +274,20 @@ static const char *previous_of(struct arena *arena, const struct sim_shape *s, u
     return sides[side].previous ? sides[side].previous : arena_format(arena, "%u", s->previous);
 }
 
+/* Which release a plan leads to: often the same as the one before, or as another cluster's. */
+static struct digest release_of(const struct sim_shape *s, uint64_t serial) {
+    uint64_t high = s->one_release ? 0 : serial / SERIALS, low = serial % SERIALS;
+    return (struct digest){{0x40, (uint8_t)high, (uint8_t)(s->releases >> (2 * low) & 1)}};
+}
+
+/* Some plans were signed to try again what may have failed; the very first must never be refused. */
+static void lifts(struct verified_plan *plan, const struct sim_shape *s, uint64_t serial) {
+    struct digest *list = keep(plan->arena, 1, sizeof(*list));
+    *list = release_of(s, serial);
+    plan->header.lifts = list;
+    plan->header.n_lifts = serial == 1 || (s->releases >> (2 * (serial % SERIALS) + 1) & 1);
+}
+
 static const char *const clusters[] = {"shop", "zk", "log", "mail"};
 
 static const char *from_version(const struct sim_shape *s) {
@@ -286,6 +304,8 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
     bool canary = i < s->n_canaries;
     generations[0].mode = canary ? MODE_READ_ONLY : MODE_READ_WRITE;
     generations[1].mode = MODE_READ_WRITE;
+    generations[0].has_manifest = generations[1].has_manifest = s->goal == SIM_UPGRADE;
+    generations[0].manifest = generations[1].manifest = release_of(s, serial);
     size_t n = 0;
     steps[n++] = prepare(arena, s);
     if (s->goal == SIM_FINALIZE) {
@@ -489,5 +509,6 @@ struct verified_plan *sim_plan(void *context, uint64_t serial) {
     gates(plan, s);
     shape(plan, s);
     depends(plan, s, serial);
+    lifts(plan, s, serial);
     return plan;
 }

@@ -86,7 +86,7 @@ TEST("F06 a member may be retired from every state, and what is retired stays so
 TEST("F08 a member is left out only when nothing of it is changed, or its agent has ended it") {
     for (unsigned s = 0; s < MEMBER_STATES; s++) {
         bool may = s == MEMBER_PLANNED || s == MEMBER_PREPARED || s == MEMBER_FAILED ||
-                   s == MEMBER_RETURNED || s == MEMBER_HELD;
+                   s == MEMBER_RETURNED || s == MEMBER_HELD || s == MEMBER_QUARANTINED;
         check((member_move((enum member_state)s, MEMBER_EVENT_SKIP).kind == MOVE_TO) == may);
     }
 }

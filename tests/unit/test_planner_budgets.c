@@ -104,8 +104,8 @@ TEST("F26 a plan without budgets says what holds: no failure, nobody held") {
     struct verified_plan *plan = world_verify(w);
     check_eq_int(plan->shape.n_budgets, 0);
     char *page = page_of(plan);
-    check_contains(page,
-                   "failed: none; unreachable: no limit; skipped: no limit; held: none; beyond that the run");
+    check_contains(page, "failed: none; unreachable: no limit; skipped: no limit; held: none; quarantined: "
+                         "none; beyond that the");
     free(page);
     verified_plan_free(plan);
 }
