@@ -263,6 +263,7 @@ static void look_at_service(struct world *w, struct member *m) {
                                .known = seen->known,
                                .away = seen->away,
                                .away_since_us = seen->away_since_us,
+                               .declined = seen->declined && !service->stopping,
                                .running = service->running,
                                .ready = service->ready,
                                .stopping = service->stopping,
@@ -306,6 +307,20 @@ static bool is_finalized_by(const struct work_order *order) {
     return step && step->verb == VERB_FINALIZE;
 }
 
+/* Its agent has asked for the last time and did not stop it. True: that is all there is to tell. */
+static bool tell_declined(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
+    const struct run_member *rm = &run->members[index];
+    struct last_look *seen = &w->staging->members[index];
+    bool stops = was == MEMBER_SWITCHING || was == MEMBER_PROMOTING || was == MEMBER_REVERTING;
+    if (!stops || rm->state != rm->before)
+        return false;
+    if (!seen->declined)
+        staging_tell(w, NOTE_MEMBER, &w->members[index], "declined to stop, nothing was changed: %s",
+                     rm->reason ? rm->reason : "");
+    seen->declined = true;
+    return true;
+}
+
 /* How far it has come, also when it was ordered on in the same moment. */
 static void tell_reached(struct world *w, const struct run *run, uint32_t index, enum member_state was) {
     const struct run_member *rm = &run->members[index];
@@ -329,11 +344,7 @@ static void tell_reached(struct world *w, const struct run *run, uint32_t index,
     case MEMBER_ACTING:
     case MEMBER_HALTING:
     case MEMBER_REVERTING: return;
-    case MEMBER_PREPARED:
-        if (was == MEMBER_SWITCHING)
-            staging_tell(w, NOTE_MEMBER, m, "declined to stop, nothing was changed: %s",
-                         rm->reason ? rm->reason : "");
-        return;
+    case MEMBER_PREPARED: return;
     case MEMBER_RECOVERING:
     case MEMBER_SETTLING:
     case MEMBER_RECOVERING_BACK:
@@ -425,7 +436,8 @@ static void look_at_members(struct world *w, const struct run *run) {
     for (uint32_t i = 0; i < w->n_members; i++) {
         struct last_look *seen = &w->staging->members[i];
         look_at_service(w, &w->members[i]);
-        if (run && i < run->n_members && seen->known && seen->state != run->members[i].state)
+        if (run && i < run->n_members && seen->known && seen->state != run->members[i].state &&
+            !tell_declined(w, run, i, seen->state))
             tell_reached(w, run, i, seen->state);
     }
 }
@@ -434,7 +446,7 @@ static void look_at_members(struct world *w, const struct run *run) {
 static void look_at_orders(struct world *w, const struct run *run) {
     for (uint32_t i = 0; i < w->n_members && i < run->n_members; i++) {
         struct last_look *seen = &w->staging->members[i];
-        if (seen->known && seen->state != run->members[i].state)
+        if (seen->known && seen->state != run->members[i].state && !seen->declined)
             tell_ordered(w, run, i);
         seen->state = run->members[i].state;
         seen->known = true;

@@ -10,6 +10,7 @@
 struct last_look {
     enum member_state state;
     bool known, running, ready, stopping, away;
+    bool declined; /* it was told that its agent did not stop it: that it is asked again and again is not */
     uint32_t content;
     uint64_t away_since_us;
 };
