@@ -239,8 +239,7 @@ static void note_begin(struct member_machine *m, const struct row *row) {
     }
     if (row->primitive == PRIMITIVE_RUN && m->step->verb == VERB_PROMOTE)
         m->record.promoted = true;
-    if (row->primitive == PRIMITIVE_RUN && m->step->verb == VERB_FINALIZE &&
-        !KEDGE_MUTANT(finalized_goes_back)) /* nothing leads back from here */
+    if (row->primitive == PRIMITIVE_RUN && m->step->verb == VERB_FINALIZE) /* nothing leads back from here */
         m->record.started_new = m->record.promoted = true;
 }
 

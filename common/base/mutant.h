@@ -58,7 +58,6 @@
     X(host_shared, COMMON, "members of two clusters on one host are in change together")                     \
     X(retired_in_limit, RARE, "who is gone for good counts in the wave's percentage")                        \
     X(retired_in_budget, RARE, "who is gone for good counts in a budget's percentage")                       \
-    X(old_beside_held, RARE, "the old release starts beside a held member that says that it runs the new")   \
     X(budget_off_by_one, COMMON, "one failure more than the budget allows")                                  \
     X(budget_rounded_up, COMMON, "a budget's percentage is rounded up")                                      \
     X(budget_not_while_paused, COMMON, "what breaks a budget while the run is paused is passed over")        \
@@ -102,7 +101,6 @@
     X(latch_forgotten, RARE, "the agent does not remember which plan was aborted")                           \
     X(held_in_silence, COMMON, "a member is held and nobody is alarmed")                                     \
     X(held_is_freed, COMMON, "a held member is free after its next step, whatever came of it")               \
-    X(finalized_goes_back, RARE, "a return is obeyed after the act that finalizes")                          \
     X(returned_after_promotion, COMMON, "a member returns past its way back, which ended with promotion")    \
     X(return_always_ordered, COMMON, "a return is obeyed past the way back")                                 \
     X(loss_asked_again, COMMON, "lost data is asked about until the time is over")                           \

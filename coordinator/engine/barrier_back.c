@@ -165,7 +165,7 @@ bool barrier_rolls_back(struct run *run) {
     bool issued = false;
     if (halts(run, &issued))
         return issued;
-    if (held_runs(run) && !KEDGE_MUTANT(old_beside_held))
+    if (held_runs(run))
         return false;
     if (restores(run, &issued) || starts_old(run, &issued))
         return issued;
