@@ -84,7 +84,7 @@
     X(return_takes_anything, COMMON, "a held node comes back whatever its members run")                      \
     X(replay_drops_holds, COMMON, "holds are not replayed from the journal")                                 \
     X(replay_drops_quarantine, COMMON, "what is quarantined is not replayed from the journal")               \
-    X(quarantine_applied, COMMON, "a plan that leads to a quarantined release is taken")                     \
+    X(quarantine_applied, RARE, "a plan that leads to a quarantined release is taken")                       \
     X(quarantine_not_stopping, COMMON, "a run goes on with a release that another run has quarantined")      \
     /* agent */                                                                                              \
     X(epoch_ignored, RARE, "an order of an older coordinator is obeyed")                                     \
