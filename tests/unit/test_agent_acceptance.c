@@ -76,8 +76,8 @@ TEST("F05 a step that has ended is answered; only what changed nothing, or puts 
      "newer order") {
     for (int outcome = OUTCOME_DONE; outcome < OUTCOMES; outcome++) {
         enum outcome o = (enum outcome)outcome;
-        bool nothing = o == OUTCOME_WAITS || o == OUTCOME_REFUSED || o == OUTCOME_FAILED ||
-                       o == OUTCOME_QUARANTINED;
+        bool nothing =
+            o == OUTCOME_WAITS || o == OUTCOME_REFUSED || o == OUTCOME_FAILED || o == OUTCOME_QUARANTINED;
         struct offer same = offer_of(&steps[SWITCH], 5, 7), later = same, reign = same;
         later.expires_s = 101;
         reign.epoch = 6;
