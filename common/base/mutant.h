@@ -86,6 +86,9 @@
     X(replay_drops_quarantine, COMMON, "what is quarantined is not replayed from the journal")               \
     X(quarantine_applied, RARE, "a plan that leads to a quarantined release is taken")                       \
     X(quarantine_not_stopping, COMMON, "a run goes on with a release that another run has quarantined")      \
+    /* outputs of actions */                                                                                 \
+    X(output_of_another, RARE, "the output of another plan, member or action is taken for the one meant")    \
+    X(output_not_awaited, RARE, "an action is taken for done though its report lacks what it puts out")      \
     /* agent */                                                                                              \
     X(epoch_ignored, RARE, "an order of an older coordinator is obeyed")                                     \
     X(order_done_twice, COMMON, "a step that has ended is begun again by a repeated order")                  \

@@ -137,6 +137,7 @@ static bool act_journal(struct world *w, struct member *m, const struct machine_
         struct kept_outcome *kept = &m->written.outcomes[m->written.step];
         *kept = outcome_now(w, m, action->record.outcome, action->record.serial, action->record.reason);
         kept->gives_away = lie_shows(w, m, step_at(m, m->written.step), kept);
+        outputs_make(w, m, step_at(m, m->written.step), kept);
         m->outcome_kept = true;
         if (action->record.outcome == OUTCOME_DONE || action->record.outcome == OUTCOME_RETURNED)
             m->written.proven = m->service.content;
@@ -336,6 +337,10 @@ static void order_receive(struct world *w, struct member *m, const struct messag
         return;
     }
     if (acceptance_check(&m->written.seen, &offer, &err) < 0) {
+        say(w, m, message->step, message->serial, OUTCOME_REFUSED, err.text);
+        return;
+    }
+    if (!outputs_believed(w, m, message, &err)) {
         say(w, m, message->step, message->serial, OUTCOME_REFUSED, err.text);
         return;
     }

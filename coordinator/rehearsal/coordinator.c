@@ -178,6 +178,7 @@ static void send_order(struct world *w, const struct run *run, const struct acti
                               .herd = herd_of(w, m->cluster, m->index, &a->beside)};
     world_say(w, "ORDER    %s: %s (epoch %llu, expires %llu)", m->order->member, a->step,
               (unsigned long long)w->epoch, (unsigned long long)a->expires_s);
+    outputs_send(w, m, a, &message);
     message_send(w, m->node, true, &message);
 }
 
@@ -340,6 +341,8 @@ static void receive_report(struct world *w, const struct message *message) {
         .generation = generation_number(m, k->generation),
         .at_ms = k->at_ms,
         .blames = k->blames,
+        .outputs = k->outputs,
+        .n_outputs = k->n_outputs,
     };
     w->witness.gives_away = k->gives_away;
     int r = coordinator_give(w, &event);
@@ -348,6 +351,8 @@ static void receive_report(struct world *w, const struct message *message) {
         judge_lie(w, m, message);
     if (r == 0 && w->engine) /* else it died with what it heard */
         oracle_report(w, m, message);
+    if (r == 0 && w->engine)
+        outputs_owed(w, m, message);
     if (r == ENGINE_REFUSED && w->engine)
         world_say(w, "report   %s: %s: %s is passed over: %s", m->order->member, event.report.step,
                   outcome_text(k->outcome), w->actions.refused);

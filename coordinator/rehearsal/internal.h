@@ -57,6 +57,8 @@ struct kept_outcome {
     enum mode mode;
     bool gives_away; /* a lie: done, and what runs is not what had to run then */
     bool blames;     /* see struct report */
+    const struct bytes *outputs;
+    size_t n_outputs;
     char reason[160];
 };
 
@@ -252,6 +254,8 @@ struct message {
     bool open;
     uint32_t side;
     struct kept_outcome report;
+    const struct bytes *outputs; /* of an order */
+    size_t n_outputs;
 };
 
 struct item {
@@ -292,7 +296,12 @@ struct cluster {
     uint32_t leader; /* of which a `last` gate says yes, where one is elected; a number in the plans */
 };
 
+struct put_out;
+
 struct world {
+    struct arena *outputs;   /* of what actions put out; NULL: nothing yet */
+    struct put_out *put_out; /* the latest first */
+    unsigned n_put_out;
     const struct rehearsal_config *config;
     struct rehearsal_result *result;
     uint64_t now_us, sequence, calm_us;
@@ -524,5 +533,15 @@ static inline const struct step *step_at(const struct member *m, uint32_t step) 
 bool step_closes(const struct member *m, const struct step *step);
 uint32_t step_number(const struct member *m, const char *name);
 enum mode content_mode(const struct member *m, uint32_t content);
+
+/* ---- outputs.c: what named actions put out ---- */
+/* What the agent's report brings, when it is done. */
+void outputs_make(struct world *w, const struct member *m, const struct step *step,
+                  struct kept_outcome *kept);
+void outputs_send(struct world *w, const struct member *m, const struct action *a, struct message *message);
+/* False with a sentence: the agent refuses the order. */
+bool outputs_believed(struct world *w, const struct member *m, const struct message *message,
+                      struct error *err);
+void outputs_owed(struct world *w, const struct member *m, const struct message *message);
 
 #endif

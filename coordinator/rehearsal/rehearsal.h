@@ -111,4 +111,7 @@ struct rehearsal_result {
 
 void rehearsal_run(const struct rehearsal_config *config, struct rehearsal_result *result);
 
+/* The order with keys of the model's own where what actions put out is signed; the same one where nothing is. */
+const struct work_order *outputs_rekey(struct arena *arena, const struct work_order *from);
+
 #endif

@@ -20,7 +20,14 @@ struct verified_plan *rehearsal_plan_borrow(const struct verified_plan *plan) {
     if (!copy)
         return NULL;
     *copy = *plan;
-    copy->arena = NULL;
+    copy->arena = arena_new(KEDGE_CONTROL_BYTES_MAX);
+    const struct work_order **orders =
+        copy->arena ? arena_array(copy->arena, plan->n_orders + 1, sizeof(*orders)) : NULL;
+    if (!orders)
+        return verified_plan_free(copy);
+    for (size_t i = 0; i < plan->n_orders; i++)
+        orders[i] = outputs_rekey(copy->arena, plan->orders[i]);
+    copy->orders = orders;
     copy->signed_by_enough = true;
     return copy;
 }

@@ -319,6 +319,7 @@ static void summary(struct world *w) {
 static void deinit(struct world *w) {
     stage_end(w);
     engine_free(w->engine);
+    arena_free(w->outputs);
     witness_free(w);
     actions_deinit(&w->actions);
     for (size_t i = 0; i < w->n_records; i++)

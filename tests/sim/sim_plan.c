@@ -1,6 +1,9 @@
 /* Why not the planner: the simulator wants shapes that no recipe has, thousands a second, and no signatures. */
 #include "tests/sim/sim_plan.h"
 
+#include "common/plan/output.h"
+#include "coordinator/rehearsal/rehearsal.h"
+
 #include "common/base/limits.h"
 #include "coordinator/rehearsal/rehearsal.h"
 
@@ -245,6 +248,32 @@ static struct step act(struct arena *arena, const char *name, enum verb verb) {
     return step_of(&rows, name, verb);
 }
 
+/* A backup, which says where it is. */
+static struct step backup(struct arena *arena) {
+    static const struct capture path = {"path", "(.+)", ".+"};
+    struct step step = act(arena, "act backup", VERB_ACT);
+    struct row *row = (struct row *)(uintptr_t)step.rows;
+    row->captures = &path;
+    row->n_captures = 1;
+    return step;
+}
+
+/* What needs to know where the backup is, that the first member makes. */
+static struct step taker(struct arena *arena, const char *name, enum verb verb, const char *cluster) {
+    struct step step = act(arena, name, verb);
+    struct command *command = (struct command *)(uintptr_t)step.rows[0].command;
+    struct argument *words = keep(arena, 2, sizeof(*words));
+    struct output_use *use = keep(arena, 1, sizeof(*use));
+    *use = (struct output_use){.member = arena_format(arena, "%s/server@n1", cluster),
+                               .step = "act backup",
+                               .name = "path",
+                               .allowed = ".+"};
+    words[0].text = "/bin/act";
+    words[1].output = use;
+    *command = (struct command){.arguments = words, .n_arguments = 2};
+    return step;
+}
+
 static struct step prepare(struct arena *arena, const struct sim_shape *s) {
     struct rows rows = {.arena = arena};
     if (s->goal == SIM_FINALIZE)
@@ -320,11 +349,11 @@ static const struct work_order *order(struct arena *arena, const struct sim_shap
         steps[n++] = change(arena, s, "switch", VERB_SWITCH, 1);
     }
     if (s->downtime && s->acts && i == 0) {
-        steps[n++] = act(arena, "act backup", VERB_ACT);
-        steps[n++] = act(arena, "restore backup", VERB_BACK);
+        steps[n++] = backup(arena);
+        steps[n++] = taker(arena, "restore backup", VERB_BACK, cluster);
     }
     if (s->downtime && s->acts && i == 1)
-        steps[n++] = act(arena, "act format", VERB_ACT);
+        steps[n++] = taker(arena, "act format", VERB_ACT, cluster);
     if (canary)
         steps[n++] = change(arena, s, "promote", VERB_PROMOTE, 2);
     if (!s->downtime)
@@ -503,7 +532,7 @@ struct verified_plan *sim_plan(void *context, uint64_t serial) {
                                    .not_after_s = 1000000};
     const struct work_order **orders = keep(plan->arena, s->n_members, sizeof(*orders));
     for (unsigned i = 0; i < s->n_members; i++)
-        orders[i] = order(plan->arena, s, serial, i);
+        orders[i] = outputs_rekey(plan->arena, order(plan->arena, s, serial, i));
     plan->orders = orders;
     plan->n_orders = s->n_members;
     gates(plan, s);
