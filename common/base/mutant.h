@@ -71,7 +71,6 @@
     X(sides_not_drained, COMMON, "a run ends over a side action that is being opened")                       \
     X(lease_said_once, COMMON, "leases are not renewed")                                                     \
     X(lease_for_ever, COMMON, "leases of what is closed are renewed")                                        \
-    X(late_word_closes, RARE, "what an agent says late to have put back is closed for certain")              \
     X(evidence_of_the_lost, COMMON, "what a member said before its agent was lost is used")                  \
     X(hold_end_unseen, COMMON, "nobody looks when a hold ends")                                              \
     X(prepared_held, COMMON, "a held node is prepared")                                                      \

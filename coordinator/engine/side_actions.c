@@ -191,7 +191,7 @@ static bool carrier_may_come_back(struct run *run, const struct run_side *side) 
 
 /* For certain: what an agent has put back by itself, and said late, may have been opened anew by another one since. */
 static bool is_closed(const struct run_side *side) {
-    return side->state == SIDE_CLOSED && (!side->put_back || KEDGE_MUTANT(late_word_closes));
+    return side->state == SIDE_CLOSED && !side->put_back;
 }
 
 /* Who is gone for good closes nothing: when all are, nobody is left to wait for. */
