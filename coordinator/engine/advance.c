@@ -274,12 +274,13 @@ static bool canary_failed(struct run *run, const struct wave *wave, bool *waits)
         commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED, text);
         return true;
     }
-    if (n_left_out == wave->n_members) {
-        commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED,
-                         "no canary is left, so nothing was proven; no other member is touched");
-        return true;
-    }
-    return false;
+    bool none_left = n_left_out == wave->n_members;
+    *waits = *waits || (none_left && !orders_drained(run));
+    if (!none_left || *waits)
+        return false;
+    commit_run_event(run, RUN_EVENT_CANARY_FAILED, VERDICT_FAILED,
+                     "no canary is left, so nothing was proven; no other member is touched");
+    return true;
 }
 
 bool wave_waits_for_approval(const struct run *run) {
