@@ -27,7 +27,6 @@ static bool is_signed(enum run_event word) {
 
 static void word_said(struct world *w, const struct said *said) {
     struct member *m = &w->members[said->member];
-    bool may_stop = m->cluster->gates[said->gate].asks == ASKS_MAY_STOP;
     if (!is_signed(said->word))
         return;
     if (w->n_said < WORDS_MAX)
@@ -36,7 +35,7 @@ static void word_said(struct world *w, const struct said *said) {
         m->left_out = said->serial;
     if (said->word == RUN_EVENT_RETIRE)
         m->retired = said->serial;
-    if (said->word == RUN_EVENT_WAIVE && may_stop)
+    if (said->word == RUN_EVENT_WAIVE && m->cluster->gates[said->gate].before_stop)
         m->waived_until_ms = said->until_ms;
     word_send(w, said, m->node);
 }
