@@ -317,7 +317,7 @@ static void events(struct buffer *out, const json_t *run) {
 /* What named actions have put out, for those who look for the backup. */
 static void outputs(struct buffer *out, const json_t *run) {
     static const char *const titles[] = {"  MEMBER", "ACTION", "NAME", "VALUE", NULL};
-    _cleanup_(table_deinit) struct table table;
+    _cleanup_(table_deinit) struct table table = {0};
     size_t i;
     const json_t *output;
     if (json_array_size(json_list(run, "outputs")) == 0)

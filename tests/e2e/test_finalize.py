@@ -81,8 +81,11 @@ def test_F22_finalize_is_signed_by_itself_after_a_soak_and_nothing_leads_back(fl
     pid = fleet.pid(3)
     subprocess.run(["kill", str(pid)], check=True)
     fleet.wait(lambda: fleet.pid(3) is None, 10, "its replica has ended")
-    old = subprocess.run([RELEASES / "demo-store-1.0.0/bin/demo-store", "--config", "demo-store.conf"],
-                         cwd=fleet.node(3) / "srv", capture_output=True, text=True, timeout=10)
+    def started():
+        old = subprocess.run([RELEASES / "demo-store-1.0.0/bin/demo-store", "--config", "demo-store.conf"],
+                             cwd=fleet.node(3) / "srv", capture_output=True, text=True, timeout=10)
+        return None if "already in use" in old.stderr else old  # its successor's port is free a moment later
+    old = fleet.wait(started, 10, "the port is free")
     assert old.returncode == 2 and "data of format 2" in old.stderr, old
 
 
