@@ -427,7 +427,7 @@ void coordinator_start(struct world *w) {
     if (w->result->failed)
         return;
     world_say(w, "# the coordinator begins reign %llu", (unsigned long long)w->epoch);
-    w->witness.now_ms = coordinator_wall_ms(w);
+    witness_begins(w, coordinator_wall_ms(w));
     engine_resume(w->engine, w->witness.now_ms, &w->actions);
     actions_take(w, false);
     for (uint32_t i = 0; w->engine && i < w->n_nodes; i++) {

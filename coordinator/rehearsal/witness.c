@@ -509,3 +509,12 @@ void witness_forgets(struct world *w) {
         }
     }
 }
+
+/* Another clock, which may be behind: who is to go back after an abort has the whole wait limit again. */
+void witness_begins(struct world *w, uint64_t now_ms) {
+    struct witness *wit = &w->witness;
+    wit->now_ms = now_ms;
+    for (size_t t = 0; t < wit->n_trials; t++)
+        if (wit->trials[t].aborted_ms > 0)
+            wit->trials[t].aborted_ms = now_ms;
+}

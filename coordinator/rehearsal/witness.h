@@ -92,6 +92,7 @@ struct witness {
 void witness_event(struct world *w, const struct event *event);
 void witness_heard(struct world *w, bool refused);
 void witness_forgets(struct world *w);
+void witness_begins(struct world *w, uint64_t now_ms);
 void witness_free(struct world *w);
 
 /* ---- verdicts.c ---- */
