@@ -74,7 +74,8 @@ def test_F31_a_coordinator_that_was_away_longer_than_the_lease(fleet_of_four):
     run = fleet.wait_ended(1)
     assert run["verdict"]["result"] == "done", run["verdict"]
     assert fleet.side_action() == before
-    assert sum(agent.words().count("open repair-delay: done") for agent in fleet.agents) == 2
+    # Each agent that has put it back says so when it is heard again, and one may be heard when it is open anew already.
+    assert 2 <= sum(agent.words().count("open repair-delay: done") for agent in fleet.agents) <= fleet.n
     assert [fleet.health(k)["version"] for k in range(fleet.n)] == ["1.1.0"] * fleet.n
 
 
