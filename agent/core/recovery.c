@@ -156,8 +156,15 @@ static void ask_done(struct member_machine *m, const struct row *row, const stru
 }
 
 /* Nobody knows whether the run that wanted it still lives: it may have ended meanwhile, and what is opened after that
- * nobody closes. A coordinator that still wants it orders it anew, and done_if is looked at first. */
-static void open_again_by_order(struct member_machine *m, struct machine_actions *actions) {
+ * nobody closes. A coordinator that still wants it orders it anew, and done_if is looked at first. Nor is an act that
+ * nothing leads back from begun once more when an abort was heard. */
+static bool waits_for_order(const struct member_machine *m) {
+    bool opens = m->step->verb == VERB_ACT && !step_is_closing(m->order, m->step);
+    bool finalizes = m->step->verb == VERB_FINALIZE && m->latched && !KEDGE_MUTANT(latch_ignored);
+    return m->record.state == MACHINE_FORWARD && (opens || finalizes);
+}
+
+static void again_by_order(struct member_machine *m, struct machine_actions *actions) {
     reason_set(m, "the agent was restarted in the middle of this step; it goes on when it is ordered again",
                NULL);
     conclude(m, OUTCOME_FAILED, actions);
@@ -187,9 +194,8 @@ void machine_recover(struct member_machine *m, const struct machine_event *event
         adopt_again_by_order(m, actions);
         return;
     }
-    if (m->record.state == MACHINE_FORWARD && m->step->verb == VERB_ACT &&
-        !step_is_closing(m->order, m->step)) {
-        open_again_by_order(m, actions);
+    if (waits_for_order(m)) {
+        again_by_order(m, actions);
         return;
     }
     if (is_not_begun(m, row, event)) {
