@@ -363,6 +363,9 @@ void side_report(struct run *run, uint32_t member, uint32_t index, const struct 
             side_was_put_back(run, member, index, report);
         return; /* else a repeated report */
     }
+    if (!opens && report->outcome == OUTCOME_DONE && report->at_ms > 0 &&
+        report->at_ms == side->closed_ms[member])
+        return; /* of a close before the one that is awaited */
     commit_side_report(run, member, index, report, report->reason);
     run->n_changes++;
     bool done = report->outcome == OUTCOME_DONE;

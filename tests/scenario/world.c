@@ -259,7 +259,8 @@ static void order_take(struct world *w, const struct run *run, unsigned member, 
     unsigned step = step_index(name);
     if (agent->running[step])
         return;
-    if (agent->ended[step] && !(changed_nothing(agent->outcome[step]) && expires_s > agent->last_expires_s)) {
+    bool again = changed_nothing(agent->outcome[step]) || step == 5; /* what puts back is done anew */
+    if (agent->ended[step] && !(again && expires_s > agent->last_expires_s)) {
         report_send(w, run, member, step, w->now_ms + 1);
         return;
     }
